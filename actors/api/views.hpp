@@ -1,0 +1,146 @@
+#pragma once
+
+// What the API answers and the CLI prints: one struct per row, one field list for both, so `get -o json` and the API
+// cannot differ. Times are RFC 3339 in UTC with milliseconds ("2026-11-21T11:28:13.042Z"); empty: not known.
+// Keys are stable: fields are added at the end, never renamed.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "config/spec.hpp"
+
+namespace prunella::actors {
+
+/// `GET /v1/hosts` → array of these, ordered by id.
+struct host_view {
+  std::string id;
+  std::string state;   ///< up | down
+  std::string role;    ///< leader | controller | follower
+  std::string address; ///< of its links
+  config::labels labels;
+  config::resources capacity;
+  config::resources reserved; ///< by the instances assigned to it
+  std::uint32_t instances = 0;
+  std::string reason; ///< why it is down; empty while up
+
+  PRUNELLA_FIELDS(host_view, id, state, role, address, labels, capacity, reserved, instances, reason)
+};
+
+struct container_view {
+  std::string name; ///< tenant.application.service-N.container
+  std::string state;
+  std::int64_t pid = 0; ///< 0: none
+  std::uint32_t restarts = 0;
+  std::string reason; ///< of its last end
+
+  PRUNELLA_FIELDS(container_view, name, state, pid, restarts, reason)
+};
+
+/// `GET /v1/instances[?application=NAME]` → array of these, ordered by name.
+struct instance_view {
+  std::string name; ///< tenant.application.service-N
+  std::string application;
+  std::string service;
+  std::uint32_t replica = 0; ///< N, counted from 1
+  std::string host;          ///< empty: not placed
+  std::string state;         ///< pending | starting | running | stopping | failed
+  std::uint64_t generation = 0;
+  std::uint32_t restarts = 0;
+  std::int64_t pid = 0; ///< of its first container; 0: none
+  std::string started_at;
+  std::string reason; ///< why it is in this state; for pending: which filter rejected which hosts
+  std::vector<container_view> containers;
+
+  PRUNELLA_FIELDS(instance_view, name, application, service, replica, host, state, generation, restarts, pid, started_at,
+                  reason, containers)
+};
+
+struct service_view {
+  std::string name;
+  std::uint32_t replicas = 0; ///< asked for
+  std::uint32_t running = 0;
+
+  PRUNELLA_FIELDS(service_view, name, replicas, running)
+};
+
+/// `GET /v1/applications` → array of these, ordered by tenant and name.
+struct application_view {
+  std::string name;
+  std::string tenant;
+  std::string version;
+  std::string state; ///< pending | starting | running | degraded | failed
+  std::vector<service_view> services;
+  std::uint64_t revision = 0; ///< counts changes of this application's spec at this site
+  std::string updated_at;
+  std::string reason;
+
+  PRUNELLA_FIELDS(application_view, name, tenant, version, state, services, revision, updated_at, reason)
+};
+
+/// `GET /v1/events[?after=ID][&limit=N]` → array of these, oldest first. `after` continues behind an event's id.
+struct event_view {
+  std::string id; ///< sorts like time
+  std::string time;
+  std::string host;   ///< who observed it; `site`: a replicated decision
+  std::string object; ///< `host/host-2`, `application/default.popcorn`, `instance/default.popcorn.web-1`, …
+  std::string from;
+  std::string to;
+  std::string reason;
+  std::string cause; ///< id or object of what led to it; empty: an own cause
+
+  PRUNELLA_FIELDS(event_view, id, time, host, object, from, to, reason, cause)
+};
+
+/// `GET /status`.
+struct status_view {
+  std::string site;
+  std::string host;   ///< who answers
+  std::string role;   ///< of who answers
+  std::string leader; ///< host id; empty: none known
+  bool quorum = false;
+  std::string health; ///< healthy | degraded | no-quorum
+  std::uint32_t hosts_up = 0;
+  std::uint32_t hosts = 0;
+  std::uint32_t applications = 0;
+  std::uint32_t instances_running = 0;
+  std::uint32_t instances = 0;
+  std::uint64_t term = 0;
+  std::uint64_t committed = 0; ///< log index
+  std::uint64_t applied = 0;
+  std::string version;
+  std::string started_at; ///< of the answering agent
+  std::string reason;     ///< why it is not healthy
+
+  PRUNELLA_FIELDS(status_view, site, host, role, leader, quorum, health, hosts_up, hosts, applications,
+                  instances_running, instances, term, committed, applied, version, started_at, reason)
+};
+
+/// `GET /v1/actors` → array of these in tree order (parents before children), for every reachable host of the site.
+/// `POST /v1/actors/kill` with `{"path": "host-1/…"}` kills one, to watch its supervisor work.
+struct actor_view {
+  std::string path;  ///< host-1/root/core/consensus
+  std::string kind;  ///< supervisor | worker
+  std::string state; ///< starting | running | restarting | stopping | stopped
+  std::uint32_t restarts = 0;
+  std::int64_t mailbox = 0; ///< waiting messages; -1: it does not say
+  std::int64_t age_ms = 0;  ///< since its last start
+  std::string last_reason;  ///< of its last end
+  std::string strategy;     ///< of a supervisor
+
+  PRUNELLA_FIELDS(actor_view, path, kind, state, restarts, mailbox, age_ms, last_reason, strategy)
+};
+
+/// Body of every answer that is not 2xx (RFC 9457, `application/problem+json`), with what caused it and what to do.
+struct problem_view {
+  std::string title;
+  std::uint32_t status = 0;
+  std::string detail;
+  std::string cause;
+  std::string fix;
+  std::vector<std::string> errors; ///< of a rejected document: each `path: what; what would be right`
+
+  PRUNELLA_FIELDS(problem_view, title, status, detail, cause, fix, errors)
+};
+
+} // namespace prunella::actors

@@ -1,0 +1,202 @@
+#pragma once
+
+// What a user asks for: the documents of a config file as values. Everything here is plain data; the reader that makes it
+// from YAML or JSON, with positions in its errors, is `reader.hpp`; limits across fields are checked by `validate.hpp`.
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/fields.hpp"
+
+namespace prunella::config {
+
+using labels = std::map<std::string, std::string>;
+
+/// The text of each enumerator, in order of its value; the one source for YAML, JSON and messages.
+template <class Enum>
+struct enum_texts;
+
+/// The text of `value` as it is written in config files and the API.
+template <class Enum>
+std::string_view to_text(Enum value) {
+  return enum_texts<Enum>::value[static_cast<std::size_t>(value)];
+}
+
+/// Sets `out` to the enumerator whose text is `text`; false (and no change) if there is none.
+template <class Enum>
+bool from_text(std::string_view text, Enum& out) {
+  const auto& texts = enum_texts<Enum>::value;
+  for (std::size_t i = 0; i < texts.size(); ++i)
+    if (texts[i] == text) {
+      out = static_cast<Enum>(i);
+      return true;
+    }
+  return false;
+}
+
+/// When a child that ended is started again (Erlang/OTP, `supervisor:child_spec()`).
+enum class restart_type : std::uint8_t {
+  permanent, ///< always
+  transient, ///< only after an abnormal end
+  temporary, ///< never
+};
+
+/// Who else is restarted when a child has to be (Erlang/OTP, `supervisor:strategy()`).
+enum class restart_strategy : std::uint8_t {
+  one_for_one,  ///< only the child itself
+  one_for_all,  ///< all children
+  rest_for_one, ///< the child and those started after it
+};
+
+/// What a host that lost touch with its site does with a service's instances (DESIGN: leases).
+enum class cut_off_mode : std::uint8_t {
+  keep_running, ///< uptime first: a second copy may run elsewhere meanwhile
+  exclusive,    ///< never two copies: stopped when the lease runs out
+  stop_after,   ///< stopped after `when_cut_off_spec::after`
+};
+
+/// How quickly a site suspects a silent host; the figures are in `runtime/liveness.hpp`.
+enum class liveness_profile : std::uint8_t { fast, balanced, patient };
+
+/// Whether a host votes in the site's consensus. `automatic`: the first 1, 3 or 5 hosts of the site do.
+enum class controller_choice : std::uint8_t { automatic, yes, no };
+
+enum class port_protocol : std::uint8_t { tcp, udp };
+
+template <>
+struct enum_texts<restart_type> {
+  static constexpr std::array<std::string_view, 3> value{"permanent", "transient", "temporary"};
+};
+template <>
+struct enum_texts<restart_strategy> {
+  static constexpr std::array<std::string_view, 3> value{"one_for_one", "one_for_all", "rest_for_one"};
+};
+template <>
+struct enum_texts<cut_off_mode> {
+  static constexpr std::array<std::string_view, 3> value{"keep-running", "exclusive", "stop-after"};
+};
+template <>
+struct enum_texts<liveness_profile> {
+  static constexpr std::array<std::string_view, 3> value{"fast", "balanced", "patient"};
+};
+template <>
+struct enum_texts<controller_choice> {
+  static constexpr std::array<std::string_view, 3> value{"auto", "yes", "no"};
+};
+template <>
+struct enum_texts<port_protocol> {
+  static constexpr std::array<std::string_view, 2> value{"tcp", "udp"};
+};
+
+/// An amount of what a host has and a container reserves. Zero means: none asked for.
+struct resources {
+  std::int64_t cpu_millis = 0;   ///< thousandths of a core; written `500m` or `0.5`
+  std::int64_t memory_bytes = 0; ///< written `64Mi`, `1Gi`, `500M` or plain bytes
+
+  PRUNELLA_FIELDS(resources, cpu_millis, memory_bytes)
+};
+
+/// One machine of a site.
+struct host_spec {
+  std::string id;      ///< unique in the site; also the name in the host's certificate
+  std::string address; ///< `ADDRESS:PORT` where its links listen; IPv6 as `[::1]:7001`
+  config::labels labels;
+  resources capacity; ///< what placement may hand out; both > 0
+  controller_choice controller = controller_choice::automatic;
+
+  PRUNELLA_FIELDS(host_spec, id, address, labels, capacity, controller)
+};
+
+/// `kind: site`.
+struct site_spec {
+  std::string name;
+  config::labels labels;
+  liveness_profile liveness = liveness_profile::balanced;
+  std::vector<host_spec> hosts; ///< 1 … 64
+
+  PRUNELLA_FIELDS(site_spec, name, labels, liveness, hosts)
+};
+
+/// A port that a container listens on. Reserved on the host the instance is placed on.
+struct port_spec {
+  std::string name; ///< reaches the container as `PRUNELLA_PORT_<NAME>`
+  std::uint16_t port = 0;
+  port_protocol protocol = port_protocol::tcp;
+
+  PRUNELLA_FIELDS(port_spec, name, port, protocol)
+};
+
+/// How often and how fast something that failed is started again.
+/// More than `intensity` restarts within `period` and the level above decides (Erlang/OTP, restart intensity).
+struct restart_spec {
+  restart_type type = restart_type::permanent;
+  std::uint32_t intensity = 5;
+  std::chrono::milliseconds period{60'000};
+  std::chrono::milliseconds backoff_initial{100}; ///< before the second restart in a row; the first is immediate
+  std::chrono::milliseconds backoff_max{10'000};  ///< doubling stops here
+
+  PRUNELLA_FIELDS(restart_spec, type, intensity, period, backoff_initial, backoff_max)
+};
+
+/// One process group of an instance.
+struct container_spec {
+  std::string name;
+  std::vector<std::string> command;       ///< argv; `command[0]` is looked up in PATH
+  std::map<std::string, std::string> env; ///< added to the variables the agent sets (`PRUNELLA_*`)
+  std::string working_directory;          ///< empty: the container's own folder in the data directory
+  config::resources resources;            ///< reserved on the host
+  std::vector<port_spec> ports;
+  std::chrono::milliseconds grace{10'000}; ///< between SIGTERM and SIGKILL
+
+  PRUNELLA_FIELDS(container_spec, name, command, env, working_directory, resources, ports, grace)
+};
+
+/// Which hosts may hold an instance, and which are better.
+struct placement_spec {
+  std::string match_host_labels;          ///< label expression (`label_expression.hpp`); empty: every host
+  std::string spread_by;                  ///< host label over whose values replicas spread; empty: over hosts
+  std::vector<std::string> anti_affinity; ///< services of this application never on the same host; may name itself
+
+  PRUNELLA_FIELDS(placement_spec, match_host_labels, spread_by, anti_affinity)
+};
+
+struct when_cut_off_spec {
+  cut_off_mode mode = cut_off_mode::keep_running;
+  std::chrono::milliseconds after{0}; ///< only with `stop_after`, then > 0
+
+  PRUNELLA_FIELDS(when_cut_off_spec, mode, after)
+};
+
+/// A part of an application: `replicas` copies of a group of containers.
+struct service_spec {
+  std::string name;
+  std::uint32_t replicas = 1; ///< 0 … 1000
+  placement_spec placement;
+  restart_strategy strategy = restart_strategy::one_for_one; ///< over the containers of an instance
+  restart_spec restart;                                      ///< of each container
+  when_cut_off_spec when_cut_off;
+  std::vector<container_spec> containers; ///< 1 … 16, started in this order
+
+  PRUNELLA_FIELDS(service_spec, name, replicas, placement, strategy, restart, when_cut_off, containers)
+};
+
+/// `kind: application`.
+struct application_spec {
+  std::string tenant = "default";
+  std::string name;
+  std::string version;
+  config::labels labels;
+  restart_strategy strategy = restart_strategy::one_for_one; ///< over the instances on one host
+  std::uint32_t intensity = 3;                               ///< fresh restarts of instances per `period` on one host …
+  std::chrono::milliseconds period{60'000};                  ///< … before the site tries another host
+  std::vector<service_spec> services;                        ///< 1 … 64
+
+  PRUNELLA_FIELDS(application_spec, tenant, name, version, labels, strategy, intensity, period, services)
+};
+
+} // namespace prunella::config
