@@ -1,0 +1,29 @@
+#include "storage/errors.hpp"
+
+namespace prunella::storage {
+
+std::string_view to_text(storage_errc code) {
+  switch (code) {
+  case storage_errc::disk_full:
+    return "disk-full";
+  case storage_errc::io_failed:
+    return "io-failed";
+  case storage_errc::damaged:
+    return "damaged";
+  case storage_errc::foreign:
+    return "foreign";
+  case storage_errc::newer_format:
+    return "newer-format";
+  case storage_errc::older_format:
+    return "older-format";
+  case storage_errc::locked:
+    return "locked";
+  case storage_errc::inaccessible:
+    return "inaccessible";
+  case storage_errc::invalid_argument:
+    return "invalid-argument";
+  }
+  return "unknown";
+}
+
+} // namespace prunella::storage
