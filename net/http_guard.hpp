@@ -1,0 +1,27 @@
+#pragma once
+
+// Who may talk to a server on loopback. Any web page a user opens can make the browser send requests to 127.0.0.1:
+// under a name of its own that it rebinds to loopback (then `Host` is that name), or across origins (then `Origin` is
+// its own). Both are refused before the handler sees them.
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/http.hpp"
+
+namespace prunella::net {
+
+/// `HOST[:PORT]` → HOST in lower case, IPv6 with its brackets; nothing if it is malformed.
+[[nodiscard]] std::optional<std::string> host_of_authority(std::string_view authority);
+
+/// True for `localhost`, `127.x.y.z`, `[::1]` and the names in `more`.
+[[nodiscard]] bool is_local_host_name(std::string_view host, const std::vector<std::string>& more);
+
+/// Nothing if the request may pass; otherwise 400 (no, several or malformed `Host`), 421 (`Host` is not this machine)
+/// or 403 (`Origin` is there and is not the same host and port).
+[[nodiscard]] std::optional<http_problem> check_origin(const http_request& request,
+                                                       const std::vector<std::string>& more_host_names);
+
+} // namespace prunella::net
