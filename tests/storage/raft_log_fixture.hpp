@@ -1,0 +1,75 @@
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <string>
+#include <utility>
+
+#include "storage/raft_log.hpp"
+#include "tests/storage/temporary_folder.hpp"
+
+namespace prunella::tests {
+
+inline const storage::raft_log_owner owner{"harbour", 3};
+
+inline storage::log_entry entry(std::uint64_t index, std::uint64_t term = 1, std::size_t bytes = 20) {
+  storage::log_entry made;
+  made.index = index;
+  made.term = term;
+  made.data = "entry " + std::to_string(index) + " of term " + std::to_string(term);
+  made.data.resize(bytes, static_cast<char>('a' + index % 26));
+  return made;
+}
+
+inline storage::raft_log_batch entries(std::uint64_t first, std::uint64_t last, std::uint64_t term = 1,
+                                       std::size_t bytes = 20) {
+  storage::raft_log_batch batch;
+  for (auto index = first; index <= last; ++index)
+    batch.entries.push_back(entry(index, term, bytes));
+  return batch;
+}
+
+inline storage::raft_log_batch state(std::uint64_t term, storage::member_id vote, std::uint64_t commit) {
+  storage::raft_log_batch batch;
+  batch.has_state = true;
+  batch.state = {term, vote, commit};
+  return batch;
+}
+
+inline storage::raft_snapshot snapshot(std::uint64_t index, std::uint64_t term, std::string data = "state") {
+  return {index, term, {{1, 2, 3}, {4}}, std::move(data)};
+}
+
+template <class T>
+T must(storage::result<T> outcome) {
+  if (!outcome)
+    FAIL(outcome.error().message);
+  return std::move(*outcome);
+}
+
+inline void must(const storage::result<void>& outcome) {
+  if (!outcome)
+    FAIL(outcome.error().message);
+}
+
+inline std::unique_ptr<storage::raft_log> open_log(const std::string& path) {
+  return must(storage::open_raft_log(path, owner));
+}
+
+inline storage::raft_log_contents load(const std::string& path) {
+  return must(open_log(path)->load());
+}
+
+/// The error's code and that its sentence holds `words`.
+template <class T>
+void check_refused(const storage::result<T>& outcome, storage::storage_errc code, const std::string& words) {
+  REQUIRE_FALSE(outcome.ok());
+  CAPTURE(outcome.error().message);
+  CHECK(storage::to_text(outcome.error().code) == storage::to_text(code));
+  CHECK(outcome.error().message.find(words) != std::string::npos);
+}
+
+} // namespace prunella::tests
