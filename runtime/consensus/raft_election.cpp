@@ -1,0 +1,200 @@
+// Elections: Ongaro 2014, 3.4, 3.6 (votes), 9.6 (pre-vote), 4.2.3 (who hears a leader does not vote), 6.2 (a leader
+// without a majority steps down), 3.10 (hand-over).
+
+#include <algorithm>
+
+#include "runtime/consensus/raft.hpp"
+
+namespace prunella::runtime {
+
+void raft::draw_election_timeout() {
+  election_timeout_ = options_.election_ticks + options_.random() % options_.election_ticks;
+}
+
+bool raft::may_campaign() const {
+  // A snapshot that is not on disk yet leaves a log that cannot be defended.
+  return !options_.withhold_vote && is_voter(members(), options_.self) && !to_install_ && applied_ >= log_.offset();
+}
+
+void raft::become_follower(std::uint64_t term, member_id leader) {
+  if (term != state_.term) {
+    state_.term = term;
+    state_.voted_for = 0;
+  }
+  if (role_ == raft_role::leader)
+    fail_reads();
+  role_ = raft_role::follower;
+  leader_ = leader;
+  transfer_to_ = 0;
+  election_elapsed_ = 0;
+  heartbeat_elapsed_ = 0;
+  peers_.clear();
+  votes_.clear();
+  uncommitted_bytes_ = 0;
+  if (arriving_.leader_term != term)
+    arriving_ = {};
+  draw_election_timeout();
+}
+
+void raft::become_leader() {
+  role_ = raft_role::leader;
+  leader_ = options_.self;
+  election_elapsed_ = 0;
+  heartbeat_elapsed_ = 0;
+  votes_.clear();
+  peers_.clear();
+  on_membership_changed();
+  // An empty entry of the new term: once it is committed, everything before it is, too (Ongaro 2014, 6.4 step 1).
+  append_as_leader(entry_kind::barrier, {});
+}
+
+void raft::tick() {
+  if (role_ == raft_role::leader)
+    return tick_leader();
+  ++election_elapsed_;
+  if (election_elapsed_ >= election_timeout_ && may_campaign()) {
+    election_elapsed_ = 0;
+    start_campaign(campaign_kind::pre);
+  }
+}
+
+void raft::tick_leader() {
+  if (++election_elapsed_ >= options_.election_ticks) {
+    election_elapsed_ = 0;
+    check_quorum();
+    if (role_ != raft_role::leader)
+      return;
+  }
+  if (transfer_to_ != 0 && ++transfer_elapsed_ >= options_.election_ticks)
+    give_up_transfer();
+  if (++heartbeat_elapsed_ >= options_.heartbeat_ticks) {
+    heartbeat_elapsed_ = 0;
+    broadcast_heartbeats();
+  }
+}
+
+void raft::check_quorum() {
+  const auto active = count_votes(members(), [&](member_id id) {
+    const auto peer = peers_.find(id);
+    return id == options_.self || (peer != peers_.end() && peer->second.recently_active) ? 1 : 0;
+  });
+  for (auto& [id, peer] : peers_)
+    peer.recently_active = false;
+  if (active != vote_outcome::won)
+    become_follower(state_.term, 0);
+}
+
+void raft::campaign() {
+  if (role_ != raft_role::leader && may_campaign())
+    start_campaign(campaign_kind::pre);
+}
+
+void raft::start_campaign(campaign_kind kind) {
+  votes_.clear();
+  leader_ = 0;
+  draw_election_timeout();
+  if (kind == campaign_kind::pre) {
+    role_ = raft_role::pre_candidate;
+    votes_[options_.self] = 1;
+  } else {
+    role_ = raft_role::candidate;
+    ++state_.term;
+    state_.voted_for = options_.self;
+    election_elapsed_ = 0;
+    send_when_durable(message_to(options_.self, raft_message_type::vote_reply));
+  }
+  request_votes(kind);
+  tally(); // a lone voter needs nobody's answer
+}
+
+void raft::request_votes(campaign_kind kind) {
+  for (auto id : members().voters) {
+    if (id == options_.self)
+      continue;
+    auto request = message_to(id, kind == campaign_kind::pre ? raft_message_type::pre_vote : raft_message_type::vote);
+    request.log_index = log_.last_index();
+    request.log_term = log_.last_term();
+    request.force = kind == campaign_kind::transfer;
+    if (kind == campaign_kind::pre) {
+      ++request.term;
+      send(std::move(request));
+    } else {
+      // Not before this member's own log and vote are durable: a restarted candidate must not collect votes that were
+      // given to a longer log than it came back with.
+      send_when_durable(std::move(request));
+    }
+  }
+}
+
+void raft::tally() {
+  const auto outcome = count_votes(members(), [&](member_id id) {
+    const auto vote = votes_.find(id);
+    return vote == votes_.end() ? 0 : vote->second;
+  });
+  if (outcome == vote_outcome::lost)
+    become_follower(state_.term, 0);
+  else if (outcome == vote_outcome::won && role_ == raft_role::pre_candidate)
+    start_campaign(campaign_kind::real);
+  else if (outcome == vote_outcome::won && role_ == raft_role::candidate)
+    become_leader();
+}
+
+bool raft::leader_in_lease() const { return leader_ != 0 && election_elapsed_ < options_.election_ticks; }
+
+void raft::on_vote_request(const raft_message& message) {
+  const bool pre = message.type == raft_message_type::pre_vote;
+  const bool free = state_.voted_for == 0 && leader_ == 0;
+  const bool may_vote = pre ? message.term > state_.term : free || state_.voted_for == message.from;
+  const bool granted =
+      may_vote && !options_.withhold_vote && log_.is_behind_or_equal({message.log_index, message.log_term});
+  auto reply = message_to(message.from, pre ? raft_message_type::pre_vote_reply : raft_message_type::vote_reply);
+  reply.reject = !granted;
+  if (pre) {
+    reply.term = granted ? message.term : state_.term;
+    return send(std::move(reply));
+  }
+  if (granted) {
+    state_.voted_for = message.from;
+    election_elapsed_ = 0;
+  }
+  send_when_durable(std::move(reply));
+}
+
+void raft::on_vote_reply(const raft_message& message) {
+  const bool pre = message.type == raft_message_type::pre_vote_reply;
+  if (role_ != (pre ? raft_role::pre_candidate : raft_role::candidate))
+    return;
+  if (pre && !message.reject && message.term != state_.term + 1)
+    return; // granted for another term than the one this member would start
+  votes_.emplace(message.from, message.reject ? -1 : 1);
+  tally();
+}
+
+void raft::on_timeout_now(const raft_message&) {
+  if (may_campaign())
+    start_campaign(campaign_kind::transfer);
+}
+
+proposal raft::transfer_leadership(member_id to) {
+  if (role_ != raft_role::leader)
+    return {raft_refusal::not_leader, 0, 0, "only the leader hands leadership over"};
+  if (to == options_.self)
+    return {raft_refusal::invalid, 0, 0, "member " + std::to_string(to) + " leads already"};
+  if (!is_voter(members(), to))
+    return {raft_refusal::invalid, 0, 0, "member " + std::to_string(to) + " has no vote; only a voter can lead"};
+  if (transfer_to_ == to)
+    return {};
+  transfer_to_ = to;
+  transfer_elapsed_ = 0;
+  auto& peer = peers_.at(to);
+  peer.poke = true;
+  hand_over_if_caught_up(to, peer);
+  return {};
+}
+
+void raft::hand_over_if_caught_up(member_id id, const progress& peer) {
+  if (transfer_to_ == id && peer.match == log_.last_index())
+    send(message_to(id, raft_message_type::timeout_now));
+}
+
+} // namespace prunella::runtime

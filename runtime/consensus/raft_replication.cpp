@@ -1,0 +1,238 @@
+// The log's way to the other members: Ongaro 2014, 3.5 and 3.6 (replication, commitment), 10.2 (pipelining, and a leader
+// that writes its own disk meanwhile).
+
+#include <algorithm>
+
+#include "runtime/consensus/raft.hpp"
+
+namespace prunella::runtime {
+
+proposal raft::propose(std::string data) {
+  if (role_ != raft_role::leader)
+    return {raft_refusal::not_leader, 0, 0, "only the leader takes proposals"};
+  if (transfer_to_ != 0)
+    return {raft_refusal::busy, 0, 0, "leadership is being handed to member " + std::to_string(transfer_to_)};
+  if (data.size() > options_.max_entry_bytes)
+    return {raft_refusal::too_large, 0, 0,
+            "a command has at most " + std::to_string(options_.max_entry_bytes) + " bytes, this one has " +
+                std::to_string(data.size())};
+  // One is always taken, or a limit below the size of a command would block it for ever.
+  if (uncommitted_bytes_ > 0 && uncommitted_bytes_ + data.size() > options_.max_uncommitted_bytes)
+    return {raft_refusal::busy, 0, 0, "too many commands wait to be committed; a majority may be slow or away"};
+  append_as_leader(entry_kind::command, std::move(data));
+  return {raft_refusal::none, log_.last_index(), state_.term, {}};
+}
+
+void raft::append_as_leader(entry_kind kind, std::string data) {
+  shared_entry entry({state_.term, log_.last_index() + 1, kind, std::move(data)});
+  uncommitted_bytes_ += entry.bytes();
+  append_entry(std::move(entry));
+}
+
+void raft::append_entry(shared_entry entry) {
+  const auto index = entry->index;
+  auto members = entry->kind == entry_kind::membership ? decode_membership(entry->data) : std::nullopt;
+  log_.append(std::move(entry));
+  if (!members)
+    return;
+  memberships_.append(index, std::move(*members));
+  on_membership_changed();
+}
+
+void raft::truncate_log(std::uint64_t index) {
+  log_.truncate_from(index);
+  for (auto& write : writes_) // what is on its way to the disk there does not count any more, even if it comes back later
+    write.last_index = std::min(write.last_index, index - 1);
+  if (memberships_.truncate_from(index))
+    on_membership_changed();
+}
+
+void raft::flush_replication() {
+  if (role_ != raft_role::leader)
+    return;
+  for (auto& [id, peer] : peers_)
+    if (id != options_.self)
+      replicate_to(id, peer);
+}
+
+void raft::replicate_to(member_id id, progress& peer) {
+  while (!peer.paused() && (peer.next <= log_.last_index() || peer.sent_commit < state_.commit || peer.poke))
+    if (!send_append(id, peer))
+      return;
+}
+
+bool raft::send_append(member_id id, progress& peer) {
+  peer.poke = false;
+  const auto before = log_.term_at(peer.next - 1);
+  if (!before) { // entries only go once a snapshot covers them
+    peer.become_snapshot(log_.snapshot());
+    send_snapshot_piece(id, peer);
+    return false;
+  }
+  auto message = message_to(id, raft_message_type::append);
+  message.log_index = peer.next - 1;
+  message.log_term = *before;
+  message.commit = peer.sent_commit = state_.commit;
+  message.entries = log_.slice(peer.next, log_.last_index(), options_.max_append_bytes);
+  if (peer.state == progress_state::probe) {
+    peer.probe_sent = true;
+  } else if (!message.entries.empty()) {
+    std::uint64_t bytes = 0;
+    for (const auto& entry : message.entries)
+      bytes += entry.bytes();
+    peer.next += message.entries.size();
+    peer.inflights.add(peer.next - 1, bytes);
+  }
+  send(std::move(message));
+  return peer.state == progress_state::replicate;
+}
+
+void raft::broadcast_heartbeats() {
+  for (auto& [id, peer] : peers_) {
+    if (id == options_.self)
+      continue;
+    auto message = message_to(id, raft_message_type::heartbeat);
+    // Only what is known to agree: the rest of its log may not be this leader's.
+    message.commit = std::min(peer.match, state_.commit);
+    message.round = read_round_;
+    send(std::move(message));
+  }
+}
+
+void raft::commit_what_a_majority_has() {
+  const auto index = majority_index(members(), [&](member_id id) {
+    const auto peer = peers_.find(id);
+    return peer == peers_.end() ? 0 : peer->second.match;
+  });
+  // Counting replicas commits only entries of the own term (Ongaro 2014, 3.6.2 and figure 3.7).
+  if (index > state_.commit && log_.matches({index, state_.term})) {
+    commit_to(index);
+    leave_leadership_if_removed();
+  }
+}
+
+void raft::commit_to(std::uint64_t index) {
+  index = std::min(index, log_.last_index());
+  if (index <= state_.commit)
+    return;
+  if (role_ == raft_role::leader)
+    for (auto i = std::max(state_.commit, log_.offset()) + 1; i <= index; ++i)
+      uncommitted_bytes_ -= std::min(uncommitted_bytes_, log_.at(i).bytes());
+  state_.commit = index;
+  if (role_ == raft_role::leader && !reads_.empty() && reads_.back().round == 0)
+    read_round_wanted_ = true; // reads that waited for the first commit of this term
+}
+
+std::string raft::on_append(raft_message& message) {
+  election_elapsed_ = 0;
+  auto reply = message_to(message.from, raft_message_type::append_reply);
+  if (message.log_index < state_.commit) {
+    // Late or doubled: what it could say about is committed here, hence the same.
+    const auto end = message.log_index + message.entries.size();
+    if (end <= state_.commit) {
+      reply.log_index = state_.commit;
+      send_when_durable(std::move(reply));
+      return {};
+    }
+    const auto known = static_cast<std::ptrdiff_t>(state_.commit - message.log_index);
+    if (!log_.matches({state_.commit, message.entries[static_cast<std::size_t>(known - 1)]->term}))
+      return "it contradicts the committed entry " + std::to_string(state_.commit);
+    message.entries.erase(message.entries.begin(), message.entries.begin() + known);
+    message.log_index = state_.commit;
+    message.log_term = *log_.term_at(state_.commit);
+  }
+  if (!log_.matches({message.log_index, message.log_term})) {
+    if (message.log_index == state_.commit)
+      return "it contradicts the committed entry " + std::to_string(state_.commit);
+    const auto possible = log_.last_possible_match(message.log_index, message.log_term);
+    reply.reject = true;
+    reply.log_index = message.log_index;
+    reply.hint = possible.index;
+    reply.log_term = possible.term;
+    send(std::move(reply));
+    return {};
+  }
+  const auto last_new = message.log_index + message.entries.size();
+  for (auto& entry : message.entries) {
+    if (log_.matches({entry->index, entry->term}))
+      continue;
+    if (entry->index <= log_.last_index()) // only uncommitted ones: everything up to commit was compared above
+      truncate_log(entry->index);
+    append_entry(std::move(entry));
+  }
+  commit_to(std::min(message.commit, last_new));
+  reply.log_index = last_new;
+  send_when_durable(std::move(reply));
+  return {};
+}
+
+std::string raft::on_append_reply(const raft_message& message) {
+  const auto found = peers_.find(message.from);
+  if (role_ != raft_role::leader || found == peers_.end())
+    return {};
+  auto& peer = found->second;
+  peer.recently_active = true;
+  if (message.reject) {
+    on_append_rejected(message, peer);
+    return {};
+  }
+  if (message.log_index > log_.last_index())
+    return "it claims entry " + std::to_string(message.log_index) + ", but the log ends at " +
+           std::to_string(log_.last_index());
+  const bool news = peer.update(message.log_index);
+  if (peer.state == progress_state::probe && (news || message.log_index == peer.match))
+    peer.become_replicate();
+  else if (peer.state == progress_state::snapshot && peer.match >= peer.snapshot->index)
+    peer.become_replicate();
+  else if (peer.state == progress_state::replicate)
+    peer.inflights.free_to(message.log_index);
+  if (!news)
+    return {};
+  commit_what_a_majority_has();
+  if (role_ == raft_role::leader)
+    hand_over_if_caught_up(message.from, peer);
+  return {};
+}
+
+void raft::on_append_rejected(const raft_message& message, progress& peer) {
+  auto possible = message.hint;
+  // The follower's term there may skip many of this log's entries at once (Ongaro 2014, 3.5, last paragraph).
+  if (message.log_term > 0)
+    possible = log_.last_possible_match(message.hint, message.log_term).index;
+  if (!peer.decrease(message.log_index, possible))
+    return;
+  if (peer.state == progress_state::replicate)
+    peer.become_probe();
+}
+
+void raft::on_heartbeat(const raft_message& message) {
+  election_elapsed_ = 0;
+  commit_to(message.commit);
+  auto reply = message_to(message.from, raft_message_type::heartbeat_reply);
+  reply.round = message.round;
+  send(std::move(reply));
+}
+
+void raft::on_heartbeat_reply(const raft_message& message) {
+  const auto found = peers_.find(message.from);
+  if (role_ != raft_role::leader || found == peers_.end())
+    return;
+  auto& peer = found->second;
+  peer.recently_active = true;
+  peer.probe_sent = false;
+  if (peer.state == progress_state::snapshot) {
+    // Pieces get lost; but a slow link must not be fed the same piece at every heartbeat.
+    if (++peer.snapshot_stalled >= 3)
+      send_snapshot_piece(message.from, peer);
+  } else if (peer.match < log_.last_index()) {
+    if (peer.inflights.full())
+      peer.inflights.free_first();
+    peer.poke = true;
+  }
+  if (message.round > peer.acknowledged_round && message.round <= read_round_) {
+    peer.acknowledged_round = message.round;
+    finish_reads();
+  }
+}
+
+} // namespace prunella::runtime
