@@ -1,0 +1,136 @@
+#pragma once
+
+// Every message that crosses from one host to another, and nothing else: each names the local actor it is for. Their type
+// ids are in `type_ids.hpp`. Units are in the names; a message with a default-constructed field is an older sender's.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "actors/api/views.hpp"
+#include "actors/site/site_state.hpp"
+#include "config/fields.hpp"
+
+namespace prunella::actors {
+
+// -- host → site (actor "site" on the leader) ------------------------------------------------------------------------------
+
+enum class instance_phase : std::uint8_t { pending, starting, running, stopping, failed };
+
+/// What a host observes of an instance that is assigned to it.
+struct instance_report {
+  std::string instance;
+  std::uint64_t generation = 0;
+  instance_phase phase = instance_phase::pending;
+  bool gave_up = false; ///< exceeded its restart intensity on this host; the site is to place it elsewhere
+  std::int64_t pid = 0;
+  time_ms started_at = 0; ///< by the host's clock; 0: not running
+  std::uint32_t restarts = 0;
+  std::string reason;
+  std::vector<container_view> containers;
+
+  PRUNELLA_FIELDS(instance_report, instance, generation, phase, gave_up, pid, started_at, restarts, reason, containers)
+};
+
+/// Sent every heartbeat interval, and at once when a report changed. → `heartbeat_answer`; `site_errc::not_leader` when
+/// the receiver does not lead. Reports are the differences since the revision that the leader last confirmed; a leader
+/// that confirmed none gets all (`since_revision` 0).
+struct host_heartbeat {
+  std::string host;
+  std::uint64_t incarnation = 0;  ///< of the agent process
+  std::int64_t sent_at_ns = 0;    ///< monotonic clock of the host; a lease counts from here
+  std::uint64_t applied_index = 0;
+  std::uint64_t revision = 0;       ///< of the reports
+  std::uint64_t since_revision = 0; ///< 0: `reports` is everything
+  std::vector<instance_report> reports;
+  std::vector<std::string> gone; ///< instances no longer on this host
+
+  PRUNELLA_FIELDS(host_heartbeat, host, incarnation, sent_at_ns, applied_index, revision, since_revision, reports, gone)
+};
+
+/// The leader's answer. Lease fields are carried from the first version on; a leader that grants none says 0.
+struct heartbeat_answer {
+  std::string leader;
+  std::uint64_t term = 0;
+  std::int64_t sent_at_ns = 0; ///< of the heartbeat it answers
+  std::int64_t lease_ms = 0;   ///< exclusive work may run until `sent_at` + this; 0: no lease
+  std::uint64_t confirmed_revision = 0;
+
+  PRUNELLA_FIELDS(heartbeat_answer, leader, term, sent_at_ns, lease_ms, confirmed_revision)
+};
+
+// -- API of any host → site (actor "site" on the leader) -------------------------------------------------------------------
+
+/// A `site_command` asked for by a user; the leader checks it, sets its time and proposes it. → `site_answer`, after it is
+/// applied on the leader. Repeating it is harmless: every command states what is wanted.
+struct site_request {
+  std::string command; ///< `encode(site_command)`
+
+  PRUNELLA_FIELDS(site_request, command)
+};
+
+struct site_answer {
+  command_outcome outcome;
+  problem_view problem; ///< `status` 0: none
+
+  PRUNELLA_FIELDS(site_answer, outcome, problem)
+};
+
+/// Asks the leader for what only it knows whole. → `view_answer`.
+struct view_request {
+  std::string view;        ///< hosts | applications | instances | status
+  std::string application; ///< only this one ("tenant.name"); empty: all
+
+  PRUNELLA_FIELDS(view_request, view, application)
+};
+
+/// The API's JSON, ready to send. Of a `status` the leader fills what is the same for all hosts.
+struct view_answer {
+  std::string json;
+
+  PRUNELLA_FIELDS(view_answer, json)
+};
+
+// -- API of any host → every host ----------------------------------------------------------------------------------------
+
+/// To actor "journal": events behind `after` (empty: the newest `limit`), oldest first. → `events_answer`.
+struct events_request {
+  std::string after;
+  std::uint32_t limit = 0; ///< 1 … 1000
+
+  PRUNELLA_FIELDS(events_request, after, limit)
+};
+
+struct events_answer {
+  std::vector<event_view> events;
+
+  PRUNELLA_FIELDS(events_answer, events)
+};
+
+/// To actor "tree": all actors of the agent. → `actors_answer`.
+struct actors_request {
+  std::uint32_t limit = 0; ///< 1 … 10000
+
+  PRUNELLA_FIELDS(actors_request, limit)
+};
+
+struct actors_answer {
+  std::vector<actor_view> actors;
+
+  PRUNELLA_FIELDS(actors_answer, actors)
+};
+
+/// To actor "tree": kills one actor (reason `kill`), so that its supervisor can be watched. → `kill_answer`.
+struct kill_request {
+  std::string path; ///< without the host
+
+  PRUNELLA_FIELDS(kill_request, path)
+};
+
+struct kill_answer {
+  bool found = false;
+
+  PRUNELLA_FIELDS(kill_answer, found)
+};
+
+} // namespace prunella::actors

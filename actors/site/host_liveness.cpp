@@ -1,0 +1,60 @@
+#include "actors/site/host_liveness.hpp"
+
+#include <algorithm>
+
+#include "config/time.hpp"
+
+namespace prunella::actors {
+
+host_liveness::host_liveness(runtime::liveness_figures figures, std::string self)
+  : figures_(figures), self_(std::move(self)) {}
+
+void host_liveness::watch(const std::map<std::string, host_record>& hosts,
+                          const std::map<std::string, runtime::instant>& last_heard, runtime::instant now) {
+  for (auto it = hosts_.begin(); it != hosts_.end();)
+    it = hosts.count(it->first) == 0 ? hosts_.erase(it) : std::next(it);
+  for (const auto& [id, record] : hosts) {
+    const auto heard = last_heard.find(id);
+    const auto since = heard == last_heard.end() ? now : std::min(heard->second, now);
+    hosts_.try_emplace(id, watched{runtime::failure_detector{runtime::detector_for(figures_), since}, 0});
+  }
+}
+
+void host_liveness::heartbeat(const std::string& host, runtime::instant now) {
+  auto it = hosts_.find(host);
+  if (it == hosts_.end())
+    return;
+  auto& x = it->second;
+  x.in_a_row = x.detector.is_suspect(now) ? 1 : x.in_a_row + 1;
+  x.detector.heartbeat(now);
+}
+
+std::vector<set_host_state> host_liveness::judge(const std::map<std::string, host_record>& hosts,
+                                                 runtime::instant now) const {
+  std::vector<set_host_state> verdicts;
+  for (const auto& [id, x] : hosts_) {
+    const auto record = hosts.find(id);
+    if (record == hosts.end())
+      continue;
+    const bool silent = id != self_ && x.detector.is_suspect(now);
+    if (record->second.up && silent) {
+      const auto silence = std::chrono::duration_cast<std::chrono::milliseconds>(now - x.detector.last_heartbeat());
+      verdicts.push_back({id, false, "no heartbeat for " + config::duration_text(silence)});
+    } else if (!record->second.up && !silent && (id == self_ || x.in_a_row >= steady_heartbeats)) {
+      verdicts.push_back({id, true, "heartbeats arrive again"});
+    }
+  }
+  return verdicts;
+}
+
+runtime::instant host_liveness::next_deadline(const std::map<std::string, host_record>& hosts) const {
+  auto next = runtime::instant::max();
+  for (const auto& [id, x] : hosts_) {
+    const auto record = hosts.find(id);
+    if (id != self_ && record != hosts.end() && record->second.up)
+      next = std::min(next, x.detector.suspect_at());
+  }
+  return next;
+}
+
+} // namespace prunella::actors

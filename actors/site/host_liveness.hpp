@@ -1,0 +1,52 @@
+#pragma once
+
+// Which hosts the leader believes to be up, from the heartbeats that reach it. A value; the site actor feeds it and turns
+// its verdicts into commands.
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "actors/site/site_state.hpp"
+#include "runtime/failure_detector.hpp"
+#include "runtime/liveness.hpp"
+
+namespace prunella::actors {
+
+class host_liveness {
+public:
+  /// Watches nobody yet. `self` is the leader's own host, which is never silent to itself.
+  host_liveness(runtime::liveness_figures figures, std::string self);
+
+  /// Watches exactly `hosts` from now on. A host that is new here counts as heard at `last_heard[host]` if a time is
+  /// given there, and otherwise at `now`: a new leader grants each host a full period of silence before it judges, except
+  /// that of the former leader's host it knows when that last spoke.
+  void watch(const std::map<std::string, host_record>& hosts, const std::map<std::string, runtime::instant>& last_heard,
+             runtime::instant now);
+
+  /// A heartbeat of `host` arrived. Hosts that are not watched are ignored.
+  void heartbeat(const std::string& host, runtime::instant now);
+
+  /// Hosts whose recorded state (`hosts[..].up`) is not what is seen: down when silent for too long; up again after
+  /// `steady_heartbeats` heartbeats in a row, so that a host that flickers is not called up each time.
+  std::vector<set_host_state> judge(const std::map<std::string, host_record>& hosts, runtime::instant now) const;
+
+  /// When the next verdict may be due if nothing arrives until then; instant::max() if never.
+  runtime::instant next_deadline(const std::map<std::string, host_record>& hosts) const;
+
+  static constexpr std::uint32_t steady_heartbeats = 3;
+
+private:
+  struct watched {
+    runtime::failure_detector detector;
+    std::uint32_t in_a_row = 0; ///< heartbeats without suspicion between them
+  };
+
+  runtime::liveness_figures figures_;
+  std::string self_;
+  std::map<std::string, watched> hosts_;
+};
+
+} // namespace prunella::actors

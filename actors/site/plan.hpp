@@ -1,0 +1,35 @@
+#pragma once
+
+// What the leader decides next: from what is wanted, what is assigned and what was seen, the changes that close the
+// difference. Called again after every change; a plan of a satisfied site is empty.
+
+#include <map>
+#include <string>
+
+#include "actors/site/site_state.hpp"
+
+namespace prunella::actors {
+
+/// A report that an instance exceeded its restart intensity, level by level, on its host.
+struct gave_up_report {
+  std::string host;
+  std::uint64_t generation = 0;
+  std::string reason;
+};
+
+/// By instance name; only reports about the present assignment count.
+using gave_up_reports = std::map<std::string, gave_up_report>;
+
+struct site_plan {
+  change_assignments changes; ///< in order of instance names; empty: all is as it should be
+  time_ms look_again_at = 0;  ///< when time alone changes the plan (an avoided host becomes eligible); 0: never
+};
+
+/// How long placement avoids a host on which an instance gave up: 30 s, doubling each time in a row up to 1 h.
+time_ms avoidance_ms(std::uint32_t times_in_a_row);
+
+/// Decides placement, healing and removal. Instances stay where they are unless the host is down, no longer matches, or
+/// they gave up there; a host that returns gets nothing back by itself (failback is a decision of its own).
+site_plan plan(const site_state& state, const gave_up_reports& gave_up, time_ms now);
+
+} // namespace prunella::actors

@@ -1,0 +1,173 @@
+#include "actors/site/site_state.hpp"
+
+#include <algorithm>
+
+#include "actors/names.hpp"
+
+namespace prunella::actors {
+
+namespace {
+
+/// How an assignment reads in an event: "host-2 (generation 3)".
+std::string placement_text(const assignment& x) {
+  if (x.host.empty())
+    return "unplaced";
+  return x.host + " (generation " + std::to_string(x.generation) + ')';
+}
+
+class applier {
+public:
+  applier(site_state& state, time_ms at) : state_(state), at_(at) {}
+
+  applied_command take() { return std::move(out_); }
+
+  void operator()(const register_site& x) {
+    if (!state_.site.name.empty())
+      return result(command_result::unchanged);
+    state_.site.name = x.spec.name;
+    state_.site.labels = x.spec.labels;
+    state_.site.liveness = x.spec.liveness;
+    row("site", "site");
+    for (const auto& host : x.spec.hosts) {
+      state_.hosts[host.id] = host_record{host, true, {}, at_};
+      row("host", host.id);
+    }
+    event({"site/" + x.spec.name, "", "registered", std::to_string(x.spec.hosts.size()) + " hosts", ""});
+    result(command_result::created);
+  }
+
+  void operator()(const put_application& x) {
+    const auto key = application_key(x.spec.tenant, x.spec.name);
+    auto [it, is_new] = state_.applications.try_emplace(key);
+    auto& record = it->second;
+    if (!is_new && record.spec == x.spec)
+      return result(command_result::unchanged, record.revision);
+    const auto from = is_new ? std::string{} : "version " + record.spec.version;
+    if (is_new)
+      record.created_at = at_;
+    record.spec = x.spec;
+    touch(key, record);
+    event({"application/" + key, from, "version " + x.spec.version, is_new ? "created" : "updated", ""});
+    result(is_new ? command_result::created : command_result::updated, record.revision);
+  }
+
+  void operator()(const delete_application& x) {
+    auto it = state_.applications.find(x.key);
+    if (it == state_.applications.end())
+      return not_found("application " + x.key);
+    event({"application/" + x.key, "version " + it->second.spec.version, "deleted", "deleted", ""});
+    state_.applications.erase(it);
+    row("application", x.key);
+    result(command_result::deleted);
+  }
+
+  void operator()(const scale_service& x) {
+    auto it = state_.applications.find(x.key);
+    if (it == state_.applications.end())
+      return not_found("application " + x.key);
+    auto& record = it->second;
+    auto& services = record.spec.services;
+    auto service = std::find_if(services.begin(), services.end(), [&](const auto& s) { return s.name == x.service; });
+    if (service == services.end())
+      return not_found("service " + x.key + '/' + x.service);
+    if (service->replicas == x.replicas)
+      return result(command_result::unchanged, record.revision);
+    const auto from = std::to_string(service->replicas) + " replicas";
+    service->replicas = x.replicas;
+    touch(x.key, record);
+    event({"service/" + x.key + '.' + x.service, from, std::to_string(x.replicas) + " replicas", "scaled", ""});
+    result(command_result::updated, record.revision);
+  }
+
+  void operator()(const set_host_state& x) {
+    auto it = state_.hosts.find(x.host);
+    if (it == state_.hosts.end())
+      return not_found("host " + x.host);
+    auto& host = it->second;
+    if (host.up == x.up)
+      return result(command_result::unchanged);
+    host.up = x.up;
+    host.reason = x.up ? std::string{} : x.reason;
+    host.since = at_;
+    row("host", x.host);
+    event({"host/" + x.host, x.up ? "down" : "up", x.up ? "up" : "down", x.reason, ""});
+    result(command_result::updated);
+  }
+
+  void operator()(const change_assignments& x) {
+    result(command_result::stale);
+    for (const auto& change : x.changes)
+      if (change_one(change))
+        result(command_result::updated);
+  }
+
+private:
+  bool change_one(const assignment_change& change) {
+    auto it = state_.assignments.find(change.instance);
+    const bool exists = it != state_.assignments.end();
+    const assignment current = exists ? it->second : assignment{};
+    if (current.host != change.from_host || current.generation != change.from_generation || (change.remove && !exists))
+      return false;
+    const auto from = exists ? placement_text(current) : std::string{};
+    row("assignment", change.instance);
+    if (change.remove) {
+      state_.assignments.erase(change.instance);
+      raise_floor(current.generation);
+      event({"instance/" + change.instance, from, "removed", change.next.reason, change.cause});
+      return true;
+    }
+    auto& x = state_.assignments[change.instance];
+    x = change.next;
+    x.assigned_at = at_;
+    x.generation = current.generation;
+    if (!x.host.empty())
+      x.generation = (current.generation == 0 ? state_.site.generation_floor : current.generation) + 1;
+    event({"instance/" + change.instance, from, placement_text(x), x.reason, change.cause});
+    return true;
+  }
+
+  void raise_floor(std::uint64_t generation) {
+    if (generation <= state_.site.generation_floor)
+      return;
+    state_.site.generation_floor = generation;
+    row("site", "site");
+  }
+
+  void touch(const std::string& key, application_record& record) {
+    ++record.revision;
+    record.updated_at = at_;
+    row("application", key);
+  }
+
+  void row(std::string kind, std::string key) { out_.rows.push_back({std::move(kind), std::move(key)}); }
+  void event(decision_event x) { out_.events.push_back(std::move(x)); }
+  void result(command_result x, std::uint64_t revision = 0) { out_.outcome = {x, revision, {}}; }
+  void not_found(std::string what) { out_.outcome = {command_result::not_found, 0, std::move(what)}; }
+
+  site_state& state_;
+  time_ms at_;
+  applied_command out_;
+};
+
+} // namespace
+
+applied_command apply(site_state& state, const site_command& command, std::uint64_t index) {
+  applier run{state, command.at};
+  std::visit(run, command.body);
+  state.applied_index = index;
+  return run.take();
+}
+
+const char* to_text(command_result result) {
+  switch (result) {
+  case command_result::created: return "created";
+  case command_result::updated: return "updated";
+  case command_result::deleted: return "deleted";
+  case command_result::unchanged: return "unchanged";
+  case command_result::not_found: return "not found";
+  case command_result::stale: return "stale";
+  }
+  return "unknown";
+}
+
+} // namespace prunella::actors

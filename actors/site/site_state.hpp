@@ -1,0 +1,197 @@
+#pragma once
+
+// What a site has decided: the replicated state, and the only way it changes. Every host applies the same commands in the
+// same order and so holds the same state; ids and times are in the commands, nothing here reads a clock.
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "config/spec.hpp"
+
+namespace prunella::actors {
+
+/// Milliseconds since the Unix epoch, by the clock of the leader that made the command. For people, never for decisions
+/// about order: that is the log's.
+using time_ms = std::int64_t;
+
+// -- state ---------------------------------------------------------------------------------------------------------------
+
+/// A host as the site sees it. One row of kind "host", key = id.
+struct host_record {
+  config::host_spec spec;
+  bool up = true;
+  std::string reason; ///< why it is down; empty while up
+  time_ms since = 0;  ///< of the last change of `up`
+
+  PRUNELLA_FIELDS(host_record, spec, up, reason, since)
+};
+
+/// One row of kind "application", key = "tenant.name".
+struct application_record {
+  config::application_spec spec;
+  std::uint64_t revision = 0; ///< counts changes of the spec, from 1
+  time_ms created_at = 0;
+  time_ms updated_at = 0;
+
+  PRUNELLA_FIELDS(application_record, spec, revision, created_at, updated_at)
+};
+
+/// A host on which an instance gave up, and until when placement avoids it.
+struct avoided_host {
+  std::string host;
+  std::uint64_t generation = 0; ///< that gave up there
+  std::uint32_t times = 0;      ///< in a row; the avoidance doubles with it
+  time_ms until = 0;
+  std::string reason;
+
+  PRUNELLA_FIELDS(avoided_host, host, generation, times, until, reason)
+};
+
+/// Where an instance was put. One row of kind "assignment", key = instance name. It stays while the instance is wanted,
+/// with an empty `host` when no host can hold it, so that its generation only ever grows.
+struct assignment {
+  std::string tenant;
+  std::string application;
+  std::string service;
+  std::uint32_t replica = 0;    ///< from 1
+  std::string host;             ///< empty: not placed; `reason` says why
+  std::uint64_t generation = 0; ///< counts placements, 0: never placed; an older one never acts after a newer one
+  time_ms assigned_at = 0;
+  std::string reason;
+  std::vector<avoided_host> avoided;
+
+  PRUNELLA_FIELDS(assignment, tenant, application, service, replica, host, generation, assigned_at, reason, avoided)
+};
+
+/// The site's own row: kind "site", key "site".
+struct site_record {
+  std::string name; ///< empty: not registered yet
+  config::labels labels;
+  config::liveness_profile liveness = config::liveness_profile::balanced;
+  std::uint64_t generation_floor = 0; ///< generations of removed instances; a name that comes back starts above it
+
+  PRUNELLA_FIELDS(site_record, name, labels, liveness, generation_floor)
+};
+
+struct site_state {
+  site_record site;
+  std::map<std::string, host_record> hosts;
+  std::map<std::string, application_record> applications;
+  std::map<std::string, assignment> assignments;
+  std::uint64_t applied_index = 0;
+
+  PRUNELLA_FIELDS(site_state, site, hosts, applications, assignments, applied_index)
+};
+
+// -- commands ------------------------------------------------------------------------------------------------------------
+
+/// The site's document, proposed by its first leader. Later ones change nothing but are accepted.
+struct register_site {
+  config::site_spec spec;
+  PRUNELLA_FIELDS(register_site, spec)
+};
+
+struct put_application {
+  config::application_spec spec;
+  PRUNELLA_FIELDS(put_application, spec)
+};
+
+struct delete_application {
+  std::string key; ///< tenant.name
+  PRUNELLA_FIELDS(delete_application, key)
+};
+
+struct scale_service {
+  std::string key; ///< tenant.name
+  std::string service;
+  std::uint32_t replicas = 0;
+  PRUNELLA_FIELDS(scale_service, key, service, replicas)
+};
+
+struct set_host_state {
+  std::string host;
+  bool up = false;
+  std::string reason;
+  PRUNELLA_FIELDS(set_host_state, host, up, reason)
+};
+
+/// One change of an assignment. It applies only while the assignment is still at `from_host` with `from_generation`
+/// (empty and 0: there is none, or it was never placed), so a plan made from an outdated state changes nothing.
+struct assignment_change {
+  std::string instance;
+  std::string from_host;
+  std::uint64_t from_generation = 0;
+  bool remove = false; ///< the instance is no longer wanted
+  assignment next;     ///< unless `remove`; its generation and time are set when it is applied
+  std::string cause;   ///< object that led to it: `host/host-1`, `application/default.popcorn`
+
+  PRUNELLA_FIELDS(assignment_change, instance, from_host, from_generation, remove, next, cause)
+};
+
+struct change_assignments {
+  std::vector<assignment_change> changes;
+  PRUNELLA_FIELDS(change_assignments, changes)
+};
+
+/// An entry of the site's log.
+struct site_command {
+  time_ms at = 0;
+  std::variant<register_site, put_application, delete_application, scale_service, set_host_state, change_assignments> body;
+
+  PRUNELLA_FIELDS(site_command, at, body)
+};
+
+// -- applying ------------------------------------------------------------------------------------------------------------
+
+enum class command_result : std::uint8_t {
+  created,
+  updated,
+  deleted,
+  unchanged, ///< the state already was as asked
+  not_found, ///< names nothing in this site; nothing changed
+  stale,     ///< made from an outdated state; nothing changed
+};
+
+/// Something that was decided, for the event journal.
+struct decision_event {
+  std::string object;
+  std::string from;
+  std::string to;
+  std::string reason;
+  std::string cause;
+
+  PRUNELLA_FIELDS(decision_event, object, from, to, reason, cause)
+};
+
+/// A row that changed: (kind, key). Whether it was put or removed shows in the state.
+struct changed_row {
+  std::string kind;
+  std::string key;
+
+  PRUNELLA_FIELDS(changed_row, kind, key)
+};
+
+struct command_outcome {
+  command_result result = command_result::unchanged;
+  std::uint64_t revision = 0; ///< of the application concerned; 0: none
+  std::string detail;         ///< what was not found
+
+  PRUNELLA_FIELDS(command_outcome, result, revision, detail)
+};
+
+struct applied_command {
+  command_outcome outcome;
+  std::vector<changed_row> rows;
+  std::vector<decision_event> events;
+};
+
+/// Applies `command`, the log's entry `index`. Deterministic: the same state and command give the same result everywhere.
+applied_command apply(site_state& state, const site_command& command, std::uint64_t index);
+
+/// The text of a result as the API says it.
+const char* to_text(command_result result);
+
+} // namespace prunella::actors

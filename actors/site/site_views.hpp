@@ -1,0 +1,31 @@
+#pragma once
+
+// The API's rows from what a site decided and what was observed. Pure; used by the leader, and by any host that has to
+// answer alone.
+
+#include <string>
+#include <vector>
+
+#include "actors/api/views.hpp"
+#include "actors/site/observations.hpp"
+#include "actors/site/site_state.hpp"
+
+namespace prunella::actors {
+
+std::vector<host_view> host_views(const site_state& state, const std::string& leader);
+
+/// Wanted instances that are not assigned yet are `pending`; instances that are no longer assigned show as `stopping`
+/// while a host still reports them. `application` ("tenant.name") limits the rows; empty: all.
+std::vector<instance_view> instance_views(const site_state& state, const observations& seen,
+                                          const std::string& application);
+
+std::vector<application_view> application_views(const site_state& state, const observations& seen,
+                                                const std::string& application);
+
+/// Fills what is the same whoever answers: counts, leader, quorum, health, reason.
+void fill_status(status_view& status, const site_state& state, const observations& seen);
+
+/// RFC 3339; empty for 0.
+std::string time_text_of(time_ms at);
+
+} // namespace prunella::actors

@@ -1,0 +1,98 @@
+#include <doctest/doctest.h>
+
+#include "actors/site/site_command_bytes.hpp"
+#include "tests/actors/site_fixture.hpp"
+
+using namespace prunella;
+using namespace prunella::test;
+using actors::command_result;
+
+TEST_CASE("the site is registered once, later documents change nothing") {
+  small_site site{{host("host-1")}};
+  config::site_spec other;
+  other.name = "another";
+  CHECK(site.run(actors::register_site{other}).outcome.result == command_result::unchanged);
+  CHECK(site.state.site.name == "shop");
+  CHECK(site.state.hosts.size() == 1);
+}
+
+TEST_CASE("applying the same spec again is unchanged and keeps the revision, another one raises it by one") {
+  small_site site{{host("host-1")}};
+  auto app = application("popcorn", {service("web", 1)});
+  CHECK(site.run(actors::put_application{app}).outcome.result == command_result::created);
+  const auto again = site.run(actors::put_application{app});
+  CHECK(again.outcome.result == command_result::unchanged);
+  CHECK(again.outcome.revision == 1);
+  CHECK(again.rows.empty());
+  CHECK(again.events.empty());
+  app.version = "2.0";
+  const auto changed = site.run(actors::put_application{app});
+  CHECK(changed.outcome.result == command_result::updated);
+  CHECK(changed.outcome.revision == 2);
+}
+
+TEST_CASE("commands about what is not there change nothing and name it") {
+  small_site site{{host("host-1")}};
+  CHECK(site.run(actors::delete_application{"default.ghost"}).outcome.detail == "application default.ghost");
+  CHECK(site.run(actors::scale_service{"default.ghost", "web", 2}).outcome.result == command_result::not_found);
+  site.run(actors::put_application{application("popcorn", {service("web", 1)})});
+  CHECK(site.run(actors::scale_service{"default.popcorn", "db", 2}).outcome.detail == "service default.popcorn/db");
+  CHECK(site.run(actors::set_host_state{"host-9", false, "silent"}).outcome.result == command_result::not_found);
+}
+
+TEST_CASE("a plan made from an outdated state changes nothing") {
+  small_site site{{host("host-1"), host("host-2")}};
+  site.run(actors::put_application{application("popcorn", {service("web", 1)})});
+  const auto outdated = site.plan();
+  site.settle();
+  const auto before = site.state.assignments;
+  CHECK(site.run(outdated.changes).outcome.result == command_result::stale);
+  CHECK(site.state.assignments == before);
+}
+
+TEST_CASE("a name that comes back after its removal continues above its last generation") {
+  small_site site{{host("host-1"), host("host-2")}};
+  const auto app = application("popcorn", {service("web", 1)});
+  site.run(actors::put_application{app});
+  site.settle();
+  site.run(actors::set_host_state{site.host_of("default.popcorn.web-1"), false, "silent"});
+  site.settle();
+  REQUIRE(site.state.assignments.at("default.popcorn.web-1").generation == 2);
+  site.run(actors::delete_application{"default.popcorn"});
+  site.settle();
+  site.run(actors::put_application{app});
+  site.settle();
+  CHECK(site.state.assignments.at("default.popcorn.web-1").generation == 3);
+}
+
+TEST_CASE("commands and states survive their bytes, and damaged bytes are refused") {
+  small_site site{{host("host-1"), host("host-2")}};
+  site.run(actors::put_application{application("popcorn", {service("web", 2)})});
+  site.settle();
+  const auto bytes = actors::encode(site.state);
+  actors::site_state copy;
+  REQUIRE(actors::decode(bytes, copy));
+  CHECK(copy == site.state);
+  CHECK_FALSE(actors::decode(bytes.substr(0, bytes.size() - 1), copy));
+  CHECK_FALSE(actors::decode(bytes + "x", copy));
+
+  const actors::site_command command{7, actors::scale_service{"default.popcorn", "web", 3}};
+  actors::site_command read;
+  REQUIRE(actors::decode(actors::encode(command), read));
+  CHECK(std::get<actors::scale_service>(read.body).replicas == 3);
+}
+
+TEST_CASE("rows put back one by one give the same state") {
+  small_site site{{host("host-1"), host("host-2")}};
+  std::vector<actors::changed_row> rows{{"site", "site"}, {"host", "host-1"}, {"host", "host-2"}};
+  const auto note = [&](const actors::applied_command& x) { rows.insert(rows.end(), x.rows.begin(), x.rows.end()); };
+  note(site.run(actors::put_application{application("popcorn", {service("web", 2)})}));
+  note(site.run(site.plan().changes));
+  actors::site_state copy;
+  for (const auto& row : rows)
+    REQUIRE(actors::load_row(copy, row, actors::row_value(site.state, row)));
+  copy.applied_index = site.state.applied_index;
+  CHECK(copy == site.state);
+  CHECK_FALSE(actors::load_row(copy, {"planet", "mars"}, "x"));
+  CHECK(actors::row_value(site.state, {"application", "default.gone"}).empty());
+}
