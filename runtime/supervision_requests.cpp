@@ -1,0 +1,168 @@
+// The requests to a supervisor (OTP's start_child and friends), their answers, and what it tells about itself.
+
+#include "runtime/supervision.hpp"
+
+#include <utility>
+
+namespace prunella::runtime {
+
+namespace {
+
+/// Requests that may wait for one child to end; whoever asks more often than this does not need the answer.
+constexpr std::size_t max_waiting = 16;
+
+} // namespace
+
+// -- requests ---------------------------------------------------------------------------------------------------------
+
+supervision_actions supervision::start_child(std::uint64_t request, child_spec spec, moment at) {
+  step s{at, {}};
+  const auto id = spec.id;
+  auto refuse = [&](supervision_errc code, std::string text = {}) {
+    reply(request, code, id, std::move(text), s);
+    return std::move(s.out);
+  };
+  if (phase_ == phase::stopping || phase_ == phase::finished)
+    return refuse(supervision_errc::shutting_down);
+  if (auto problems = problems_of(spec, spec_.auto_shutdown); !problems.empty())
+    return refuse(supervision_errc::invalid_spec, joined(problems));
+  if (auto i = by_id(id); i != children_.end())
+    return refuse(i->second.is_alive() ? supervision_errc::already_started : supervision_errc::already_present);
+  if (children_.size() >= spec_.max_children)
+    return refuse(supervision_errc::too_many_children, "at most " + std::to_string(spec_.max_children));
+  const auto where = add(std::move(spec));
+  auto i = children_.find(where);
+  i->second.is_new = true;
+  i->second.start_request = request;
+  if (sweep_ || phase_ == phase::idle) {
+    // It has the last place in the order of start, and those before it are not up yet.
+    if (sweep_)
+      sweep_->to_start.insert(where);
+    return std::move(s.out);
+  }
+  start(i, s);
+  return std::move(s.out);
+}
+
+supervision_actions supervision::terminate_child(std::uint64_t request, const std::string& id, moment at) {
+  step s{at, {}};
+  auto i = by_id(id);
+  if (i == children_.end() || phase_ == phase::stopping || phase_ == phase::finished) {
+    reply(request, i == children_.end() ? supervision_errc::not_found : supervision_errc::shutting_down, id, {}, s);
+    return std::move(s.out);
+  }
+  auto& c = i->second;
+  if (sweep_)
+    sweep_->to_start.erase(i->first);
+  if (c.stop_requests.size() >= max_waiting) {
+    reply(request, supervision_errc::too_many_waiting, id, {}, s);
+    return std::move(s.out);
+  }
+  c.stop_requests.push_back(request);
+  reply_to_start(c, supervision_errc::terminated, {}, s);
+  if (c.is_alive()) {
+    if (c.state != child_state::stopping)
+      tell_to_stop(i, s);
+  } else {
+    disarm(c);
+    c.state = child_state::stopped;
+    on_stopped(i, s);
+  }
+  continue_sweep(s);
+  return std::move(s.out);
+}
+
+supervision_actions supervision::restart_child(std::uint64_t request, const std::string& id, moment at) {
+  step s{at, {}};
+  auto i = by_id(id);
+  auto code = supervision_errc::none;
+  if (phase_ == phase::stopping || phase_ == phase::finished)
+    code = supervision_errc::shutting_down;
+  else if (i == children_.end())
+    code = supervision_errc::not_found;
+  else if (i->second.is_alive())
+    code = supervision_errc::running;
+  else if (i->second.state == child_state::restarting || is_to_start(i->first))
+    code = supervision_errc::restarting;
+  if (code != supervision_errc::none) {
+    reply(request, code, id, {}, s);
+    return std::move(s.out);
+  }
+  i->second.start_request = request;
+  start(i, s);
+  return std::move(s.out);
+}
+
+supervision_actions supervision::delete_child(std::uint64_t request, const std::string& id, moment at) {
+  step s{at, {}};
+  auto i = by_id(id);
+  auto code = supervision_errc::none;
+  if (phase_ == phase::stopping || phase_ == phase::finished)
+    code = supervision_errc::shutting_down;
+  else if (i == children_.end())
+    code = supervision_errc::not_found;
+  else if (i->second.is_alive())
+    code = supervision_errc::running;
+  else if (i->second.state == child_state::restarting || is_to_start(i->first))
+    code = supervision_errc::restarting;
+  if (code == supervision_errc::none)
+    remove(i->first, s);
+  reply(request, code, id, {}, s);
+  return std::move(s.out);
+}
+
+// -- introspection ----------------------------------------------------------------------------------------------------
+
+std::vector<child_status> supervision::which_children() const {
+  std::vector<child_status> all;
+  all.reserve(children_.size());
+  for (const auto& [where, c] : children_)
+    all.push_back({c.spec.id, c.spec.kind, c.state, c.incarnation, c.restarts, c.started_at, c.last_reason});
+  return all;
+}
+
+child_counts supervision::count_children() const {
+  child_counts counts;
+  for (const auto& [where, c] : children_) {
+    ++counts.specs;
+    counts.active += c.is_alive() ? 1 : 0;
+    ++(c.spec.kind == child_kind::supervisor ? counts.supervisors : counts.workers);
+  }
+  return counts;
+}
+
+std::optional<child_status> supervision::find_child(const std::string& id) const {
+  auto found = by_id_.find(id);
+  if (found == by_id_.end())
+    return std::nullopt;
+  const auto& c = children_.at(found->second);
+  return child_status{c.spec.id, c.spec.kind, c.state, c.incarnation, c.restarts, c.started_at, c.last_reason};
+}
+
+// -- answers ----------------------------------------------------------------------------------------------------------
+
+void supervision::reply(std::uint64_t request, supervision_errc code, const std::string& id, std::string text,
+                        step& s) {
+  s.out.push_back(reply_action{request, code, id, std::move(text)});
+}
+
+void supervision::reply_to_start(child& c, supervision_errc code, std::string text, step& s) {
+  if (c.start_request != 0)
+    reply(std::exchange(c.start_request, 0), code, c.spec.id, std::move(text), s);
+}
+
+void supervision::reply_to_stops(child& c, supervision_errc code, step& s) {
+  for (auto request : std::exchange(c.stop_requests, {}))
+    reply(request, code, c.spec.id, {}, s);
+}
+
+void supervision::report(report_kind kind, const child& c, std::string reason, step& s) {
+  supervision_report report;
+  report.kind = kind;
+  report.child = c.spec.id;
+  report.restarts = c.restarts;
+  report.reason = std::move(reason);
+  s.out.push_back(report_action{std::move(report)});
+}
+
+} // namespace prunella::runtime
