@@ -1,0 +1,74 @@
+#include "actors/instance/container_folder.hpp"
+
+#include <filesystem>
+#include <system_error>
+
+#include "actors/instance/proc_filesystem.hpp"
+
+namespace prunella::actors {
+
+namespace {
+
+std::string variable(std::string_view name, const std::string& value) {
+  return std::string{name} + "=" + value;
+}
+
+} // namespace
+
+std::string container_folder(const std::string& data_directory, const std::string& container) {
+  return data_directory + "/containers/" + container;
+}
+
+std::string stdout_log_path(const std::string& data_directory, const std::string& container) {
+  return container_folder(data_directory, container) + "/stdout.log";
+}
+
+std::string stderr_log_path(const std::string& data_directory, const std::string& container) {
+  return container_folder(data_directory, container) + "/stderr.log";
+}
+
+std::vector<std::string> make_environment(const container_order& order, const std::string& agent) {
+  // In front, so that one page of /proc/PID/environ is enough to find them.
+  std::vector<std::string> environment{variable(mark_agent_variable, agent),
+                                       variable(mark_container_variable, order.name),
+                                       variable(mark_generation_variable, std::to_string(order.generation))};
+  for (const auto& [name, value] : order.env)
+    if (name != mark_agent_variable && name != mark_container_variable && name != mark_generation_variable)
+      environment.push_back(variable(name, value));
+  if (order.env.count("PATH") == 0)
+    environment.push_back(variable("PATH", std::string{default_path}));
+  return environment;
+}
+
+driver_result<launch_request> prepare_folder(const container_order& order, const std::string& data_directory,
+                                             const std::string& agent) {
+  namespace fs = std::filesystem;
+  const std::string folder = container_folder(data_directory, order.name);
+  launch_request request;
+  request.command = order.spec.command;
+  request.environment = make_environment(order, agent);
+  request.working_directory = order.spec.working_directory.empty() ? folder + "/work" : order.spec.working_directory;
+  request.output_path = stdout_log_path(data_directory, order.name);
+  request.error_path = stderr_log_path(data_directory, order.name);
+  std::error_code error;
+  fs::create_directories(folder + "/work", error);
+  if (!error)
+    fs::permissions(folder, fs::perms::owner_all, error);
+  if (error)
+    return driver_failure{driver_errc::data_directory_unusable,
+                          "the container's folder `" + folder + "` cannot be made: " + error.message()
+                            + "; free space or give the agent a data directory it may write to"};
+  return request;
+}
+
+std::optional<driver_failure> remove_folder(const std::string& data_directory, const std::string& container) {
+  std::error_code error;
+  const std::string folder = container_folder(data_directory, container);
+  std::filesystem::remove_all(folder, error);
+  if (error)
+    return driver_failure{driver_errc::data_directory_unusable,
+                          "the container's folder `" + folder + "` cannot be removed: " + error.message()};
+  return std::nullopt;
+}
+
+} // namespace prunella::actors

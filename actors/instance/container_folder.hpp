@@ -1,0 +1,29 @@
+#pragma once
+
+// Where the process driver keeps a container's files, and how an order becomes a launch:
+//   DATA_DIR/containers/NAME/work          working directory, unless the spec names another
+//   DATA_DIR/containers/NAME/stdout.log    and stderr.log, each with an older half (`log_keeper.hpp`)
+
+#include <optional>
+#include <string>
+
+#include "actors/instance/process.hpp"
+
+namespace prunella::actors {
+
+std::string container_folder(const std::string& data_directory, const std::string& container);
+std::string stdout_log_path(const std::string& data_directory, const std::string& container);
+std::string stderr_log_path(const std::string& data_directory, const std::string& container);
+
+/// The variables a container gets: the marks by which a recovering driver of `agent` knows its processes, the order's
+/// own, and a PATH if it has none. Sorted by name behind the marks.
+std::vector<std::string> make_environment(const container_order& order, const std::string& agent);
+
+/// Makes the folders (mode 0700) and returns what to launch. Errors: data_directory_unusable.
+driver_result<launch_request> prepare_folder(const container_order& order, const std::string& data_directory,
+                                             const std::string& agent);
+
+/// Deletes the container's folder; fine if there is none. Symbolic links in it are removed, not followed.
+std::optional<driver_failure> remove_folder(const std::string& data_directory, const std::string& container);
+
+} // namespace prunella::actors

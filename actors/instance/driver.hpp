@@ -1,0 +1,248 @@
+#pragma once
+
+// The driver contract: how the agent runs containers without knowing what a container is. A driver is an actor that
+// understands the messages below; `process_driver.hpp` runs plain processes, an OCI driver will run images, tests and
+// simulation use a scripted one. Every request is answered, with the stated value or a `driver_errc` whose context is a
+// sentence for a person; a caller still gives each request a finite timeout. Nothing here blocks the caller.
+//
+// Life of a container at a driver: [prepare] → start → (signal | stats)* → ended → [remove]. A container outlives the
+// driver actor and the agent: a fresh driver finds what already runs before it answers its first message.
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/fields.hpp"
+#include "config/spec.hpp"
+
+namespace prunella::actors {
+
+enum class driver_errc : std::uint8_t {
+  /// The request contradicts itself or the operating system's limits, for example an empty command or a NUL in it.
+  invalid_request = 1,
+  /// `command[0]` names no file: the sentence says where it was looked for.
+  command_not_found = 2,
+  /// The command is there and cannot be executed: no permission, not a program, wrong architecture.
+  command_not_executable = 3,
+  /// The working directory does not exist, is no directory or may not be entered.
+  working_directory_missing = 4,
+  /// The container's own folder or its log files cannot be created in the data directory.
+  data_directory_unusable = 5,
+  /// The operating system refused another process: memory, process or file descriptor limits.
+  fork_failed = 6,
+  /// The record of a started container could not be made durable, so it was ended again.
+  record_failed = 7,
+  /// A newer generation of this container already runs here; the asker is outdated.
+  stale_generation = 8,
+  /// There is no such running container; who wanted it gone has it.
+  not_running = 9,
+  /// It has to be stopped first.
+  still_running = 10,
+  /// The driver was told to leave its containers alone (`release_containers`): the agent is going away, they stay.
+  released = 11,
+  /// A newer request for the same container took this one's place while it waited.
+  superseded = 12,
+  /// The stated bound of containers or of waiting requests is reached.
+  too_many = 13,
+};
+
+/// True when the same request may succeed later without anybody changing a spec; the only oracle for that.
+constexpr bool is_retryable(driver_errc code) {
+  return code == driver_errc::fork_failed || code == driver_errc::record_failed || code == driver_errc::too_many
+         || code == driver_errc::data_directory_unusable;
+}
+
+/// The name of `code` as logs and problem documents carry it.
+std::string_view to_text(driver_errc code);
+
+/// Everything a driver needs to run one container.
+struct container_order {
+  std::string name;             ///< tenant.application.service-N.container; unique on the host
+  std::string instance;         ///< tenant.application.service-N
+  std::uint64_t generation = 0; ///< of the instance
+  std::string spec_hash;        ///< equal for orders that the same process can serve (`application_plan.hpp`)
+  config::container_spec spec;
+  std::map<std::string, std::string> env; ///< complete; drivers add only PATH if there is none, and their own marks
+
+  PRUNELLA_FIELDS(container_order, name, instance, generation, spec_hash, spec, env)
+};
+
+/// Fetches and checks what a later start needs (image, folders, command). → `container_prepared`. Idempotent.
+struct prepare_container {
+  container_order order;
+
+  PRUNELLA_FIELDS(prepare_container, order)
+};
+
+struct container_prepared {
+  std::string name;
+
+  PRUNELLA_FIELDS(container_prepared, name)
+};
+
+/// Runs the container and makes the sender its owner. → `container_started` once the program was executed (for a process:
+/// after a successful `execve`) and its record is durable. Idempotent: the same name, generation and spec hash that
+/// already runs is adopted as it is. An older generation or another spec under this name is stopped first, with its own
+/// grace. Errors: all but not_running and still_running; afterwards nothing of this order runs.
+struct start_container {
+  container_order order;
+
+  PRUNELLA_FIELDS(start_container, order)
+};
+
+/// As `start_container`, but never starts anything: makes the sender the owner of what runs. → `container_started`, or
+/// not_running.
+struct adopt_container {
+  std::string name;
+  std::uint64_t generation = 0;
+  std::string spec_hash;
+
+  PRUNELLA_FIELDS(adopt_container, name, generation, spec_hash)
+};
+
+struct container_started {
+  std::string name;
+  std::uint64_t generation = 0;
+  std::int64_t pid = 0;
+  std::uint64_t start_ticks = 0;  ///< with `pid` the identity of the process until the next boot (proc(5), stat field 22)
+  std::int64_t started_at_ms = 0; ///< Unix time, also for an adopted one
+  bool adopted = false;           ///< it ran before this request
+
+  PRUNELLA_FIELDS(container_started, name, generation, pid, start_ticks, started_at_ms, adopted)
+};
+
+/// Ends the container: polite signal, `grace`, then kill; with all processes that it left in its group. → its
+/// `container_exited` once it is gone; waits longer than `grace` only for a process that even SIGKILL does not end at once.
+/// Repeating it with a shorter grace shortens the wait. Errors: not_running, stale_generation (a newer one runs), released.
+struct stop_container {
+  std::string name;
+  std::uint64_t generation = 0;
+  std::chrono::milliseconds grace{10'000};
+
+  PRUNELLA_FIELDS(stop_container, name, generation, grace)
+};
+
+/// Sends signal `number` to the container's main process. → unit, or not_running.
+struct signal_container {
+  std::string name;
+  std::uint64_t generation = 0;
+  std::int32_t number = 0;
+
+  PRUNELLA_FIELDS(signal_container, name, generation, number)
+};
+
+/// → its `container_exited` when it ends, whoever ended it. Errors: not_running, too_many.
+struct wait_container {
+  std::string name;
+  std::uint64_t generation = 0;
+
+  PRUNELLA_FIELDS(wait_container, name, generation)
+};
+
+/// How a container ended. Sent once to its owner, also when a stop was asked for.
+struct container_exited {
+  std::string name;
+  std::string instance;
+  std::uint64_t generation = 0;
+  std::int64_t pid = 0;
+  bool known = false;         ///< false: nobody was left who could learn how it ended; code and signal are 0 then
+  std::int32_t exit_code = 0; ///< 0 … 255, when it exited by itself
+  std::int32_t signal = 0;    ///< > 0: killed by it
+  bool stopped = false;       ///< a `stop_container` or a replacing start had asked for it
+  std::chrono::microseconds user_time{0};
+  std::chrono::microseconds system_time{0};
+  std::int64_t max_rss_bytes = 0; ///< 0: not known (adopted)
+  std::int64_t exited_at_ms = 0;  ///< Unix time at which the driver noticed
+
+  PRUNELLA_FIELDS(container_exited, name, instance, generation, pid, known, exit_code, signal, stopped, user_time,
+                  system_time, max_rss_bytes, exited_at_ms)
+};
+
+/// → `recovered_containers`: all that run at this moment, ordered by name. Who started the agent afresh compares them
+/// with what is assigned: wanted ones are adopted by their `start_container`, the others are to be stopped.
+struct recover_containers {
+  std::string instance; ///< only those of it; empty: all
+
+  PRUNELLA_FIELDS(recover_containers, instance)
+};
+
+struct recovered_container {
+  std::string name;
+  std::string instance;
+  std::uint64_t generation = 0;
+  std::string spec_hash;
+  std::int64_t pid = 0;
+  std::int64_t started_at_ms = 0;
+
+  PRUNELLA_FIELDS(recovered_container, name, instance, generation, spec_hash, pid, started_at_ms)
+};
+
+struct recovered_containers {
+  std::vector<recovered_container> containers;
+
+  PRUNELLA_FIELDS(recovered_containers, containers)
+};
+
+/// → `container_stats_list`: use of each running container, or of one. Errors: not_running for an unknown name.
+struct get_container_stats {
+  std::string name; ///< empty: all
+
+  PRUNELLA_FIELDS(get_container_stats, name)
+};
+
+struct container_stats {
+  std::string name;
+  std::uint64_t generation = 0;
+  std::uint32_t processes = 0; ///< of its group
+  std::chrono::microseconds user_time{0};
+  std::chrono::microseconds system_time{0};
+  std::int64_t rss_bytes = 0;
+
+  PRUNELLA_FIELDS(container_stats, name, generation, processes, user_time, system_time, rss_bytes)
+};
+
+struct container_stats_list {
+  std::vector<container_stats> containers;
+
+  PRUNELLA_FIELDS(container_stats_list, containers)
+};
+
+/// Deletes what an ended container left on the host: its own folder and logs. → unit; also when there is nothing.
+/// Errors: still_running, data_directory_unusable.
+struct remove_container {
+  std::string name;
+
+  PRUNELLA_FIELDS(remove_container, name)
+};
+
+/// From now on every container stays: starts, stops and signals are refused with `released`. → unit. For an agent that ends
+/// or is updated and whose containers shall go on. There is no way back but a new driver.
+struct release_containers {
+  std::string reason; ///< for the error texts, as in "the agent is being updated"
+
+  PRUNELLA_FIELDS(release_containers, reason)
+};
+
+/// Stops all containers at once, each with its own grace but at most `grace_limit`. → unit when the last is gone.
+struct stop_all_containers {
+  std::chrono::milliseconds grace_limit{10'000};
+
+  PRUNELLA_FIELDS(stop_all_containers, grace_limit)
+};
+
+/// Why a driver function failed, before it becomes a `caf::error` (`driver_error.hpp`).
+struct driver_failure {
+  driver_errc code = driver_errc::invalid_request;
+  std::string message; ///< a sentence: what, where, what would be right
+};
+
+/// How `exited` reads: "exited with code 3", "was killed by signal 9 (SIGKILL)", "ended, and nobody saw how".
+std::string describe_exit(const container_exited& exited);
+
+/// The signal's name, `SIGKILL` for 9; `signal 64` for one without a name.
+std::string signal_name(int number);
+
+} // namespace prunella::actors

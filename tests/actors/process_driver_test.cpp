@@ -1,0 +1,386 @@
+// The process driver as an actor, with real processes.
+
+#include <doctest/doctest.h>
+
+#include <csignal>
+#include <fstream>
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/scoped_actor.hpp>
+#include <caf/send.hpp>
+
+#include "actors/instance/container_folder.hpp"
+#include "actors/instance/driver_error.hpp"
+#include "actors/instance/proc_filesystem.hpp"
+#include "actors/instance/process_driver.hpp"
+#include "tests/actors/memory_container_records.hpp"
+#include "tests/actors/real_process.hpp"
+
+using namespace prunella::actors;
+using namespace prunella::tests;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct fixture {
+  scratch_directory data;
+  std::shared_ptr<memory_container_records> records = std::make_shared<memory_container_records>();
+  caf::actor_system_config config;
+  caf::actor_system system{config};
+  caf::scoped_actor self{system};
+  caf::actor driver = spawn();
+
+  ~fixture() { end_driver(caf::exit_reason::user_shutdown); }
+
+  process_driver_options options() {
+    process_driver_options chosen;
+    chosen.data_directory = data.path();
+    chosen.records = records;
+    chosen.log_cap_bytes = 64 * 1024;
+    chosen.max_containers = 4;
+    return chosen;
+  }
+
+  caf::actor spawn() { return spawn_process_driver(system, options()); }
+
+  void end_driver(caf::exit_reason reason) {
+    self->send_exit(driver, reason);
+    self->wait_for(driver);
+  }
+
+  // As after a crash of the driver actor: the processes stay, a fresh actor finds them.
+  void crash_driver() {
+    end_driver(caf::exit_reason::kill);
+    driver = spawn();
+  }
+
+  container_order order(const std::string& script, std::uint64_t generation = 1) {
+    container_order made;
+    made.name = "default.shop.web-1.server";
+    made.instance = "default.shop.web-1";
+    made.generation = generation;
+    made.spec_hash = "hash of " + script;
+    made.spec.name = "server";
+    made.spec.command = {"sh", "-c", script};
+    made.spec.grace = 5s;
+    made.env = {{"GREETING", "hello"}};
+    return made;
+  }
+
+  template <class Answer, class Request>
+  Answer ask(Request request) {
+    Answer answer;
+    error = {};
+    self->request(driver, 20s, std::move(request))
+      .receive([&](Answer& value) { answer = std::move(value); }, [&](caf::error& why) { error = std::move(why); });
+    return answer;
+  }
+
+  template <class Request>
+  void tell(Request request) {
+    error = {};
+    self->request(driver, 20s, std::move(request)).receive([] {}, [&](caf::error& why) { error = std::move(why); });
+  }
+
+  container_started start(const container_order& wanted) { return ask<container_started>(start_container{wanted}); }
+
+  container_exited stop(std::uint64_t generation = 1, std::chrono::milliseconds grace = 5s) {
+    return ask<container_exited>(stop_container{order("").name, generation, grace});
+  }
+
+  container_exited next_exit() {
+    container_exited seen;
+    self->receive([&](container_exited& event) { seen = std::move(event); },
+                  caf::after(20s) >> [&] { FAIL("no container_exited within 20 s"); });
+    return seen;
+  }
+
+  std::string output() { return read_text(stdout_log_path(data.path(), order("").name)); }
+
+  bool has_output(const std::string& text) {
+    return eventually([&] { return output().find(text) != std::string::npos; });
+  }
+
+  caf::error error;
+};
+
+pid_t to_pid(const container_started& started) {
+  return static_cast<pid_t>(started.pid);
+}
+
+} // namespace
+
+TEST_CASE_FIXTURE(fixture, "a container runs with its environment in its own folder, and its end reaches the owner") {
+  const auto started = start(order("echo $GREETING $PRUNELLA_CONTAINER; pwd; echo oops >&2; exit 3"));
+  REQUIRE_FALSE(error);
+  CHECK(started.generation == 1);
+  CHECK(started.pid > 0);
+  CHECK_FALSE(started.adopted);
+  const auto exited = next_exit();
+  CHECK(exited.known);
+  CHECK(exited.exit_code == 3);
+  CHECK(exited.instance == "default.shop.web-1");
+  CHECK(exited.pid == started.pid);
+  CHECK_FALSE(exited.stopped);
+  CHECK(output() == "hello default.shop.web-1.server\n" + container_folder(data.path(), exited.name) + "/work\n");
+  CHECK(read_text(stderr_log_path(data.path(), exited.name)) == "oops\n");
+  CHECK(records->list()->empty());
+}
+
+TEST_CASE_FIXTURE(fixture, "kill -9 of a container is an exit by signal 9, noticed at once") {
+  const auto started = start(order("exec sleep 1000"));
+  REQUIRE_FALSE(error);
+  std::vector<double> took;
+  const auto begin = std::chrono::steady_clock::now();
+  ::kill(to_pid(started), SIGKILL);
+  const auto exited = next_exit();
+  const std::chrono::duration<double, std::milli> noticed = std::chrono::steady_clock::now() - begin;
+  MESSAGE("death of a process to message: ", noticed.count(), " ms");
+  CHECK(exited.signal == SIGKILL);
+  CHECK_FALSE(exited.stopped);
+  CHECK(noticed < 1s);
+}
+
+TEST_CASE_FIXTURE(fixture, "the same order again adopts what runs; a changed spec of the same generation replaces it") {
+  const auto first = start(order("exec sleep 1000"));
+  const auto second = start(order("exec sleep 1000"));
+  CHECK(second.adopted);
+  CHECK(second.pid == first.pid);
+  CHECK(second.started_at_ms == first.started_at_ms);
+  const auto third = start(order("exec sleep 999"));
+  REQUIRE_FALSE(error);
+  CHECK_FALSE(third.adopted);
+  CHECK(third.pid != first.pid);
+  CHECK(is_gone(to_pid(first)));
+  CHECK(next_exit().stopped);
+  stop();
+}
+
+TEST_CASE_FIXTURE(fixture, "a newer generation ends the older one first, an older one is refused and disturbs nothing") {
+  const auto first = start(order("exec sleep 1000", 1));
+  const auto second = start(order("exec sleep 1000", 2));
+  REQUIRE_FALSE(error);
+  CHECK(is_gone(to_pid(first)));
+  CHECK(next_exit().generation == 1);
+  start(order("exec sleep 1000", 1));
+  CHECK(is_driver_error(error, driver_errc::stale_generation));
+  stop(1);
+  CHECK(is_driver_error(error, driver_errc::stale_generation));
+  stop(3);
+  CHECK(is_driver_error(error, driver_errc::not_running));
+  CHECK_FALSE(is_gone(to_pid(second)));
+  CHECK(stop(2).generation == 2);
+}
+
+TEST_CASE_FIXTURE(fixture, "a polite process ends by SIGTERM within its grace and with its own code") {
+  start(order("trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done"));
+  REQUIRE(has_output("ready"));
+  const auto exited = stop(1, 20s);
+  CHECK(exited.exit_code == 7);
+  CHECK(exited.signal == 0);
+  CHECK(exited.stopped);
+  CHECK(next_exit().exit_code == 7); // the owner is told as well
+  stop();
+  CHECK(is_driver_error(error, driver_errc::not_running));
+}
+
+TEST_CASE_FIXTURE(fixture, "a process that ignores SIGTERM is killed when its grace is over, not before") {
+  start(order("trap '' TERM; echo ready; while :; do sleep 0.01; done"));
+  REQUIRE(has_output("ready"));
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(stop(1, 300ms).signal == SIGKILL);
+  CHECK(std::chrono::steady_clock::now() - begin >= 300ms);
+}
+
+TEST_CASE_FIXTURE(fixture, "a grace of zero kills at once, and a second stop with a shorter grace shortens the first") {
+  start(order("trap '' TERM; echo ready; while :; do sleep 0.01; done"));
+  REQUIRE(has_output("ready"));
+  self->send(driver, stop_container{order("").name, 1, 1h});
+  CHECK(stop(1, 0ms).signal == SIGKILL);
+}
+
+TEST_CASE_FIXTURE(fixture, "a stop leaves nothing behind, not even a daemon that made its own session") {
+  start(order("sh -c 'trap \"\" TERM; sleep 1000' & setsid sleep 1000 & sleep 0.05; echo ready; exec sleep 1000"));
+  REQUIRE(has_output("ready"));
+  CHECK(find_marked_processes(data.path()).size() >= 3);
+  stop();
+  CHECK_FALSE(error);
+  CHECK(eventually([&] { return find_marked_processes(data.path()).empty(); }));
+}
+
+TEST_CASE_FIXTURE(fixture, "a command that does not exist is refused with a sentence, and nothing is left of the start") {
+  auto wanted = order("");
+  wanted.spec.command = {"no-such-program"};
+  start(wanted);
+  CHECK(is_driver_error(error, driver_errc::command_not_found));
+  CHECK(error_sentence(error).find("`no-such-program` was not found in PATH=") != std::string::npos);
+  ask<container_prepared>(prepare_container{wanted});
+  CHECK(is_driver_error(error, driver_errc::command_not_found));
+  ask<container_prepared>(prepare_container{order("true")});
+  CHECK_FALSE(error);
+  CHECK(records->list()->empty());
+  CHECK(ask<recovered_containers>(recover_containers{}).containers.empty());
+}
+
+TEST_CASE_FIXTURE(fixture, "a start whose record cannot be kept is undone") {
+  records->set_full(true);
+  start(order("exec sleep 1000"));
+  CHECK(is_driver_error(error, driver_errc::record_failed));
+  CHECK(find_marked_processes(data.path()).empty());
+}
+
+TEST_CASE_FIXTURE(fixture, "the fifth container of a driver for four is refused") {
+  for (int i = 0; i < 4; ++i) {
+    auto wanted = order("exec sleep 1000");
+    wanted.name += std::to_string(i);
+    start(wanted);
+    CHECK_FALSE(error);
+  }
+  start(order("exec sleep 1000"));
+  CHECK(is_driver_error(error, driver_errc::too_many));
+  tell(stop_all_containers{1s});
+  CHECK_FALSE(error);
+  CHECK(find_marked_processes(data.path()).empty());
+}
+
+TEST_CASE_FIXTURE(fixture, "a fresh driver adopts the running process with the same pid and learns how it ends") {
+  const auto first = start(order("while [ ! -e go ]; do sleep 0.01; done; exit 5"));
+  REQUIRE_FALSE(error);
+  crash_driver();
+  const auto found = ask<recovered_containers>(recover_containers{});
+  REQUIRE(found.containers.size() == 1);
+  CHECK(found.containers[0].pid == first.pid);
+  CHECK(found.containers[0].instance == "default.shop.web-1");
+  const auto adopted = ask<container_started>(adopt_container{first.name, 1, "hash of " + std::string{"other"}});
+  CHECK(is_driver_error(error, driver_errc::not_running));
+  const auto again = start(order("while [ ! -e go ]; do sleep 0.01; done; exit 5"));
+  CHECK(again.adopted);
+  CHECK(again.pid == first.pid);
+  CHECK(again.start_ticks == first.start_ticks);
+  CHECK(again.started_at_ms == first.started_at_ms);
+  std::ofstream{container_folder(data.path(), first.name) + "/work/go"} << "now";
+  const auto exited = next_exit();
+  CHECK(exited.known);
+  CHECK(exited.exit_code == 5);
+}
+
+TEST_CASE_FIXTURE(fixture, "a process that ended while no driver was there is not adopted and starts afresh") {
+  const auto first = start(order("exec sleep 1000"));
+  end_driver(caf::exit_reason::kill);
+  ::kill(to_pid(first), SIGKILL);
+  REQUIRE(eventually([&] { return is_gone(to_pid(first)); }));
+  driver = spawn();
+  const auto again = start(order("exec sleep 1000"));
+  CHECK_FALSE(error);
+  CHECK_FALSE(again.adopted);
+  CHECK(again.pid != first.pid);
+  stop();
+}
+
+TEST_CASE_FIXTURE(fixture, "a record whose process number means another process is dropped, and that process is left alone") {
+  const auto first = start(order("exec sleep 1000"));
+  auto record = records->list()->front();
+  end_driver(caf::exit_reason::kill);
+  record.start_time_ticks -= 1;
+  record.name = "default.other.web-1.server";
+  REQUIRE(records->put(record));
+  driver = spawn();
+  const auto found = ask<recovered_containers>(recover_containers{});
+  REQUIRE(found.containers.size() == 1);
+  CHECK(found.containers[0].name == first.name);
+  CHECK(records->list()->size() == 1);
+  CHECK_FALSE(is_gone(to_pid(first)));
+  stop();
+}
+
+TEST_CASE_FIXTURE(fixture, "a process that was started but not recorded before a crash is ended by the next driver") {
+  const auto first = start(order("exec sleep 1000"));
+  end_driver(caf::exit_reason::kill);
+  REQUIRE(records->erase(first.name));
+  driver = spawn();
+  CHECK(ask<recovered_containers>(recover_containers{}).containers.empty());
+  CHECK(eventually([&] { return is_gone(to_pid(first)); }));
+}
+
+TEST_CASE_FIXTURE(fixture, "a driver that ends leaves its containers, a released one also refuses to touch them") {
+  const auto first = start(order("exec sleep 1000"));
+  tell(release_containers{"the agent is being updated"});
+  CHECK_FALSE(error);
+  stop();
+  CHECK(is_driver_error(error, driver_errc::released));
+  CHECK(error_sentence(error) == "the containers of this host stay as they are: the agent is being updated");
+  start(order("exec sleep 1000", 2));
+  CHECK(is_driver_error(error, driver_errc::released));
+  end_driver(caf::exit_reason::user_shutdown);
+  CHECK_FALSE(is_gone(to_pid(first)));
+  driver = spawn();
+  CHECK(stop().pid == first.pid);
+}
+
+TEST_CASE_FIXTURE(fixture, "a start waits for the stop of its predecessor, and a newer start takes its place") {
+  start(order("trap '' TERM; echo ready; while :; do sleep 0.01; done", 1));
+  REQUIRE(has_output("ready"));
+  auto second = self->request(driver, 20s, start_container{order("exec sleep 1000", 2)});
+  auto third = self->request(driver, 20s, start_container{order("exec sleep 1000", 3)});
+  second.receive([](container_started&) { FAIL("generation 2 was started"); },
+                 [](caf::error& why) { CHECK(is_driver_error(why, driver_errc::superseded)); });
+  self->send(driver, stop_container{order("").name, 1, 0ms}); // the old owner's own stop must not cancel the third
+  third.receive([](container_started& started) { CHECK(started.generation == 3); },
+                [](caf::error& why) { FAIL(error_sentence(why)); });
+  stop(3);
+}
+
+TEST_CASE_FIXTURE(fixture, "signals, waiting and statistics reach the right container") {
+  start(order("trap 'echo got it' USR1; echo ready; sleep 1000 & while :; do sleep 0.01; done"));
+  REQUIRE(has_output("ready"));
+  tell(signal_container{order("").name, 1, SIGUSR1});
+  CHECK_FALSE(error);
+  CHECK(has_output("got it"));
+  tell(signal_container{order("").name, 1, 4711});
+  CHECK(is_driver_error(error, driver_errc::invalid_request));
+  tell(signal_container{order("").name, 2, SIGUSR1});
+  CHECK(is_driver_error(error, driver_errc::not_running));
+  const auto stats = ask<container_stats_list>(get_container_stats{});
+  REQUIRE(stats.containers.size() == 1);
+  CHECK(stats.containers[0].processes >= 2);
+  CHECK(stats.containers[0].rss_bytes > 100 * 1024);
+  ask<container_stats_list>(get_container_stats{"nobody"});
+  CHECK(is_driver_error(error, driver_errc::not_running));
+  auto waiting = self->request(driver, 20s, wait_container{order("").name, 1});
+  stop(1, 0ms);
+  waiting.receive([](container_exited& exited) { CHECK(exited.signal == SIGKILL); },
+                  [](caf::error& why) { FAIL(error_sentence(why)); });
+}
+
+TEST_CASE_FIXTURE(fixture, "remove deletes the folder of an ended container and nothing else") {
+  const auto started = start(order("exec sleep 1000"));
+  tell(remove_container{started.name});
+  CHECK(is_driver_error(error, driver_errc::still_running));
+  stop();
+  tell(remove_container{"../containers"});
+  CHECK(is_driver_error(error, driver_errc::invalid_request));
+  CHECK(std::filesystem::exists(container_folder(data.path(), started.name)));
+  tell(remove_container{started.name});
+  CHECK_FALSE(error);
+  CHECK_FALSE(std::filesystem::exists(container_folder(data.path(), started.name)));
+  tell(remove_container{started.name});
+  CHECK_FALSE(error);
+}
+
+TEST_CASE_FIXTURE(fixture, "logs stay bounded, also what was written while no driver was there") {
+  const auto started = start(order("while [ ! -e go ]; do sleep 0.01; done; head -c 300000 /dev/zero; echo end; exec sleep 1000"));
+  const std::string log = stdout_log_path(data.path(), started.name);
+  end_driver(caf::exit_reason::kill);
+  std::ofstream{container_folder(data.path(), started.name) + "/work/go"} << "now";
+  REQUIRE(eventually([&] { return std::filesystem::file_size(log) == 300004; }));
+  driver = spawn();
+  CHECK(eventually([&] { return std::filesystem::file_size(log) <= 64 * 1024; }));
+  const auto older = read_text(older_log_path(log));
+  CHECK(older.size() == 64 * 1024);
+  CHECK(older.substr(older.size() - 4) == "end\n");
+  CHECK_FALSE(is_gone(to_pid(started)));
+  stop();
+}
