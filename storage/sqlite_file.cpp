@@ -268,7 +268,8 @@ storage_error sqlite_file::damage(std::string_view what) const {
 
 storage_error sqlite_file::translate(const SQLite::Exception& error, std::string_view doing) {
   const std::string what = "cannot " + std::string(doing) + " the " + options_.purpose + " " + path_ + ": ";
-  const int system_errno = db_ ? sqlite3_system_errno(db_->getHandle()) : errno;
+  // sqlite3_system_errno stays 0 for a write that failed within COMMIT; errno is still that of the last failed call.
+  const int system_errno = errno;
   storage_error translated{storage_errc::damaged, {}};
   switch (error.getErrorCode() & 0xff) {
   case SQLITE_FULL:

@@ -5,6 +5,7 @@
 // SQLite stays out of everybody else's compile.
 
 #include <SQLiteCpp/SQLiteCpp.h>
+#include <cerrno>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -67,6 +68,7 @@ public:
   auto guarded(std::string_view doing, Body&& body) -> result<decltype(body())> {
     if (poisoned_)
       return *poisoned_;
+    errno = 0;
     try {
       if constexpr (std::is_void_v<decltype(body())>) {
         body();
