@@ -26,7 +26,8 @@ void write_pretty(const json::value& value, std::size_t indent, std::string& out
 
 /// `write(element, out)` for each of `elements`, one per line between `open` and `close`.
 template <class Container, class Write>
-void write_lines(const Container& elements, char open, char close, std::size_t indent, std::string& out, Write&& write) {
+void write_lines(const Container& elements, char open, char close, std::size_t indent, std::string& out,
+                 Write&& write) {
   out += open;
   bool first = true;
   for (const auto& element : elements) {
@@ -73,7 +74,9 @@ parsed_json parse_json(std::string_view text) {
   return {parser.release(), {}};
 }
 
-std::string json_text(const json::value& value) { return json::serialize(value); }
+std::string json_text(const json::value& value) {
+  return json::serialize(value);
+}
 
 std::string pretty_json(const json::value& value) {
   std::string out;
@@ -103,7 +106,7 @@ std::string describe(const json::value& value) {
 namespace json_detail {
 
 void add_mismatch(const std::string& path, std::string_view expected, const json::value& found,
-              std::vector<std::string>& problems) {
+                  std::vector<std::string>& problems) {
   std::string text = path.empty() ? std::string{} : path + ": ";
   problems.push_back(text.append("expected ").append(expected).append(", found ").append(describe(found)));
 }

@@ -1,7 +1,7 @@
 #pragma once
 
-// JSON of every PRUNELLA_FIELDS type, for the API, the CLI and `-o json`. Keys are the field names as they are; enums are
-// their `enum_texts`; durations are texts as in YAML ("500ms", "10s"); maps with string keys are objects.
+// JSON of every PRUNELLA_FIELDS type, for the API, the CLI and `-o json`. Keys are the field names as they are; enums
+// are their `enum_texts`; durations are texts as in YAML ("500ms", "10s"); maps with string keys are objects.
 
 #include <chrono>
 #include <cstddef>
@@ -62,7 +62,7 @@ inline constexpr bool always_false = false;
 
 /// Adds `path: expected …, found …` to `problems`.
 void add_mismatch(const std::string& path, std::string_view expected, const boost::json::value& found,
-              std::vector<std::string>& problems);
+                  std::vector<std::string>& problems);
 
 /// `path` with the member `name`; without a dot at the start.
 std::string member_path(const std::string& path, std::string_view name);
@@ -78,7 +78,8 @@ template <class T>
 void read(const boost::json::value& value, T& out, const std::string& path, std::vector<std::string>& problems);
 
 template <class T>
-void read_integer(const boost::json::value& value, T& out, const std::string& path, std::vector<std::string>& problems) {
+void read_integer(const boost::json::value& value, T& out, const std::string& path,
+                  std::vector<std::string>& problems) {
   using limits = std::numeric_limits<T>;
   bool good = false;
   if constexpr (std::is_signed_v<T>) {
@@ -93,8 +94,8 @@ void read_integer(const boost::json::value& value, T& out, const std::string& pa
       out = static_cast<T>(wide);
   }
   if (!good)
-    add_mismatch(path, "a whole number from " + std::to_string(limits::min()) + " to " + std::to_string(limits::max()), value,
-             problems);
+    add_mismatch(path, "a whole number from " + std::to_string(limits::min()) + " to " + std::to_string(limits::max()),
+                 value, problems);
 }
 
 template <class T>
@@ -156,8 +157,8 @@ void read(const boost::json::value& value, T& out, const std::string& path, std:
       add_mismatch(path, choices(texts.data(), texts.size()), value, problems);
   } else if constexpr (is_duration<T>::value) {
     static_assert(std::is_same_v<T, std::chrono::milliseconds>, "durations in documents are milliseconds");
-    const auto duration = value.is_string() ? parse_duration({value.get_string().data(), value.get_string().size()})
-                                            : std::nullopt;
+    const auto duration =
+        value.is_string() ? parse_duration({value.get_string().data(), value.get_string().size()}) : std::nullopt;
     if (duration)
       out = *duration;
     else

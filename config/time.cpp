@@ -96,8 +96,8 @@ std::string time_text(std::chrono::system_clock::time_point time) {
   std::tm utc{};
   ::gmtime_r(&unix_seconds, &utc);
   std::array<char, 80> buffer{};
-  const int length = std::snprintf(buffer.data(), buffer.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", utc.tm_year + 1900,
-                                   utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
+  const int length = std::snprintf(buffer.data(), buffer.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+                                   utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
                                    static_cast<int>((since_epoch - seconds).count()));
   return std::string(buffer.data(), static_cast<std::size_t>(length));
 }
@@ -115,8 +115,8 @@ std::optional<std::chrono::system_clock::time_point> parse_time(std::string_view
   const auto minute = take_digits(text, at, 2);
   const bool second_colon = take(text, at, ':');
   const auto second = take_digits(text, at, 2);
-  if (!year || !month || !day || !hour || !minute || !second || !first_dash || !second_dash || !separator || !first_colon ||
-      !second_colon)
+  if (!year || !month || !day || !hour || !minute || !second || !first_dash || !second_dash || !separator ||
+      !first_colon || !second_colon)
     return std::nullopt;
   const auto millis = take_fraction(text, at);
   if (!millis || !take(text, at, 'Z') || at != text.size())

@@ -1,0 +1,36 @@
+#pragma once
+
+// How large a document and what it asks for may be. The reader refuses bigger documents before it builds anything from
+// them; `validate.hpp` checks the rest.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace prunella::config::limits {
+
+inline constexpr std::size_t file_bytes = std::size_t{1} << 20;
+inline constexpr std::size_t nesting = 32;
+inline constexpr std::size_t values = 100'000; ///< scalars, lists and maps of a file, aliases expanded
+inline constexpr std::size_t documents = 256;  ///< of a file
+inline constexpr std::size_t problems = 100;   ///< reported for a file; the rest is counted
+
+inline constexpr std::size_t hosts = 64;
+inline constexpr std::size_t controllers = 5;
+inline constexpr std::size_t services = 64;
+inline constexpr std::size_t containers = 16;
+inline constexpr std::size_t ports = 64; ///< of a container
+inline constexpr std::size_t labels = 64;
+inline constexpr std::size_t env = 512;
+inline constexpr std::size_t arguments = 1'024;
+inline constexpr std::size_t argument_bytes = 128 * 1024 - 1; ///< Linux: MAX_ARG_STRLEN with its NUL
+inline constexpr std::size_t path_bytes = 4'095;              ///< Linux: PATH_MAX with its NUL
+inline constexpr std::uint32_t replicas = 1'000;
+inline constexpr std::uint32_t intensity = 1'000;
+inline constexpr std::int64_t cpu_millis = 1'000'000'000;                   ///< a million cores
+inline constexpr std::int64_t memory_bytes = std::int64_t{1} << 50;         ///< 1 PiB
+inline constexpr std::chrono::milliseconds window = std::chrono::hours{24}; ///< restart periods
+inline constexpr std::chrono::milliseconds pause = std::chrono::hours{1};   ///< backoff and grace
+inline constexpr std::chrono::milliseconds cut_off = std::chrono::hours{720};
+
+} // namespace prunella::config::limits
