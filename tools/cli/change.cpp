@@ -1,0 +1,171 @@
+// The commands that change what runs, and the check of files they begin with.
+
+#include <fstream>
+#include <istream>
+#include <iterator>
+#include <ostream>
+#include <sstream>
+
+#include "config/json.hpp"
+#include "config/limits.hpp"
+#include "config/reader.hpp"
+#include "tools/cli/verbs.hpp"
+
+namespace prunella::tools {
+
+namespace {
+
+std::string count(std::size_t n, const char* one) {
+  return std::to_string(n) + ' ' + one + (n == 1 ? "" : "s");
+}
+
+/// At most one byte more than the reader takes, so that it says what is wrong with a larger one.
+std::string read_limited(std::istream& in) {
+  std::string text;
+  char bytes[4096];
+  while (text.size() <= config::limits::file_bytes && (in.read(bytes, sizeof bytes) || in.gcount() > 0))
+    text.append(bytes, static_cast<std::size_t>(in.gcount()));
+  return text;
+}
+
+/// Documents of all files; prints every problem. Nothing if there was one.
+std::optional<std::vector<config::document>> read_files(const std::vector<std::string>& files, terminal& io) {
+  std::vector<config::document> documents;
+  std::size_t problems = 0;
+  std::size_t bad_files = 0;
+  for (const auto& name : files) {
+    std::ifstream file;
+    if (name != "-")
+      file.open(name);
+    if (name != "-" && !file) {
+      io.err << name << ": cannot be read; check the name and its permissions\n";
+      ++problems;
+      ++bad_files;
+      continue;
+    }
+    auto read = config::read_documents(read_limited(name == "-" ? io.in : file), name == "-" ? "<stdin>" : name);
+    for (const auto& problem : read.problems)
+      io.err << printable(config::problem_text(problem)) << '\n';
+    problems += read.problems.size();
+    bad_files += read.problems.empty() ? 0 : 1;
+    std::move(read.documents.begin(), read.documents.end(), std::back_inserter(documents));
+  }
+  if (problems == 0)
+    return documents;
+  io.err << "prunella: " << count(problems, "problem") << " in " << count(bad_files, "file") << '\n';
+  return std::nullopt;
+}
+
+std::string full_name(const config::application_spec& spec) {
+  return spec.tenant + '.' + spec.name;
+}
+
+std::string text_member(const boost::json::value& value, boost::json::string_view key) {
+  const auto* object = value.if_object();
+  const auto* member = object ? object->if_contains(key) : nullptr;
+  return member && member->is_string() ? std::string(member->get_string().data(), member->get_string().size()) : "";
+}
+
+/// `default.popcorn` for `popcorn`.
+std::string with_tenant(const std::string& application) {
+  return application.find('.') == std::string::npos ? "default." + application : application;
+}
+
+bool apply_application(const config::application_spec& spec, const connection_options& connection, terminal& io) {
+  boost::json::object body;
+  body["kind"] = "application";
+  const auto fields = config::to_json(spec);
+  for (const auto& member : fields.get_object())
+    body.insert_or_assign(member.key(), member.value());
+  const auto result = call_api(connection, "PUT", application_path(full_name(spec)), config::json_text(body));
+  if (!result.error.empty()) {
+    io.err << result.error;
+    return false;
+  }
+  auto outcome = text_member(result.value, "result");
+  if (outcome.empty())
+    outcome = result.status == 201 ? "created" : "applied";
+  io.out << "application " << full_name(spec) << ' ' << outcome << '\n';
+  return true;
+}
+
+/// Sends a change; prints `done` where it succeeds.
+int change(const connection_options& connection, const char* method, const std::string& target, const std::string& body,
+           bool repeatable, const std::string& done, terminal& io) {
+  const auto result = call_api(connection, method, target, body, repeatable);
+  if (result.error.empty())
+    io.out << done << '\n';
+  else
+    io.err << result.error;
+  return result.error.empty() ? exit_ok : exit_failed;
+}
+
+} // namespace
+
+int run_apply(const apply_options& options, terminal& io) {
+  const auto documents = read_files(options.files, io);
+  if (!documents)
+    return exit_failed;
+  std::size_t applications = 0;
+  for (const auto& document : *documents) {
+    if (document.kind == config::document_kind::site) {
+      io.err << "site " << document.site.name
+             << " skipped: a site is not applied; `prunella site up -f FILE` starts it\n";
+      continue;
+    }
+    ++applications;
+    if (!apply_application(document.application, options.connection, io))
+      return exit_failed;
+  }
+  if (applications > 0)
+    return exit_ok;
+  io.err << "prunella: there is no application in " << (options.files.size() == 1 ? options.files[0] : "these files")
+         << "\n  fix: add a document with `kind: application`\n";
+  return exit_failed;
+}
+
+int run_scale(const scale_options& options, terminal& io) {
+  const auto slash = options.service.find('/');
+  if (slash == std::string::npos || slash == 0 || slash + 1 == options.service.size() ||
+      options.service.find('/', slash + 1) != std::string::npos) {
+    io.err << "prunella: `" << printable(options.service)
+           << "` is not APPLICATION/SERVICE\n  fix: name both, as in `prunella scale popcorn/web 3`\n";
+    return exit_usage;
+  }
+  const auto application = with_tenant(options.service.substr(0, slash));
+  const auto service = options.service.substr(slash + 1);
+  boost::json::object body;
+  body["service"] = service;
+  body["replicas"] = options.replicas;
+  return change(options.connection, "POST", application_path(application) + "/scale", config::json_text(body), true,
+                "service " + application + '/' + service + " scaled to " + count(options.replicas, "replica"), io);
+}
+
+int run_delete(const delete_options& options, terminal& io) {
+  const auto application = with_tenant(options.application);
+  return change(options.connection, "DELETE", application_path(application), {}, true,
+                "application " + application + " deleted", io);
+}
+
+int run_kill(const path_options& options, terminal& io) {
+  boost::json::object body;
+  body["path"] = options.path;
+  return change(options.connection, "POST", "/v1/actors/kill", config::json_text(body), false,
+                "actor " + options.path + " killed", io);
+}
+
+int run_validate(const validate_options& options, terminal& io) {
+  const auto documents = read_files(options.files, io);
+  if (!documents)
+    return exit_failed;
+  for (const auto& document : *documents) {
+    if (document.kind == config::document_kind::site)
+      io.out << "site " << document.site.name << ": valid, " << count(document.site.hosts.size(), "host") << '\n';
+    else
+      io.out << "application " << full_name(document.application) << ": valid, "
+             << count(document.application.services.size(), "service") << '\n';
+  }
+  return exit_ok;
+}
+
+} // namespace prunella::tools

@@ -1,0 +1,380 @@
+#include "tools/cli/command_line.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+#include <unistd.h>
+
+#include "config/did_you_mean.hpp"
+#include "config/time.hpp"
+#include "net/http_client.hpp"
+#include "tools/cli/console.hpp"
+#include "tools/cli/verbs.hpp"
+
+namespace prunella::tools {
+
+namespace {
+
+constexpr const char* top_help = R"(Examples:
+  prunella site up -f config/examples/site.yaml       start all hosts of a site on this machine
+  prunella apply -f config/examples/popcorn.yaml      deploy an application
+  prunella tree                                       what runs where
+  prunella get instances -o json                      the same for scripts
+  prunella console                                    all commands, with history and Tab
+
+Exit codes: 0 done, 1 failed, 2 not understood.)";
+
+std::string suggestion(const std::string& word, const std::vector<std::string>& candidates) {
+  const auto near = config::did_you_mean(word, candidates);
+  if (!near.empty())
+    return "did you mean `" + near + "`?";
+  std::string list;
+  for (const auto& candidate : candidates)
+    list += (list.empty() ? "" : ", ") + candidate;
+  return "it is one of " + list;
+}
+
+/// Refuses what is not in `choices`, with the nearest one.
+CLI::Validator one_of(std::vector<std::string> choices) {
+  std::string name;
+  for (const auto& choice : choices)
+    name += (name.empty() ? "" : "|") + choice;
+  return CLI::Validator(
+      [choices](std::string& word) {
+        for (const auto& choice : choices)
+          if (choice == word)
+            return std::string();
+        return "`" + word + "` is not known here; " + suggestion(word, choices);
+      },
+      name);
+}
+
+CLI::Validator whole_number(std::uint64_t from, std::uint64_t to) {
+  const auto range = std::to_string(from) + " to " + std::to_string(to);
+  return CLI::Validator(
+      [=](std::string& word) {
+        const bool digits =
+            !word.empty() && word.size() < 11 && word.find_first_not_of("0123456789") == std::string::npos;
+        if (digits && std::stoull(word) >= from && std::stoull(word) <= to)
+          return std::string();
+        return "`" + word + "` is not a whole number from " + range;
+      },
+      "NUMBER");
+}
+
+CLI::Validator duration() {
+  return CLI::Validator(
+      [](std::string& word) {
+        const auto parsed = config::parse_duration(word);
+        if (parsed && parsed->count() > 0)
+          return std::string();
+        return "`" + word + "` is not a duration; write " + std::string(config::duration_form);
+      },
+      "DURATION");
+}
+
+/// The parser of one invocation. Its options are filled while it parses; `chosen` then runs the command.
+class command_line {
+public:
+  /// `console`: the connection of the console that this is a line of; null: a whole invocation.
+  command_line(terminal& io, agent_commands agent, const connection_options* console)
+      : io_(io), agent_(std::move(agent)), connection_(console ? *console : connection_options{}),
+        timeout_(config::duration_text(connection_.timeout)) {
+    app_.name("prunella");
+    app_.require_subcommand(1);
+    app_.fallthrough();
+    app_.footer(top_help);
+    app_.set_help_flag("-h,--help", "Show how this is used");
+    auto* endpoint = app_.add_option("--endpoint", endpoints_,
+                                     "Where an agent's API is; several, separated by commas, are tried in order");
+    endpoint->type_name("URL")->default_str(std::string(default_endpoint));
+    if (!console)
+      endpoint->envname("PRUNELLA_ENDPOINT");
+    app_.add_option("--timeout", timeout_, "How long to wait for an answer")
+        ->check(duration())
+        ->capture_default_str()
+        ->type_name("DURATION");
+    add_looking();
+    add_changing();
+    add_files();
+    if (console)
+      return;
+    add_agent();
+    add_console();
+  }
+
+  int run(std::vector<std::string> words) {
+    try {
+      std::reverse(words.begin(), words.end()); // CLI11 takes them from the back
+      app_.parse(std::move(words));
+    } catch (const CLI::CallForHelp&) {
+      io_.out << deepest(&app_)->help();
+      return exit_ok;
+    } catch (const CLI::ParseError& error) {
+      return on_usage_error(error);
+    }
+    auto endpoints = net::split_endpoints(endpoints_);
+    if (!endpoints.empty())
+      connection_.endpoints = std::move(endpoints);
+    connection_.timeout = *config::parse_duration(timeout_);
+    return chosen_();
+  }
+
+private:
+  CLI::App* add(CLI::App* parent, const char* name, const char* what, const char* examples,
+                std::function<int()> command) {
+    auto* sub = parent->add_subcommand(name, what);
+    sub->footer(std::string("Examples:\n") + examples);
+    sub->callback([this, command = std::move(command)] { chosen_ = command; });
+    return sub;
+  }
+
+  void add_output(CLI::App* sub) {
+    sub->add_option("-o,--output", output_, "How to print: table, json or yaml")
+        ->check(one_of({"table", "json", "yaml"}))
+        ->type_name("FORMAT")
+        ->default_str("table");
+  }
+
+  output_format output() const {
+    return output_ == "json" ? output_format::json : output_ == "yaml" ? output_format::yaml : output_format::table;
+  }
+
+  void add_looking() {
+    auto* get = add(&app_, "get", "List hosts, applications, instances or events",
+                    "  prunella get instances\n"
+                    "  prunella get instances -a popcorn --watch\n"
+                    "  prunella get hosts -o json\n"
+                    "  prunella get events --limit 20",
+                    [this] {
+                      get_.connection = connection_;
+                      get_.output = output();
+                      return run_get(get_, io_);
+                    });
+    get->add_option("what", get_.what, "hosts, applications, instances or events")
+        ->required()
+        ->check(one_of({"hosts", "applications", "instances", "events"}))
+        ->type_name("");
+    add_output(get);
+    get->add_option("-a,--application", get_.application, "Instances of this application only")->type_name("NAME");
+    get->add_option("--after", get_.after, "Events behind the one with this id only")->type_name("ID");
+    get->add_option("--limit", get_.limit, "At most so many events")->check(whole_number(1, 10'000))->type_name("N");
+    get->add_flag("-w,--watch", get_.watch, "Look again every second until interrupted");
+
+    auto* tree = add(&app_, "tree", "Draw the site: hosts, applications, instances, containers",
+                     "  prunella tree\n  prunella tree --actors      the agents' actors and their supervisors", [this] {
+                       tree_.connection = connection_;
+                       return run_tree(tree_, io_);
+                     });
+    tree->add_flag("--actors", tree_.actors, "Draw the agents' actors instead");
+
+    auto* status = add(&app_, "status", "Say how the site is: leader, quorum, hosts, instances",
+                       "  prunella status\n  prunella status -o json", [this] {
+                         status_.connection = connection_;
+                         status_.output = output();
+                         return run_status(status_, io_);
+                       });
+    add_output(status);
+
+    auto* inspect = add(&app_, "inspect", "Show everything known of one host, application, instance or actor",
+                        "  prunella inspect host-1\n  prunella inspect default.popcorn\n"
+                        "  prunella inspect default.popcorn.web-1",
+                        [this] {
+                          path_.connection = connection_;
+                          return run_inspect(path_, io_);
+                        });
+    inspect->add_option("path", path_.path, "Its name, or the path of an actor")->required()->type_name("");
+  }
+
+  void add_changing() {
+    auto* apply = add(&app_, "apply", "Deploy or update the applications of files",
+                      "  prunella apply -f popcorn.yaml\n  prunella apply -f popcorn.yaml -f ticker.yaml\n"
+                      "  generate | prunella apply -f -",
+                      [this] {
+                        apply_.connection = connection_;
+                        return run_apply(apply_, io_);
+                      });
+    apply
+        ->add_option("-f,--file", apply_.files,
+                     "YAML or JSON with `kind: application`; `-` is standard input; repeatable")
+        ->required()
+        ->expected(1)
+        ->take_all()
+        ->type_name("FILE");
+
+    auto* scale = add(&app_, "scale", "Change how many copies of a service run",
+                      "  prunella scale popcorn/web 3\n  prunella scale shop.popcorn/web 0", [this] {
+                        scale_.connection = connection_;
+                        return run_scale(scale_, io_);
+                      });
+    scale->add_option("service", scale_.service, "APPLICATION/SERVICE")->required()->type_name("");
+    scale->add_option("replicas", scale_.replicas, "How many copies, 0 to 1000")
+        ->required()
+        ->check(whole_number(0, 1'000))
+        ->type_name("");
+
+    auto* remove = add(&app_, "delete", "Stop and forget an application",
+                       "  prunella delete popcorn\n  prunella delete application shop.popcorn", [this] {
+                         // `delete application NAME` and `delete NAME` are the same.
+                         delete_.application = delete_words_.back();
+                         delete_.connection = connection_;
+                         return run_delete(delete_, io_);
+                       });
+    remove->add_option("application", delete_words_, "[application] NAME")->required()->expected(1, 2)->type_name("");
+    remove->final_callback([this] {
+      if (delete_words_.size() == 2 && delete_words_[0] != "application")
+        throw CLI::ValidationError("delete", "only applications can be deleted, so `" + delete_words_[0] +
+                                                 "` is not expected; write `delete application NAME`");
+    });
+
+    auto* kill = add(&app_, "kill", "Kill one actor of an agent, to watch its supervisor work",
+                     "  prunella tree --actors\n  prunella kill host-1/root/core/consensus", [this] {
+                       path_.connection = connection_;
+                       return run_kill(path_, io_);
+                     });
+    kill->add_option("path", path_.path, "Path of the actor, from `tree --actors`")->required()->type_name("");
+  }
+
+  void add_files() {
+    auto* files = app_.add_subcommand("config", "Check config files");
+    files->require_subcommand(1);
+    auto* validate =
+        add(files, "validate", "Report every problem in config files, with its place",
+            "  prunella config validate site.yaml popcorn.yaml", [this] { return run_validate(validate_, io_); });
+    validate->add_option("files", validate_.files, "YAML or JSON; `-` is standard input")
+        ->required()
+        ->type_name("FILE");
+
+    add(&app_, "version", "Print the version", "  prunella version", [this] {
+      io_.out << "prunella " << PRUNELLA_VERSION << '\n';
+      return exit_ok;
+    });
+  }
+
+  void add_agent() {
+    auto* site = app_.add_subcommand("site", "Prepare and run a site on this machine");
+    site->require_subcommand(1);
+    auto* init =
+        add(site, "init", "Make the site's certificate authority and an identity per host",
+            "  prunella site init -f site.yaml --dir ./identities", [this] { return agent_.site_init(site_init_); });
+    init->add_option("-f,--file", site_init_.file, "The site: YAML with `kind: site`")->required()->type_name("FILE");
+    init->add_option("--dir", site_init_.dir, "Where to write keys and certificates")->required()->type_name("DIR");
+    auto* up = add(site, "up", "Run all hosts of a site on this machine, until interrupted",
+                   "  prunella site up -f config/examples/site.yaml\n"
+                   "  prunella site up -f site.yaml --data-dir /var/lib/prunella --api-port 7070",
+                   [this] { return agent_.site_up(site_up_); });
+    up->add_option("-f,--file", site_up_.file, "The site: YAML with `kind: site`")->required()->type_name("FILE");
+    up->add_option("--data-dir", site_up_.data_dir, "Where hosts keep their data; the same one resumes")
+        ->type_name("DIR");
+    up->add_option("--api-port", site_up_.api_port, "API port of the first host; the others count up from it")
+        ->check(whole_number(1, 65'535))
+        ->capture_default_str()
+        ->type_name("PORT");
+
+    auto* host = app_.add_subcommand("host", "Run one host");
+    host->require_subcommand(1);
+    auto* run = add(host, "run", "Run the agent of one host, until interrupted",
+                    "  prunella host run --site site.yaml --host-id host-1 --data-dir /var/lib/prunella "
+                    "--api 127.0.0.1:7070",
+                    [this] { return agent_.host_run(host_run_); });
+    run->add_option("--site", host_run_.site_file, "The site: YAML with `kind: site`")->required()->type_name("FILE");
+    run->add_option("--host-id", host_run_.host_id, "Which of the site's hosts this is")->required()->type_name("ID");
+    run->add_option("--data-dir", host_run_.data_dir, "Where this host keeps its data")->required()->type_name("DIR");
+    run->add_option("--api", host_run_.api, "Where its API listens, on loopback; port 0 takes a free one")
+        ->required()
+        ->type_name("ADDRESS:PORT");
+  }
+
+  void add_console() {
+    add(&app_, "console", "Type commands one after the other, with history and Tab completion",
+        "  prunella console\n  echo 'scale popcorn/web 3' | prunella console", [this] {
+          const auto connection = connection_;
+          return run_console({connection}, io_, [this, &connection](const std::vector<std::string>& words) {
+            return run_console_line(words, connection);
+          });
+        });
+  }
+
+  /// A line of the console: a client's command with this invocation's endpoints.
+  int run_console_line(std::vector<std::string> words, const connection_options& connection) {
+    if (words.front() == "help") {
+      words.erase(words.begin());
+      words.emplace_back("--help");
+    }
+    command_line line(io_, {}, &connection);
+    line.app_.name("");
+    line.app_.footer("exit, quit or Ctrl-D leaves. `help COMMAND` shows how a command is used.");
+    return line.run(std::move(words));
+  }
+
+  /// The deepest command that was named.
+  static const CLI::App* deepest(const CLI::App* app) {
+    const auto chosen = app->get_subcommands();
+    return chosen.empty() ? app : deepest(chosen.front());
+  }
+
+  int on_usage_error(const CLI::ParseError& error) {
+    const auto* where = deepest(&app_);
+    std::vector<std::string> names;
+    for (const auto* sub : where->get_subcommands([](const CLI::App*) { return true; }))
+      names.push_back(sub->get_name());
+    std::string command = where->get_name();
+    for (const auto* parent = where->get_parent(); parent; parent = parent->get_parent())
+      command = parent->get_name().empty() ? command : parent->get_name() + ' ' + command;
+
+    std::string unknown;
+    for (const auto& word : app_.remaining(true))
+      if (unknown.empty() && word != "--")
+        unknown = word;
+    io_.err << "prunella: ";
+    if (!unknown.empty() && unknown.front() != '-' && !names.empty())
+      io_.err << "there is no command `" << unknown << "`; " << suggestion(unknown, names);
+    else if (!unknown.empty())
+      io_.err << "`" << unknown << "` is not expected here";
+    else
+      io_.err << error.what();
+    io_.err << "\n  fix: `" << command << " --help` shows how it is used, with examples\n";
+    return exit_usage;
+  }
+
+  terminal& io_;
+  const agent_commands agent_;
+  connection_options connection_;
+  std::string timeout_;
+  std::string endpoints_;
+  CLI::App app_{"Keeps containerised applications running at edge sites."};
+  std::string output_ = "table";
+  get_options get_;
+  tree_options tree_;
+  status_options status_;
+  path_options path_;
+  apply_options apply_;
+  scale_options scale_;
+  delete_options delete_;
+  std::vector<std::string> delete_words_;
+  validate_options validate_;
+  site_init_options site_init_;
+  site_up_options site_up_;
+  host_run_options host_run_;
+  std::function<int()> chosen_ = [] { return exit_usage; };
+};
+
+} // namespace
+
+int run_words_of(const std::vector<std::string>& words, terminal& io, const agent_commands& agent) {
+  return command_line(io, agent, nullptr).run(words);
+}
+
+int run_cli(int argc, char** argv, const agent_commands& agent) {
+  const char* no_color = std::getenv("NO_COLOR");
+  const bool output_is_tty = ::isatty(STDOUT_FILENO) != 0;
+  terminal io{std::cin, std::cout, std::cerr};
+  io.colours = output_is_tty && !(no_color && *no_color);
+  io.interactive = output_is_tty && ::isatty(STDIN_FILENO) != 0;
+  return run_words_of({argv + 1, argv + argc}, io, agent);
+}
+
+} // namespace prunella::tools

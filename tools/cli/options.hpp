@@ -1,0 +1,95 @@
+#pragma once
+
+// What each command takes, as parsed. The agent's commands are run by functions that the program hands in, so that the
+// command line knows their words and not their workings.
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tools/cli/api.hpp"
+
+namespace prunella::tools {
+
+enum class output_format { table, json, yaml };
+
+struct apply_options {
+  connection_options connection;
+  std::vector<std::string> files; ///< `-`: standard input
+};
+
+struct get_options {
+  connection_options connection;
+  std::string what; ///< hosts | applications | instances | events
+  output_format output = output_format::table;
+  std::string application; ///< instances of this one only; empty: all
+  std::string after;       ///< events behind this id; empty: from the oldest kept
+  std::uint32_t limit = 0; ///< at most so many events; 0: as many as the API gives
+  bool watch = false;      ///< again and again, until interrupted
+};
+
+struct scale_options {
+  connection_options connection;
+  std::string service; ///< APPLICATION/SERVICE
+  std::uint32_t replicas = 0;
+};
+
+struct delete_options {
+  connection_options connection;
+  std::string application;
+};
+
+struct tree_options {
+  connection_options connection;
+  bool actors = false; ///< the agents' actors instead of what the site runs
+};
+
+struct status_options {
+  connection_options connection;
+  output_format output = output_format::table;
+};
+
+/// Of `inspect PATH` and `kill PATH`.
+struct path_options {
+  connection_options connection;
+  std::string path;
+};
+
+struct validate_options {
+  std::vector<std::string> files;
+};
+
+struct console_options {
+  connection_options connection;
+};
+
+/// `site init -f FILE --dir DIR`
+struct site_init_options {
+  std::string file;
+  std::string dir;
+};
+
+/// `site up -f FILE`
+struct site_up_options {
+  std::string file;
+  std::string data_dir;
+  std::uint16_t api_port = 7070; ///< of the first host; the others count up from it
+};
+
+/// `host run --site FILE --host-id ID --data-dir DIR --api ADDRESS:PORT`
+struct host_run_options {
+  std::string site_file;
+  std::string host_id;
+  std::string data_dir;
+  std::string api;
+};
+
+/// What runs the agent's commands; each returns the exit code.
+struct agent_commands {
+  std::function<int(const site_init_options&)> site_init;
+  std::function<int(const site_up_options&)> site_up;
+  std::function<int(const host_run_options&)> host_run;
+};
+
+} // namespace prunella::tools

@@ -1,0 +1,37 @@
+#pragma once
+
+// Rows under headers, aligned by what a terminal shows.
+
+#include <string>
+#include <vector>
+
+namespace prunella::tools {
+
+struct table_column {
+  std::string title;          ///< in capitals
+  bool right_aligned = false; ///< numbers
+  bool is_state = false;      ///< coloured by what it says
+  bool is_optional = false;   ///< left out where no row has it
+};
+
+/// A table as values; `render` makes it text.
+struct table {
+  std::vector<table_column> columns;
+  std::vector<std::vector<std::string>> rows; ///< as many cells as columns; missing ones count as empty
+};
+
+/// One line per row, columns two blanks apart, no blanks at line ends; control characters in cells become `?`.
+[[nodiscard]] std::string render(const table& t, bool colours);
+
+/// A node of a drawn tree: what it is, and columns of facts beside it.
+struct tree_node {
+  std::string label;
+  std::string state; ///< first fact; empty: none
+  std::string facts; ///< the others, after the state
+  std::vector<tree_node> children;
+};
+
+/// Draws `root` with branches; states and facts stand in columns beside the labels.
+[[nodiscard]] std::string render(const tree_node& root, bool colours);
+
+} // namespace prunella::tools

@@ -1,0 +1,35 @@
+#pragma once
+
+// The commands of a client. Each returns an exit code, and has said why on `io.err` unless it is 0.
+
+#include "tools/cli/options.hpp"
+#include "tools/cli/terminal.hpp"
+
+namespace prunella::tools {
+
+inline constexpr int exit_ok = 0;
+inline constexpr int exit_failed = 1;
+inline constexpr int exit_usage = 2;
+
+/// Reads and validates every file, and sends the applications only if all are good; stops at the first refusal.
+int run_apply(const apply_options& options, terminal& io);
+
+int run_get(const get_options& options, terminal& io);
+
+int run_scale(const scale_options& options, terminal& io);
+
+int run_delete(const delete_options& options, terminal& io);
+
+int run_tree(const tree_options& options, terminal& io);
+
+int run_status(const status_options& options, terminal& io);
+
+/// Everything known of the host, application, instance or actor of that name.
+int run_inspect(const path_options& options, terminal& io);
+
+/// Kills one actor, to watch its supervisor work.
+int run_kill(const path_options& options, terminal& io);
+
+int run_validate(const validate_options& options, terminal& io);
+
+} // namespace prunella::tools
