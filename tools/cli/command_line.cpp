@@ -219,23 +219,25 @@ private:
     auto* remove = add(&app_, "delete", "Stop and forget an application",
                        "  prunella delete popcorn\n  prunella delete application shop.popcorn", [this] {
                          // `delete application NAME` and `delete NAME` are the same.
+                         if (delete_words_.size() == 2 && delete_words_[0] != "application")
+                           return refuse_delete();
                          delete_.application = delete_words_.back();
                          delete_.connection = connection_;
                          return run_delete(delete_, io_);
                        });
     remove->add_option("application", delete_words_, "[application] NAME")->required()->expected(1, 2)->type_name("");
-    remove->final_callback([this] {
-      if (delete_words_.size() == 2 && delete_words_[0] != "application")
-        throw CLI::ValidationError("delete", "only applications can be deleted, so `" + delete_words_[0] +
-                                                 "` is not expected; write `delete application NAME`");
-    });
-
     auto* kill = add(&app_, "kill", "Kill one actor of an agent, to watch its supervisor work",
                      "  prunella tree --actors\n  prunella kill host-1/root/core/consensus", [this] {
                        path_.connection = connection_;
                        return run_kill(path_, io_);
                      });
     kill->add_option("path", path_.path, "Path of the actor, from `tree --actors`")->required()->type_name("");
+  }
+
+  int refuse_delete() {
+    io_.err << "prunella: only applications can be deleted, so `" << printable(delete_words_[0])
+            << "` is not expected\n  fix: write `prunella delete application " << printable(delete_words_[1]) << "`\n";
+    return exit_usage;
   }
 
   void add_files() {

@@ -103,13 +103,13 @@ int look_once(const get_options& options, std::string& after, terminal& io) {
   return exit_ok;
 }
 
-/// Prints `object` with its kind; true if `matches`.
+/// Prints `object` under its name as events have it; true if `matches`.
 template <class Row>
-bool print_if(bool matches, const char* kind, const Row& object, terminal& io) {
+bool print_if(bool matches, const std::string& name, const Row& object, terminal& io) {
   if (!matches)
     return false;
   boost::json::object document;
-  document["kind"] = kind;
+  document["object"] = name;
   const auto fields = config::to_json(object);
   for (const auto& member : fields.get_object())
     document.insert_or_assign(member.key(), member.value());
@@ -178,27 +178,28 @@ int run_inspect(const path_options& options, terminal& io) {
   if (!hosts)
     return exit_failed;
   for (const auto& host : *hosts)
-    if (print_if(host.id == path, "host", host, io))
+    if (print_if(host.id == path, "host/" + host.id, host, io))
       return exit_ok;
   const auto applications =
       get_from_api<std::vector<actors::application_view>>(options.connection, "/v1/applications", io);
   if (!applications)
     return exit_failed;
   for (const auto& application : *applications)
-    if (print_if(full_name(application) == path || "default." + path == full_name(application), "application",
-                 application, io))
+    if (print_if(full_name(application) == path || "default." + path == full_name(application),
+                 "application/" + full_name(application), application, io))
       return exit_ok;
   const auto instances = get_from_api<std::vector<actors::instance_view>>(options.connection, "/v1/instances", io);
   if (!instances)
     return exit_failed;
   for (const auto& instance : *instances)
-    if (print_if(instance.name == path || instance.name == "default." + path, "instance", instance, io))
+    if (print_if(instance.name == path || instance.name == "default." + path, "instance/" + instance.name, instance,
+                 io))
       return exit_ok;
   const auto actors = get_from_api<std::vector<actors::actor_view>>(options.connection, "/v1/actors", io);
   if (!actors)
     return exit_failed;
   for (const auto& actor : *actors)
-    if (print_if(actor.path == path, "actor", actor, io))
+    if (print_if(actor.path == path, "actor/" + actor.path, actor, io))
       return exit_ok;
   io.err << "prunella: nothing here is called `" << printable(path)
          << "`\n  fix: use a host id, tenant.application, an instance name (`prunella get instances`) or an actor path "
