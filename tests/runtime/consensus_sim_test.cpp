@@ -25,7 +25,7 @@ seed_range seeds(std::uint64_t default_count) {
   return {first, *rest == '-' ? std::strtoull(rest + 1, nullptr, 10) : first};
 }
 
-void run_seeds(std::size_t founders, const char* test_case) {
+void run_seeds(std::size_t founders, const std::string& test_case) {
   const auto range = seeds(40);
   simulation_totals sum;
   for (auto seed = range.first; seed <= range.last; ++seed) {
@@ -33,8 +33,9 @@ void run_seeds(std::size_t founders, const char* test_case) {
     try {
       group.run();
     } catch (const std::exception& e) {
-      FAIL("seed " << seed << ": " << e.what() << "\n  replay: PRUNELLA_CONSENSUS_SEEDS=" << seed
-                   << " build-debug/tests/runtime/test_consensus_sim -tc='" << test_case << "'");
+      const auto report = "seed " + std::to_string(seed) + ": " + e.what() + "\n  replay: PRUNELLA_CONSENSUS_SEEDS=" +
+                          std::to_string(seed) + " build-debug/tests/runtime/test_consensus_sim -tc='" + test_case + "'";
+      FAIL(report);
     }
     const auto& t = group.totals();
     sum.elections += t.elections;

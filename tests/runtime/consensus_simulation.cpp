@@ -44,7 +44,28 @@ group_simulation::group_simulation(simulation_options options) : options_(option
 }
 
 void group_simulation::fail(const std::string& what) const {
-  throw std::runtime_error(what + " (step " + text(now_) + ", " + text(options_.founders) + " founders)");
+  auto report = what + " (step " + text(now_) + ", " + text(options_.founders) + " founders)";
+  for (const auto& n : nodes_) {
+    report += "\n  member " + text(n.id) + ": ";
+    if (!n.core) {
+      report += "down";
+      continue;
+    }
+    const auto status = n.core->status();
+    report += std::string(to_text(status.soft.role)) + " of term " + text(status.soft.term) + ", leader " +
+              text(status.soft.leader) + ", log " + text(n.core->log().offset()) + "-" + text(status.last_index) +
+              " (last term " + text(n.core->log().last_term()) + "), commit " + text(status.commit) + ", persisted " +
+              text(status.persisted) + ", applied " + text(status.applied) + ", voters";
+    for (auto id : status.members.voters)
+      report += " " + text(id);
+    report += ", learners";
+    for (auto id : status.members.learners)
+      report += " " + text(id);
+    for (const auto& [id, peer] : status.peers)
+      report += "\n    knows of " + text(id) + ": match " + text(peer.match) + ", next " + text(peer.next) + ", state " +
+                text(static_cast<std::uint64_t>(peer.state)) + ", window " + text(peer.inflights.count());
+  }
+  throw std::runtime_error(report);
 }
 
 void group_simulation::start(node& n) {
@@ -422,8 +443,11 @@ void group_simulation::heal_and_converge() {
   }
   const auto everyone_there = [&] {
     auto* lead = leader();
-    if (!lead || lead->proposed.size() > 0)
+    if (!lead)
       return false;
+    for (const auto& [index, term] : lead->proposed) // those of lost terms may wait for ever: nothing came in their place
+      if (term == lead->core->term())
+        return false;
     const auto& members = lead->core->members();
     for (const auto& n : nodes_)
       if (is_member(members, n.id) && n.state.applied < lead->core->log().last_index())
