@@ -69,7 +69,8 @@ public:
   }
 
   void count(const std::string& path, std::size_t size, std::size_t min, std::size_t max) {
-    check(size >= min && size <= max, path, "has " + std::to_string(size) + " entries",
+    check(size >= min && size <= max, path,
+          size == 0 ? "is missing or empty" : "has " + std::to_string(size) + " entries",
           "use " + std::to_string(min) + " to " + std::to_string(max));
   }
 

@@ -10,7 +10,7 @@
 namespace prunella::config::yaml {
 
 /// The first byte of `text` that is not UTF-8 (RFC 3629: no overlong forms, no surrogates) or is a control character
-/// other than tab and line ends; nothing when there is none. Linear, no allocation unless there is one.
+/// other than tab, line ends and DEL; nothing when there is none. Linear, no allocation unless there is one.
 std::optional<problem> find_bad_character(std::string_view text);
 
 /// Code points in UTF-8 `text`.

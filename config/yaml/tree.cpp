@@ -198,13 +198,12 @@ private:
 };
 
 problem syntax_problem(const line_table& lines, const YAML::Exception& error) {
-  const bool tab = lines.has_tab_indent(error.mark.line);
-  return {{},
-          lines.at(error.mark),
-          {},
-          "this is not YAML: " + error.msg,
-          tab ? "indent with blanks, YAML allows no tabs"
-              : "check the indentation, quotes and brackets here and in the line above"};
+  std::string fix = "check the indentation, quotes and brackets here and in the line above";
+  if (lines.has_tab_indent(error.mark.line))
+    fix = "indent with blanks, YAML allows no tabs";
+  else if (error.msg == YAML::ErrorMsg::UNKNOWN_ANCHOR)
+    fix = "put &name before the value that *name stands for, or quote a text that starts with *";
+  return {{}, lines.at(error.mark), {}, "this is not YAML: " + error.msg, fix};
 }
 
 parsed_text parse_checked(std::string_view text) {

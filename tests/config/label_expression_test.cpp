@@ -87,7 +87,9 @@ TEST_CASE("an error says the column, what was expected and what was found") {
 }
 
 TEST_CASE("31 levels of parentheses around a test are parsed and 32 are not") {
-  const auto nested = [](std::size_t levels) { return std::string(levels, '(') + "zone = front" + std::string(levels, ')'); };
+  const auto nested = [](std::size_t levels) {
+    return std::string(levels, '(') + "zone = front" + std::string(levels, ')');
+  };
   CHECK(holds(nested(31)));
   CHECK(error_of(nested(32)) == "33: expected at most 32 levels of parentheses and \"not\", found \"zone\"");
   std::string nots;

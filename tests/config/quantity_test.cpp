@@ -26,7 +26,8 @@ TEST_CASE("memory is read in powers of 1024 and of 1000") {
   CHECK(parse_memory("2K") == 2000);
   CHECK(parse_memory("123") == 123);
   CHECK(parse_memory("1Ti") == std::int64_t{1} << 40);
-  for (const char* text : {"", "Mi", "-1", "1.5", "0.001Ki", "1GB", "1gi", "1 Gi", "10000Ti", "9007199254740993", "lots"})
+  for (const char* text :
+       {"", "Mi", "-1", "1.5", "0.001Ki", "1GB", "1gi", "1 Gi", "10000Ti", "9007199254740993", "lots"})
     CHECK_MESSAGE(!parse_memory(text), text);
 }
 
@@ -55,9 +56,28 @@ TEST_CASE("addresses are IPv4, bracketed IPv6 or a host name, with a port from 1
   CHECK(parse_address("[fe80::1%eth0]:65535") == network_address{"fe80::1%eth0", 65535});
   CHECK(parse_address("till-1.shop.lan:7101") == network_address{"till-1.shop.lan", 7101});
   CHECK(parse_address("till_1:7101") == network_address{"till_1", 7101});
-  for (const char* text : {"", ":7101", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:-1",
-                           "127.0.0.1:+1", "127.0.0.1:7101x", "256.0.0.1:1", "1.2.3:1", "::1:7101", "[::1]", "[]:1",
-                           "[::g]:1", "[::1%]:1", "[127.0.0.1]:1", "-a:1", "a-:1", "a..b:1", "a b:1", "http://a:1"})
+  for (const char* text : {"",
+                           ":7101",
+                           "127.0.0.1",
+                           "127.0.0.1:",
+                           "127.0.0.1:0",
+                           "127.0.0.1:65536",
+                           "127.0.0.1:-1",
+                           "127.0.0.1:+1",
+                           "127.0.0.1:7101x",
+                           "256.0.0.1:1",
+                           "1.2.3:1",
+                           "::1:7101",
+                           "[::1]",
+                           "[]:1",
+                           "[::g]:1",
+                           "[::1%]:1",
+                           "[127.0.0.1]:1",
+                           "-a:1",
+                           "a-:1",
+                           "a..b:1",
+                           "a b:1",
+                           "http://a:1"})
     CHECK_MESSAGE(!parse_address(text), text);
   CHECK_FALSE(parse_address(std::string_view("1.2.3.4\0x:1", 11)));
   CHECK(parse_address(std::string(63, 'a') + ":1").has_value());

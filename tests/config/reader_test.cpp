@@ -54,7 +54,9 @@ std::string with_container_lines(const std::string& lines) {
          lines;
 }
 
-service_spec service_with(const std::string& lines) { return read_application(with_service_lines(lines)).services.at(0); }
+service_spec service_with(const std::string& lines) {
+  return read_application(with_service_lines(lines)).services.at(0);
+}
 
 container_spec container_with(const std::string& lines) {
   return read_application(with_container_lines(lines)).services.at(0).containers.at(0);
@@ -107,10 +109,11 @@ TEST_CASE("texts of every kind survive the way through YAML and JSON") {
   application_spec app = read_application(with_service_lines(""));
   auto& env = app.services[0].containers[0].env;
   int count = 0;
-  for (const char* text :
-       {"", " ", "yes", "NO", "null", "~", "1.0", "1e3", "0x1F", "-", "- a", "a: b", "# no", "a #b", "'", "\"", "\\", "{}",
-        "[x]", "&a", "*a", "!x", "|", ">", "%", "@", "`", "a\nb", "a\n", "\n", "\n\na ", "\ta", "a\tb", " a ", "größe", "😀",
-        "2026-11-21", "12:30:45", "<<", "=", "true", ".inf", "---", "...", "? a", "a,b", "x: [", "\x01\x1f\x7f"})
+  for (const char* text : {"",       " ",    "yes",  "NO",   "null",  "~",   "1.0",        "1e3",         "0x1F", "-",
+                           "- a",    "a: b", "# no", "a #b", "'",     "\"",  "\\",         "{}",          "[x]",  "&a",
+                           "*a",     "!x",   "|",    ">",    "%",     "@",   "`",          "a\nb",        "a\n",  "\n",
+                           "\n\na ", "\ta",  "a\tb", " a ",  "größe", "😀",   "2026-11-21", "12:30:45",    "<<",   "=",
+                           "true",   ".inf", "---",  "...",  "? a",   "a,b", "x: [",       "\x01\x1f\x7f"})
     env["V" + std::to_string(count++)] = text;
   for (const std::string& text : {json_text(to_json(app)), pretty_json(to_json(app)), to_yaml(to_json(app))}) {
     const auto copy = read_documents(text, "body", document_kind::application);
@@ -121,8 +124,9 @@ TEST_CASE("texts of every kind survive the way through YAML and JSON") {
 }
 
 TEST_CASE("JSON with escaped surrogate pairs and tabs is read, as other programs write it") {
-  const std::string body = "{\n\t\"name\": \"shop\",\n\t\"version\" : \"1\", \"services\": [{\"name\":\"web\",\"containers\":[{"
-                           "\"name\":\"main\",\"command\":[\"echo\", \"\\ud83d\\ude00 \\u00e9 \\/\"]}]}]\n}";
+  const std::string body =
+      "{\n\t\"name\": \"shop\",\n\t\"version\" : \"1\", \"services\": [{\"name\":\"web\",\"containers\":[{"
+      "\"name\":\"main\",\"command\":[\"echo\", \"\\ud83d\\ude00 \\u00e9 \\/\"]}]}]\n}";
   const auto result = read_documents(body, "body", document_kind::application);
   CHECK(texts_of(result) == "");
   REQUIRE(result.documents.size() == 1);
@@ -137,7 +141,8 @@ TEST_CASE("a body of one document may leave its kind out, and no file of several
 }
 
 TEST_CASE("several documents are read in order and empty ones are skipped") {
-  const std::string one = "kind: application\nversion: 1\nservices: [{name: a, containers: [{name: b, command: [c]}]}]\n";
+  const std::string one =
+      "kind: application\nversion: 1\nservices: [{name: a, containers: [{name: b, command: [c]}]}]\n";
   const auto result = read_well("---\n" + one + "name: x\n---\n---\n# nothing\n---\n" + one + "name: y\n---\n");
   REQUIRE(result.documents.size() == 2);
   CHECK(result.documents[0].application.name == "x");
@@ -179,9 +184,11 @@ TEST_CASE("resources are read with units and as the API writes them") {
 }
 
 TEST_CASE("scalars of every type are texts where texts are wanted") {
-  const auto env = container_with("        env: {A: 1, B: true, C: 0.10, D: \"\", E: 'null', F: 2026-11-21, G: 010}\n").env;
-  CHECK(env == std::map<std::string, std::string>{
-                   {"A", "1"}, {"B", "true"}, {"C", "0.10"}, {"D", ""}, {"E", "null"}, {"F", "2026-11-21"}, {"G", "010"}});
+  const auto env =
+      container_with("        env: {A: 1, B: true, C: 0.10, D: \"\", E: 'null', F: 2026-11-21, G: 010}\n").env;
+  CHECK(env ==
+        std::map<std::string, std::string>{
+            {"A", "1"}, {"B", "true"}, {"C", "0.10"}, {"D", ""}, {"E", "null"}, {"F", "2026-11-21"}, {"G", "010"}});
   CHECK(read_application(with_service_lines("")).version == "1");
 }
 
@@ -197,6 +204,7 @@ TEST_CASE("positions count characters, not bytes, and a byte order mark not at a
                                      "{kind: site, 'größe': 1, name: x}",
                                      "f");
   REQUIRE(result.problems.size() == 2);
-  CHECK(problem_text(result.problems[1]) == "f:1:14: größe: is not a known key; known here are kind, name, labels, liveness, hosts");
+  CHECK(problem_text(result.problems[1]) ==
+        "f:1:14: größe: is not a known key; known here are kind, name, labels, liveness, hosts");
   CHECK(read_documents("kind: site\r\nname: X\r\n", "f").problems.at(1).at == position{2, 7});
 }
