@@ -32,7 +32,7 @@ class container_records {
 public:
   virtual ~container_records() = default;
 
-  /// Stores or replaces the record of that name. About 20 us.
+  /// Stores or replaces the record of that name. About 5 us.
   virtual result<void> put(const container_record& record) = 0;
 
   /// No record of that name is not an error.

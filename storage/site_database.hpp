@@ -62,7 +62,7 @@ public:
   /// Reads and verifies every row. `damaged` says how to rebuild.
   virtual result<site_contents> load_all() = 0;
 
-  /// One transaction without a sync (about 30 us). An index that was already applied is a no-op, so a replay may start
+  /// One transaction without a sync (about 10 us). An index that was already applied is a no-op, so a replay may start
   /// anywhere at or before the applied index as long as its batches end where the first run's did.
   virtual result<void> apply(const site_batch& batch) = 0;
 
