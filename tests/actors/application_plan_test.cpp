@@ -1,0 +1,224 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "actors/application/application_plan.hpp"
+#include "actors/application/reconcile.hpp"
+
+using namespace prunella;
+using namespace prunella::actors;
+
+namespace {
+
+config::container_spec container(const std::string& name) {
+  config::container_spec made;
+  made.name = name;
+  made.command = {"serve", name};
+  return made;
+}
+
+config::application_spec shop() {
+  config::application_spec spec;
+  spec.name = "shop";
+  spec.version = "1";
+  config::service_spec database;
+  database.name = "database";
+  database.containers = {container("server")};
+  config::service_spec web;
+  web.name = "web";
+  web.strategy = config::restart_strategy::rest_for_one;
+  web.containers = {container("front"), container("side-car")};
+  web.containers[0].ports = {{"http", 8080, config::port_protocol::tcp}};
+  web.containers[1].ports = {{"admin-port", 9000, config::port_protocol::tcp}};
+  spec.services = {database, web};
+  return spec;
+}
+
+const plan_place place{"market", "host-1"};
+
+application_plan plan(const std::vector<assigned_instance>& assigned, const config::application_spec& spec = shop()) {
+  return plan_application(spec, assigned, place);
+}
+
+std::vector<std::string> instances(const application_plan& of) {
+  std::vector<std::string> names;
+  for (const auto& instance : of.instances)
+    names.push_back(instance.name + "@" + std::to_string(instance.generation));
+  return names;
+}
+
+std::vector<std::string> steps(const std::vector<application_plan>& desired, const std::vector<application_plan>& running) {
+  std::vector<std::string> texts;
+  for (const auto& action : reconcile(desired, running))
+    texts.push_back(std::string{to_text(action.step)} + " " + (action.instance.empty() ? action.application : action.instance));
+  return texts;
+}
+
+using texts = std::vector<std::string>;
+
+} // namespace
+
+TEST_CASE("instances are planned in the order of the spec's services, then by replica") {
+  const auto made = plan({{"web", 2, 5}, {"web", 1, 4}, {"database", 1, 3}});
+  CHECK(made.name == "default.shop");
+  CHECK(instances(made) == texts{"default.shop.database-1@3", "default.shop.web-1@4", "default.shop.web-2@5"});
+  const auto& web = made.instances[1];
+  CHECK(web.strategy == config::restart_strategy::rest_for_one);
+  REQUIRE(web.containers.size() == 2);
+  CHECK(web.containers[0].name == "default.shop.web-1.front");
+  CHECK(web.containers[0].instance == "default.shop.web-1");
+  CHECK(web.containers[0].generation == 4);
+  CHECK(web.containers[1].name == "default.shop.web-1.side-car");
+}
+
+TEST_CASE("an assignment without a service in the spec is left out, of two of one replica the newer generation counts") {
+  CHECK(instances(plan({{"gone", 1, 1}, {"web", 1, 7}, {"web", 1, 6}})) == texts{"default.shop.web-1@7"});
+  CHECK(plan({}).instances.empty());
+}
+
+TEST_CASE("a container gets every variable of the agent and the ports of its whole instance") {
+  const auto made = plan({{"web", 2, 5}});
+  const std::map<std::string, std::string> expected{
+    {"PRUNELLA_SITE", "market"},
+    {"PRUNELLA_HOST", "host-1"},
+    {"PRUNELLA_TENANT", "default"},
+    {"PRUNELLA_APPLICATION", "shop"},
+    {"PRUNELLA_SERVICE", "web"},
+    {"PRUNELLA_INSTANCE", "default.shop.web-2"},
+    {"PRUNELLA_REPLICA", "2"},
+    {"PRUNELLA_GENERATION", "5"},
+    {"PRUNELLA_CONTAINER", "default.shop.web-2.front"},
+    {"PRUNELLA_PORT_HTTP", "8080"},
+    {"PRUNELLA_PORT_ADMIN_PORT", "9000"},
+  };
+  CHECK(made.instances[0].containers[0].env == expected);
+}
+
+TEST_CASE("of two ports with one name the own container's is meant") {
+  auto spec = shop();
+  spec.services[1].containers[1].ports = {{"http", 9000, config::port_protocol::tcp}};
+  const auto made = plan({{"web", 1, 1}}, spec);
+  CHECK(made.instances[0].containers[0].env.at("PRUNELLA_PORT_HTTP") == "8080");
+  CHECK(made.instances[0].containers[1].env.at("PRUNELLA_PORT_HTTP") == "9000");
+}
+
+TEST_CASE("a spec's variables may use the agent's, and cannot replace them") {
+  auto spec = shop();
+  spec.services[0].containers[0].env = {{"URL", "http://${PRUNELLA_HOST}:${PORT}/"}, {"PRUNELLA_HOST", "forged"}};
+  const auto env = plan({{"database", 1, 1}}, spec).instances[0].containers[0].env;
+  CHECK(env.at("URL") == "http://host-1:${PORT}/");
+  CHECK(env.at("PRUNELLA_HOST") == "host-1");
+}
+
+TEST_CASE("only complete and known references are expanded, and not twice") {
+  const std::map<std::string, std::string> variables{{"A", "1"}, {"B", "${A}"}, {"EMPTY", ""}};
+  CHECK(expand_variables("", variables).empty());
+  CHECK(expand_variables("plain $A $ 5", variables) == "plain $A $ 5");
+  CHECK(expand_variables("${A}${A}x${EMPTY}y", variables) == "11xy");
+  CHECK(expand_variables("${B}", variables) == "${A}");
+  CHECK(expand_variables("${UNKNOWN} ${A", variables) == "${UNKNOWN} ${A");
+  CHECK(expand_variables("$${A} $$${A} $", variables) == "${A} $${A} $");
+  CHECK(expand_variables("${${A}}", variables) == "${1}");
+}
+
+TEST_CASE("the hash covers what a process was started with and nothing else") {
+  const auto of = [](auto change) {
+    auto spec = shop();
+    change(spec.services[0].containers[0]);
+    return plan({{"database", 1, 1}}, spec).instances[0].containers[0].spec_hash;
+  };
+  const auto base = of([](auto&) {});
+  CHECK(base.size() == 32);
+  CHECK(of([](auto&) {}) == base);
+  CHECK(of([](auto& c) { c.grace = std::chrono::seconds{1}; }) == base);
+  CHECK(of([](auto& c) { c.resources.memory_bytes = 1; }) == base);
+  CHECK(of([](auto& c) { c.command = {"serve", "serve", ""}; }) != base);
+  CHECK(of([](auto& c) { c.command = {"serves", "erver"}; }) != base);
+  CHECK(of([](auto& c) { c.env = {{"A", ""}}; }) != base);
+  CHECK(of([](auto& c) { c.working_directory = "/srv"; }) != base);
+  CHECK(of([](auto& c) { c.ports = {{"http", 1, config::port_protocol::tcp}}; }) != base);
+}
+
+TEST_CASE("nothing is done when what runs is what is wanted") {
+  const auto made = plan({{"web", 1, 1}, {"database", 1, 1}});
+  CHECK(reconcile({made}, {made}).empty());
+  CHECK(reconcile({}, {}).empty());
+}
+
+TEST_CASE("an application appears with its first instance and goes with its last") {
+  const auto made = plan({{"web", 1, 1}});
+  CHECK(steps({made}, {}) == texts{"start application default.shop"});
+  CHECK(steps({}, {made}) == texts{"stop application default.shop"});
+  CHECK(steps({plan({})}, {made}) == texts{"stop application default.shop"});
+  CHECK(steps({plan({})}, {}).empty());
+}
+
+TEST_CASE("an application that lost all its instances here keeps its supervisor for the next ones") {
+  CHECK(steps({plan({{"web", 1, 1}})}, {plan({})}) == texts{"start instance default.shop.web-1"});
+  CHECK(steps({}, {plan({})}) == texts{"stop application default.shop"});
+}
+
+TEST_CASE("scaling touches only the replicas that come and go, the last one first") {
+  const auto one = plan({{"web", 1, 1}});
+  const auto three = plan({{"web", 1, 1}, {"web", 2, 1}, {"web", 3, 1}});
+  CHECK(steps({three}, {one}) == texts{"start instance default.shop.web-2", "start instance default.shop.web-3"});
+  CHECK(steps({one}, {three}) == texts{"stop instance default.shop.web-3", "stop instance default.shop.web-2"});
+}
+
+TEST_CASE("a new generation or a changed container replaces that instance only") {
+  const auto before = plan({{"database", 1, 1}, {"web", 1, 1}});
+  CHECK(steps({plan({{"database", 1, 1}, {"web", 1, 2}})}, {before}) == texts{"replace instance default.shop.web-1"});
+  CHECK(reconcile({plan({{"database", 1, 1}, {"web", 1, 2}})}, {before})[0].reason == "generation 2 was assigned, 1 ran");
+  auto spec = shop();
+  spec.version = "2";
+  spec.services[0].containers[0].command.push_back("--fast");
+  const auto after = plan({{"database", 1, 1}, {"web", 1, 1}}, spec);
+  CHECK(steps({after}, {before}) == texts{"replace instance default.shop.database-1"});
+  CHECK(reconcile({after}, {before})[0].reason == "its spec changed");
+}
+
+TEST_CASE("a new version with equal services restarts nothing") {
+  auto spec = shop();
+  spec.version = "2";
+  spec.labels = {{"tier", "gold"}};
+  spec.services[1].replicas = 9;
+  CHECK(steps({plan({{"web", 1, 1}}, spec)}, {plan({{"web", 1, 1}})}).empty());
+}
+
+TEST_CASE("a changed strategy or intensity of the application replaces all of it") {
+  auto spec = shop();
+  spec.intensity = 9;
+  CHECK(steps({plan({{"web", 1, 1}, {"web", 2, 1}}, spec)}, {plan({{"web", 1, 1}})})
+        == texts{"replace application default.shop"});
+}
+
+TEST_CASE("what frees resources comes first, what needs them last") {
+  auto other = shop();
+  other.name = "bakery";
+  auto third = shop();
+  third.name = "zoo";
+  const auto running = std::vector{plan({{"web", 1, 1}, {"web", 2, 1}}), plan({{"web", 1, 1}}, third)};
+  const auto desired = std::vector{plan({{"database", 1, 1}, {"web", 1, 2}}), plan({{"web", 1, 1}}, other)};
+  CHECK(steps(desired, running)
+        == texts{"stop application default.zoo", "stop instance default.shop.web-2",
+                 "replace instance default.shop.web-1", "start instance default.shop.database-1",
+                 "start application default.bakery"});
+}
+
+TEST_CASE("after a start of the agent, containers of no desired instance or of another generation are unwanted") {
+  const auto desired = std::vector{plan({{"web", 1, 2}})};
+  std::vector<recovered_container> recovered(4);
+  recovered[0].name = "default.shop.web-1.side-car";
+  recovered[0].generation = 1;
+  recovered[1].name = "default.shop.web-1.front";
+  recovered[1].generation = 2;
+  recovered[2].name = "default.old.web-1.front";
+  recovered[2].generation = 2;
+  recovered[3].name = "default.shop.web-1.removed";
+  recovered[3].generation = 2;
+  const auto unwanted = unwanted_containers(recovered, desired);
+  REQUIRE(unwanted.size() == 3);
+  CHECK(unwanted[0].name == "default.old.web-1.front");
+  CHECK(unwanted[1].name == "default.shop.web-1.removed");
+  CHECK(unwanted[2].name == "default.shop.web-1.side-car");
+}
