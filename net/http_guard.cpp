@@ -1,6 +1,9 @@
 #include "net/http_guard.hpp"
 
 #include <algorithm>
+#include <stdexcept>
+
+#include <arpa/inet.h>
 
 namespace prunella::net {
 
@@ -14,13 +17,10 @@ bool is_name_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
 }
 
-/// Four decimal parts of which the first is 127; a name such as `127.evil.example` is none.
-bool is_loopback_ipv4(std::string_view host) {
-  if (host.substr(0, 4) != "127." || std::count(host.begin(), host.end(), '.') != 3)
-    return false;
-  std::string digits(host);
-  digits.erase(std::remove(digits.begin(), digits.end(), '.'), digits.end());
-  return all_digits(digits) && host.back() != '.' && host.find("..") == std::string_view::npos;
+/// Four decimal numbers up to 255 of which the first is 127; a name such as `127.evil.example` is none.
+bool is_loopback_ipv4(const std::string& host) {
+  in_addr address{};
+  return ::inet_pton(AF_INET, host.c_str(), &address) == 1 && host.compare(0, 4, "127.") == 0;
 }
 
 http_problem bad_host(std::string detail) {
@@ -51,9 +51,25 @@ std::optional<std::string> host_of_authority(std::string_view authority) {
   return host;
 }
 
-bool is_local_host_name(std::string_view host, const std::vector<std::string>& more) {
+bool is_local_host_name(const std::string& host, const std::vector<std::string>& more) {
   return host == "localhost" || host == "[::1]" || is_loopback_ipv4(host) ||
          std::find(more.begin(), more.end(), host) != more.end();
+}
+
+listen_address parse_loopback_address(const std::string& text) {
+  const auto fail = [&](const std::string& what) {
+    return std::runtime_error("the API cannot listen on `" + text + "`: " + what);
+  };
+  const auto host = host_of_authority(text);
+  if (!host || text.size() < host->size() + 2)
+    throw fail("it is not ADDRESS:PORT; right would be `127.0.0.1:7070`");
+  const auto port = std::stoul(text.substr(host->size() + 1));
+  if (port > 65'535)
+    throw fail("the port is above 65535");
+  if (!is_local_host_name(*host, {}))
+    throw fail("it is not a loopback address, and this API has no TLS; use `127.0.0.1:" + std::to_string(port) + "`");
+  const auto address = *host == "localhost" ? "127.0.0.1" : *host == "[::1]" ? "::1" : *host;
+  return {address, static_cast<std::uint16_t>(port)};
 }
 
 std::optional<http_problem> check_origin(const http_request& request, const std::vector<std::string>& more_host_names) {

@@ -4,6 +4,7 @@
 // under a name of its own that it rebinds to loopback (then `Host` is that name), or across origins (then `Origin` is
 // its own). Both are refused before the handler sees them.
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,7 +18,16 @@ namespace prunella::net {
 [[nodiscard]] std::optional<std::string> host_of_authority(std::string_view authority);
 
 /// True for `localhost`, `127.x.y.z`, `[::1]` and the names in `more`.
-[[nodiscard]] bool is_local_host_name(std::string_view host, const std::vector<std::string>& more);
+[[nodiscard]] bool is_local_host_name(const std::string& host, const std::vector<std::string>& more);
+
+struct listen_address {
+  std::string address; ///< `127.0.0.1`, `::1`
+  std::uint16_t port = 0;
+};
+
+/// `127.x.y.z:PORT`, `[::1]:PORT` or `localhost:PORT`. Throws std::runtime_error with a sentence that says what would
+/// be right for anything else.
+[[nodiscard]] listen_address parse_loopback_address(const std::string& text);
 
 /// Nothing if the request may pass; otherwise 400 (no, several or malformed `Host`), 421 (`Host` is not this machine)
 /// or 403 (`Origin` is there and is not the same host and port).

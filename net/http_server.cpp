@@ -322,29 +322,6 @@ private:
 
 namespace {
 
-/// `ADDRESS:PORT` as an endpoint on loopback; throws with a sentence.
-tcp::endpoint parse_listen_address(const std::string& text) {
-  const auto fail = [&](const std::string& what) {
-    return std::runtime_error("the API cannot listen on `" + text + "`: " + what);
-  };
-  const auto host = host_of_authority(text);
-  const auto colon = text.rfind(':');
-  if (!host || colon != host->size() || colon + 1 == text.size())
-    throw fail("it is not ADDRESS:PORT; right would be `127.0.0.1:7070`");
-  const auto port = std::stoul(text.substr(colon + 1));
-  if (port > 65535)
-    throw fail("the port is above 65535");
-  const bool ipv6 = host->front() == '[';
-  const auto literal = *host == "localhost" ? "127.0.0.1" : ipv6 ? host->substr(1, host->size() - 2) : *host;
-  error_code error;
-  const auto address = asio::ip::make_address(literal, error);
-  if (error)
-    throw fail("`" + *host + "` is not an IP address; right would be `127.0.0.1:" + std::to_string(port) + "`");
-  if (!address.is_loopback())
-    throw fail("it is not a loopback address, and this API has no TLS; use `127.0.0.1:" + std::to_string(port) + "`");
-  return {address, static_cast<unsigned short>(port)};
-}
-
 /// Best effort, without waiting: a fresh socket has room for one small answer.
 void answer_overload(tcp::socket& socket) {
   auto message = to_message(to_response({503,
@@ -363,7 +340,8 @@ void answer_overload(tcp::socket& socket) {
 } // namespace
 
 void http_server_core::listen() {
-  const auto endpoint = parse_listen_address(options.address);
+  const auto where = parse_loopback_address(options.address);
+  const tcp::endpoint endpoint(asio::ip::make_address(where.address), where.port);
   error_code error;
   acceptor.open(endpoint.protocol(), error);
   if (!error)

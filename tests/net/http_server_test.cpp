@@ -399,7 +399,7 @@ TEST_CASE("only loopback addresses with a port are listened on, and the refusal 
   CHECK(contains(refusal("127.0.0.1:"), "it is not ADDRESS:PORT"));
   CHECK(contains(refusal("127.0.0.1:x"), "it is not ADDRESS:PORT"));
   CHECK(contains(refusal("127.0.0.1:65536"), "above 65535"));
-  CHECK(contains(refusal("example.org:80"), "not an IP address"));
+  CHECK(contains(refusal("example.org:80"), "not a loopback address"));
 }
 
 TEST_CASE("a port in use is refused with a sentence, and is free again when its server stops") {

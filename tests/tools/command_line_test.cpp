@@ -328,7 +328,7 @@ TEST_CASE("config validate counts what is valid and fails with the place of what
 
 TEST_CASE("the console runs a script from a pipe until its end or exit") {
   const fake_site site;
-  const auto got = run_at(site, {"console"}, "# comment\n\nscale popcorn/web 2\nversion\nexit\nnever this\n");
+  const auto got = run_at(site, {"console"}, "# comment\n\nscale popcorn/web 2\nprunella version\nexit\nnever this\n");
   CHECK(got.code == 0);
   CHECK(got.out == "service default.popcorn/web scaled to 2 replicas\nprunella 0.1.0\n");
   CHECK(got.err.empty());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
+#include <memory>
 #include <utility>
 
 #include <CLI/CLI.hpp>
@@ -39,9 +40,6 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
 
 /// Refuses what is not in `choices`, with the nearest one.
 CLI::Validator one_of(std::vector<std::string> choices) {
-  std::string name;
-  for (const auto& choice : choices)
-    name += (name.empty() ? "" : "|") + choice;
   return CLI::Validator(
       [choices](std::string& word) {
         for (const auto& choice : choices)
@@ -49,7 +47,7 @@ CLI::Validator one_of(std::vector<std::string> choices) {
             return std::string();
         return "`" + word + "` is not known here; " + suggestion(word, choices);
       },
-      name);
+      "");
 }
 
 CLI::Validator whole_number(std::uint64_t from, std::uint64_t to) {
@@ -62,7 +60,7 @@ CLI::Validator whole_number(std::uint64_t from, std::uint64_t to) {
           return std::string();
         return "`" + word + "` is not a whole number from " + range;
       },
-      "NUMBER");
+      "");
 }
 
 CLI::Validator duration() {
@@ -73,8 +71,21 @@ CLI::Validator duration() {
           return std::string();
         return "`" + word + "` is not a duration; write " + std::string(config::duration_form);
       },
-      "DURATION");
+      "");
 }
+
+/// CLI11's help without its notes for programmers, such as `NAME(1x)`.
+class help_formatter : public CLI::Formatter {
+public:
+  std::string make_option_usage(const CLI::Option* option) const override {
+    const auto name = make_option_name(option, true) + (option->get_expected_max() > 2 ? "..." : "");
+    return option->get_required() ? name : '[' + name + ']';
+  }
+
+  std::string make_option_opts(const CLI::Option* option) const override {
+    return option->get_positional() ? "" : CLI::Formatter::make_option_opts(option);
+  }
+};
 
 /// The parser of one invocation. Its options are filled while it parses; `chosen` then runs the command.
 class command_line {
@@ -86,6 +97,7 @@ public:
     app_.name("prunella");
     app_.require_subcommand(1);
     app_.fallthrough();
+    app_.formatter(std::make_shared<help_formatter>());
     app_.footer(top_help);
     app_.set_help_flag("-h,--help", "Show how this is used");
     auto* endpoint = app_.add_option("--endpoint", endpoints_,
@@ -111,7 +123,7 @@ public:
       std::reverse(words.begin(), words.end()); // CLI11 takes them from the back
       app_.parse(std::move(words));
     } catch (const CLI::CallForHelp&) {
-      io_.out << deepest(&app_)->help();
+      io_.out << help();
       return exit_ok;
     } catch (const CLI::ParseError& error) {
       return on_usage_error(error);
@@ -154,7 +166,7 @@ private:
                       get_.output = output();
                       return run_get(get_, io_);
                     });
-    get->add_option("what", get_.what, "hosts, applications, instances or events")
+    get->add_option("hosts|applications|instances|events", get_.what, "What to list")
         ->required()
         ->check(one_of({"hosts", "applications", "instances", "events"}))
         ->type_name("");
@@ -186,7 +198,7 @@ private:
                           path_.connection = connection_;
                           return run_inspect(path_, io_);
                         });
-    inspect->add_option("path", path_.path, "Its name, or the path of an actor")->required()->type_name("");
+    inspect->add_option("NAME", path_.path, "Its name, or the path of an actor")->required()->type_name("");
   }
 
   void add_changing() {
@@ -210,8 +222,10 @@ private:
                         scale_.connection = connection_;
                         return run_scale(scale_, io_);
                       });
-    scale->add_option("service", scale_.service, "APPLICATION/SERVICE")->required()->type_name("");
-    scale->add_option("replicas", scale_.replicas, "How many copies, 0 to 1000")
+    scale->add_option("APPLICATION/SERVICE", scale_.service, "Which service of which application")
+        ->required()
+        ->type_name("");
+    scale->add_option("REPLICAS", scale_.replicas, "How many copies, 0 to 1000")
         ->required()
         ->check(whole_number(0, 1'000))
         ->type_name("");
@@ -225,13 +239,16 @@ private:
                          delete_.connection = connection_;
                          return run_delete(delete_, io_);
                        });
-    remove->add_option("application", delete_words_, "[application] NAME")->required()->expected(1, 2)->type_name("");
+    remove->add_option("NAME", delete_words_, "The application; `application NAME` is the same")
+        ->required()
+        ->expected(1, 2)
+        ->type_name("");
     auto* kill = add(&app_, "kill", "Kill one actor of an agent, to watch its supervisor work",
                      "  prunella tree --actors\n  prunella kill host-1/root/core/consensus", [this] {
                        path_.connection = connection_;
                        return run_kill(path_, io_);
                      });
-    kill->add_option("path", path_.path, "Path of the actor, from `tree --actors`")->required()->type_name("");
+    kill->add_option("PATH", path_.path, "Path of the actor, from `tree --actors`")->required()->type_name("");
   }
 
   int refuse_delete() {
@@ -246,9 +263,7 @@ private:
     auto* validate =
         add(files, "validate", "Report every problem in config files, with its place",
             "  prunella config validate site.yaml popcorn.yaml", [this] { return run_validate(validate_, io_); });
-    validate->add_option("files", validate_.files, "YAML or JSON; `-` is standard input")
-        ->required()
-        ->type_name("FILE");
+    validate->add_option("FILE", validate_.files, "YAML or JSON; `-` is standard input")->required()->type_name("FILE");
 
     add(&app_, "version", "Print the version", "  prunella version", [this] {
       io_.out << "prunella " << PRUNELLA_VERSION << '\n';
@@ -256,7 +271,15 @@ private:
     });
   }
 
+  /// Only what the program brought along: the command line is also built without an agent.
   void add_agent() {
+    if (agent_.site_init && agent_.site_up)
+      add_site();
+    if (agent_.host_run)
+      add_host();
+  }
+
+  void add_site() {
     auto* site = app_.add_subcommand("site", "Prepare and run a site on this machine");
     site->require_subcommand(1);
     auto* init =
@@ -271,11 +294,14 @@ private:
     up->add_option("-f,--file", site_up_.file, "The site: YAML with `kind: site`")->required()->type_name("FILE");
     up->add_option("--data-dir", site_up_.data_dir, "Where hosts keep their data; the same one resumes")
         ->type_name("DIR");
-    up->add_option("--api-port", site_up_.api_port, "API port of the first host; the others count up from it")
-        ->check(whole_number(1, 65'535))
+    up->add_option("--api-port", site_up_.api_port,
+                   "API port of the first host; the others count up from it; 0: free ones")
+        ->check(whole_number(0, 65'535))
         ->capture_default_str()
         ->type_name("PORT");
+  }
 
+  void add_host() {
     auto* host = app_.add_subcommand("host", "Run one host");
     host->require_subcommand(1);
     auto* run = add(host, "run", "Run the agent of one host, until interrupted",
@@ -302,7 +328,9 @@ private:
 
   /// A line of the console: a client's command with this invocation's endpoints.
   int run_console_line(std::vector<std::string> words, const connection_options& connection) {
-    if (words.front() == "help") {
+    if (words.front() == "prunella") // as examples and habit have it
+      words.erase(words.begin());
+    if (!words.empty() && words.front() == "help") {
       words.erase(words.begin());
       words.emplace_back("--help");
     }
@@ -310,6 +338,12 @@ private:
     line.app_.name("");
     line.app_.footer("exit, quit or Ctrl-D leaves. `help COMMAND` shows how a command is used.");
     return line.run(std::move(words));
+  }
+
+  std::string help() const {
+    auto text = app_.help();
+    text.erase(text.find_last_not_of('\n') + 1);
+    return text + '\n';
   }
 
   /// The deepest command that was named.
@@ -336,6 +370,8 @@ private:
       io_.err << "there is no command `" << unknown << "`; " << suggestion(unknown, names);
     else if (!unknown.empty())
       io_.err << "`" << unknown << "` is not expected here";
+    else if (!names.empty())
+      io_.err << "a command is missing; " << suggestion({}, names);
     else
       io_.err << error.what();
     io_.err << "\n  fix: `" << command << " --help` shows how it is used, with examples\n";

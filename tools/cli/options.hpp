@@ -74,7 +74,7 @@ struct site_init_options {
 struct site_up_options {
   std::string file;
   std::string data_dir;
-  std::uint16_t api_port = 7070; ///< of the first host; the others count up from it
+  std::uint16_t api_port = 7070; ///< of the first host; the others count up from it; 0: each takes a free one
 };
 
 /// `host run --site FILE --host-id ID --data-dir DIR --api ADDRESS:PORT`
