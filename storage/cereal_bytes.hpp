@@ -1,7 +1,7 @@
 #pragma once
 
-// Values with PRUNELLA_FIELDS as bytes and back: cereal's portable binary layout (one byte 1 for little endian, then the
-// fields) over a string, without the streams. cereal's own archives cannot be bounded: a damaged length makes them
+// Values with PRUNELLA_FIELDS as bytes and back: cereal's portable binary layout (one byte 1 for little endian, then
+// the fields) over a string, without the streams. cereal's own archives cannot be bounded: a damaged length makes them
 // allocate whatever it says. Here a length beyond what is left of the input is refused before anything is allocated.
 
 #include <cstddef>
@@ -31,7 +31,7 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the stored layout is l
 class bytes_output_archive : public cereal::OutputArchive<bytes_output_archive, cereal::AllowEmptyClassElision> {
 public:
   explicit bytes_output_archive(std::string& out)
-    : cereal::OutputArchive<bytes_output_archive, cereal::AllowEmptyClassElision>(this), out_(out) {}
+      : cereal::OutputArchive<bytes_output_archive, cereal::AllowEmptyClassElision>(this), out_(out) {}
 
   void write(const void* data, std::size_t size) { out_.append(static_cast<const char*>(data), size); }
 
@@ -43,7 +43,7 @@ private:
 class bytes_input_archive : public cereal::InputArchive<bytes_input_archive, cereal::AllowEmptyClassElision> {
 public:
   explicit bytes_input_archive(std::string_view in)
-    : cereal::InputArchive<bytes_input_archive, cereal::AllowEmptyClassElision>(this), in_(in) {}
+      : cereal::InputArchive<bytes_input_archive, cereal::AllowEmptyClassElision>(this), in_(in) {}
 
   void read(void* data, std::size_t size) {
     if (size > in_.size())
@@ -127,9 +127,9 @@ std::string to_bytes(const T& x) {
   return out;
 }
 
-/// Sets `out` to what `bytes` says; false, and `out` as it was, if they are not exactly one `T`: too short, garbage behind
-/// it, longer than `max_bytes`. Never throws for bad input. Memory: at most the input's size times the largest element.
-/// Enumerators are not checked against their range: that is the reader of the value's to do.
+/// Sets `out` to what `bytes` says; false, and `out` as it was, if they are not exactly one `T`: too short, garbage
+/// behind it, longer than `max_bytes`. Never throws for bad input. Memory: at most the input's size times the largest
+/// element. Enumerators are not checked against their range: that is the reader of the value's to do.
 template <class T>
 bool from_bytes(std::string_view bytes, T& out, std::size_t max_bytes = default_max_bytes) {
   if (bytes.size() > max_bytes)

@@ -13,8 +13,10 @@ sqlite_file_options options_for(const host_owner& owner) {
   options.format = 1;
   options.site = owner.site;
   options.holder = "host " + owner.host;
-  options.schema = "CREATE TABLE container(name TEXT PRIMARY KEY, record BLOB NOT NULL, sum BLOB NOT NULL) WITHOUT ROWID";
-  options.when_damaged = "stop this host's containers by hand, then move it away (with its -wal): the agent starts them anew";
+  options.schema =
+      "CREATE TABLE container(name TEXT PRIMARY KEY, record BLOB NOT NULL, sum BLOB NOT NULL) WITHOUT ROWID";
+  options.when_damaged =
+      "stop this host's containers by hand, then move it away (with its -wal): the agent starts them anew";
   options.sync = durability::at_checkpoints;
   options.wal_pages = 100;
   options.preallocate_wal = false;
@@ -25,8 +27,8 @@ sqlite_file_options options_for(const host_owner& owner) {
 class sqlite_container_records final : public container_records {
 public:
   explicit sqlite_container_records(std::shared_ptr<sqlite_file> file)
-    : file_(std::move(file)), put_(file_->db(), "INSERT OR REPLACE INTO container VALUES(?,?,?)"),
-      erase_(file_->db(), "DELETE FROM container WHERE name=?") {}
+      : file_(std::move(file)), put_(file_->db(), "INSERT OR REPLACE INTO container VALUES(?,?,?)"),
+        erase_(file_->db(), "DELETE FROM container WHERE name=?") {}
 
   result<void> put(const container_record& record) override {
     if (record.name.empty())
@@ -79,7 +81,7 @@ result<std::unique_ptr<container_records>> open_container_records(const std::str
     return opened.error();
   const std::shared_ptr<sqlite_file> file = std::move(*opened);
   return file->guarded(
-    "read", [&]() -> std::unique_ptr<container_records> { return std::make_unique<sqlite_container_records>(file); });
+      "read", [&]() -> std::unique_ptr<container_records> { return std::make_unique<sqlite_container_records>(file); });
 }
 
 } // namespace prunella::storage

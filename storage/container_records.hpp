@@ -1,8 +1,8 @@
 #pragma once
 
 // Which containers this host started and how to know them again, for the agent that comes after a crash of this one.
-// Written before a start is reported. No sync: a crash of the agent leaves the kernel's page cache, and a power cut takes
-// the containers as well (then `boot_id` differs). One thread at a time.
+// Written before a start is reported. No sync: a crash of the agent leaves the kernel's page cache, and a power cut
+// takes the containers as well (then `boot_id` differs). One thread at a time.
 
 #include <cstdint>
 #include <memory>
@@ -19,13 +19,15 @@ struct container_record {
   std::string name; ///< tenant.application.service-N.container
   std::uint64_t generation = 0;
   std::int64_t pid = 0;
-  std::uint64_t start_time_ticks = 0; ///< field 22 of /proc/PID/stat: with boot_id and pid it names one process for ever
-  std::string boot_id;                ///< /proc/sys/kernel/random/boot_id
+  std::uint64_t start_time_ticks =
+      0;               ///< field 22 of /proc/PID/stat: with boot_id and pid it names one process for ever
+  std::string boot_id; ///< /proc/sys/kernel/random/boot_id
   std::string spec_hash;
   std::int64_t started_at_ms = 0; ///< since 1970-01-01 UTC
   std::string log_path;
 
-  PRUNELLA_FIELDS(container_record, name, generation, pid, start_time_ticks, boot_id, spec_hash, started_at_ms, log_path)
+  PRUNELLA_FIELDS(container_record, name, generation, pid, start_time_ticks, boot_id, spec_hash, started_at_ms,
+                  log_path)
 };
 
 class container_records {

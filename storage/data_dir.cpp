@@ -92,32 +92,34 @@ result<void> probe(const std::string& path) {
 } // namespace
 
 std::string identity_text(const host_owner& owner) {
-  return std::string(heading) + std::to_string(data_dir_format) + "\nsite " + owner.site + "\nhost " + owner.host + "\n";
+  return std::string(heading) + std::to_string(data_dir_format) + "\nsite " + owner.site + "\nhost " + owner.host +
+         "\n";
 }
 
 result<void> check_identity_text(const std::string& text, const host_owner& owner, const std::string& where) {
   std::istringstream lines(text);
   std::string word, format, site_word, site, host_word, host;
   lines >> word >> format >> site_word >> site >> host_word >> host;
-  const storage_error unreadable{storage_errc::damaged,
-                                 "the identity of the data directory " + where + " is unreadable; restore " + where +
-                                   "/" + identity_name + ", or move the folder away and let the host rejoin empty"};
+  const storage_error unreadable{storage_errc::damaged, "the identity of the data directory " + where +
+                                                            " is unreadable; restore " + where + "/" + identity_name +
+                                                            ", or move the folder away and let the host rejoin empty"};
   if (word + " " != heading || format.empty() || format.find_first_not_of("0123456789") != std::string::npos ||
       format.size() > 9)
     return unreadable;
   if (std::stoi(format) != data_dir_format) {
     const bool newer = std::stoi(format) > data_dir_format;
-    return storage_error{newer ? storage_errc::newer_format : storage_errc::older_format,
-                         "the data directory " + where + " has format " + format + ", this version of Prunella reads " +
-                           std::to_string(data_dir_format) + "; " +
-                           (newer ? "run the newer version that wrote it" : "upgrade through a version that reads it")};
+    return storage_error{
+        newer ? storage_errc::newer_format : storage_errc::older_format,
+        "the data directory " + where + " has format " + format + ", this version of Prunella reads " +
+            std::to_string(data_dir_format) + "; " +
+            (newer ? "run the newer version that wrote it" : "upgrade through a version that reads it")};
   }
   if (!lines || site_word != "site" || host_word != "host")
     return unreadable;
   if (site != owner.site || host != owner.host)
     return storage_error{storage_errc::foreign, "the data directory " + where + " belongs to host " + host +
-                                                  " of site " + site + ", not to host " + owner.host + " of site " +
-                                                  owner.site + "; give each host its own (--data-dir)"};
+                                                    " of site " + site + ", not to host " + owner.host + " of site " +
+                                                    owner.site + "; give each host its own (--data-dir)"};
   return {};
 }
 
@@ -125,7 +127,7 @@ result<data_dir> data_dir::open(const std::string& path, const host_owner& owner
   if (!is_one_word(owner.site) || !is_one_word(owner.host))
     return storage_error{storage_errc::invalid_argument,
                          "a data directory needs a site's and a host's name without blanks: '" + owner.site + "', '" +
-                           owner.host + "'"};
+                             owner.host + "'"};
   auto done = make_folder(path);
   if (done)
     done = check_folder(path);
@@ -139,9 +141,8 @@ result<data_dir> data_dir::open(const std::string& path, const host_owner& owner
     if (!stranger)
       return stranger.error();
     if (!stranger->empty())
-      return storage_error{storage_errc::foreign,
-                           path + " is no data directory of Prunella and not empty (it has '" + *stranger +
-                             "'); choose an empty or new folder"};
+      return storage_error{storage_errc::foreign, path + " is no data directory of Prunella and not empty (it has '" +
+                                                      *stranger + "'); choose an empty or new folder"};
   }
   auto lock = process_lock::acquire(path + "/" + lock_name, "the data directory " + path);
   if (!lock)

@@ -17,8 +17,9 @@ inline constexpr int data_dir_format = 1;
 class data_dir {
 public:
   /// Opens `path`, or makes it (with missing parents; mode 0700). What is in it already must be this host's: each error
-  /// says whose it is or what is in the way, and what to do. Errors: `foreign`, `newer_format`, `older_format`, `locked`
-  /// (names the pid), `inaccessible` (not a folder, not ours, read-only), `disk_full`, `damaged` (identity unreadable).
+  /// says whose it is or what is in the way, and what to do. Errors: `foreign`, `newer_format`, `older_format`,
+  /// `locked` (names the pid), `inaccessible` (not a folder, not ours, read-only), `disk_full`, `damaged` (identity
+  /// unreadable).
   static result<data_dir> open(const std::string& path, const host_owner& owner);
 
   const std::string& path() const { return path_; }
@@ -29,7 +30,7 @@ public:
 
 private:
   data_dir(std::string path, process_lock lock, bool created)
-    : path_(std::move(path)), lock_(std::move(lock)), created_(created) {}
+      : path_(std::move(path)), lock_(std::move(lock)), created_(created) {}
 
   std::string path_;
   process_lock lock_;

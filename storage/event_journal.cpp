@@ -32,17 +32,17 @@ sqlite_file_options options_for(const host_owner& owner) {
 class sqlite_event_journal final : public event_journal {
 public:
   sqlite_event_journal(std::shared_ptr<sqlite_file> file, const journal_options& options)
-    : file_(std::move(file)), options_(options),
-      insert_(file_->db(), "INSERT OR IGNORE INTO event VALUES(?,?,?,?,?,?,?,?)"),
-      raise_(file_->db(),
-             "INSERT INTO origin VALUES(?1,?2) ON CONFLICT(name) DO UPDATE SET last=max(last, excluded.last)"),
-      drop_old_(file_->db(), "DELETE FROM event WHERE time<?"),
-      drop_first_(file_->db(), "DELETE FROM event WHERE (time, origin, sequence) IN"
-                               " (SELECT time, origin, sequence FROM event ORDER BY time, origin, sequence LIMIT ?)"),
-      read_(file_->db(), "SELECT time, origin, sequence, object, from_state, to_state, reason, cause FROM event"
-                         " WHERE (time, origin, sequence)>(?1,?2,?3) AND substr(object, 1, length(?4))=?4"
-                         " ORDER BY time, origin, sequence LIMIT ?5"),
-      last_(file_->db(), "SELECT last FROM origin WHERE name=?") {
+      : file_(std::move(file)), options_(options),
+        insert_(file_->db(), "INSERT OR IGNORE INTO event VALUES(?,?,?,?,?,?,?,?)"),
+        raise_(file_->db(),
+               "INSERT INTO origin VALUES(?1,?2) ON CONFLICT(name) DO UPDATE SET last=max(last, excluded.last)"),
+        drop_old_(file_->db(), "DELETE FROM event WHERE time<?"),
+        drop_first_(file_->db(), "DELETE FROM event WHERE (time, origin, sequence) IN"
+                                 " (SELECT time, origin, sequence FROM event ORDER BY time, origin, sequence LIMIT ?)"),
+        read_(file_->db(), "SELECT time, origin, sequence, object, from_state, to_state, reason, cause FROM event"
+                           " WHERE (time, origin, sequence)>(?1,?2,?3) AND substr(object, 1, length(?4))=?4"
+                           " ORDER BY time, origin, sequence LIMIT ?5"),
+        last_(file_->db(), "SELECT last FROM origin WHERE name=?") {
     counts_.stored = static_cast<std::uint64_t>(file_->db().execAndGet("SELECT count(*) FROM event").getInt64());
     const auto dropped = file_->meta(dropped_key);
     counts_.dropped = dropped ? std::stoull(*dropped) : 0;
@@ -154,8 +154,9 @@ result<std::unique_ptr<event_journal>> open_event_journal(const std::string& pat
   if (!opened)
     return opened.error();
   const std::shared_ptr<sqlite_file> file = std::move(*opened);
-  return file->guarded(
-    "read", [&]() -> std::unique_ptr<event_journal> { return std::make_unique<sqlite_event_journal>(file, options); });
+  return file->guarded("read", [&]() -> std::unique_ptr<event_journal> {
+    return std::make_unique<sqlite_event_journal>(file, options);
+  });
 }
 
 } // namespace prunella::storage

@@ -42,15 +42,15 @@ struct journal_position {
 };
 
 struct journal_query {
-  journal_position after;      ///< only later ones; the default is before all
-  std::uint32_t limit = 1000;  ///< at most 10,000
-  std::string object_prefix;   ///< empty: all
+  journal_position after;     ///< only later ones; the default is before all
+  std::uint32_t limit = 1000; ///< at most 10,000
+  std::string object_prefix;  ///< empty: all
 
   PRUNELLA_FIELDS(journal_query, after, limit, object_prefix)
 };
 
 struct journal_options {
-  std::uint64_t max_events = 100'000;              ///< >= 1; about 300 bytes each
+  std::uint64_t max_events = 100'000;                       ///< >= 1; about 300 bytes each
   std::chrono::milliseconds max_age{30LL * 24 * 3'600'000}; ///< > 0
 };
 
@@ -65,8 +65,8 @@ class event_journal {
 public:
   virtual ~event_journal() = default;
 
-  /// Adds `events` in one transaction; one whose (origin, sequence) is already there is skipped. Then drops what is older
-  /// than `max_age` before `now_ms` and the oldest beyond `max_events`.
+  /// Adds `events` in one transaction; one whose (origin, sequence) is already there is skipped. Then drops what is
+  /// older than `max_age` before `now_ms` and the oldest beyond `max_events`.
   virtual result<void> append(const std::vector<journal_event>& events, std::int64_t now_ms) = 0;
 
   /// Events in order, oldest first. One that arrives late with an older time is not seen by a reader who is past it.

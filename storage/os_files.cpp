@@ -133,7 +133,7 @@ result<std::string> read_small_file(const std::string& path, std::size_t max_byt
     bytes.append(buffer.data(), static_cast<std::size_t>(got));
     if (bytes.size() > max_bytes)
       return storage_error{storage_errc::damaged, path + " is larger than the " + std::to_string(max_bytes) +
-                                                    " bytes it may have: it is not the file Prunella wrote"};
+                                                      " bytes it may have: it is not the file Prunella wrote"};
   }
 }
 

@@ -47,8 +47,8 @@ result<void> write_file_atomically(const std::string& path, std::string_view byt
 /// The bytes of `path`; more than `max_bytes` is `damaged`.
 result<std::string> read_small_file(const std::string& path, std::size_t max_bytes);
 
-/// Moves the database `path` with its companions (`-wal`, `-shm`, `.mark`) into a new folder `path.damaged-N`, so that a
-/// fresh one can be made while nothing is lost for a later look. Returns the folder. The lock file stays.
+/// Moves the database `path` with its companions (`-wal`, `-shm`, `.mark`) into a new folder `path.damaged-N`, so that
+/// a fresh one can be made while nothing is lost for a later look. Returns the folder. The lock file stays.
 result<std::string> set_aside(const std::string& path);
 
 /// As `set_aside`, but copies and leaves the originals.

@@ -31,7 +31,7 @@ result<process_lock> process_lock::acquire(const std::string& path, const std::s
     const auto pid = holder_of(fd.get());
     const auto who = pid > 0 ? "process " + std::to_string(pid) : std::string("another process");
     return storage_error{storage_errc::locked, what + " is in use by " + who + " (lock file " + path +
-                                                 "); stop that process first, or choose another data directory"};
+                                                   "); stop that process first, or choose another data directory"};
   }
   const auto text = std::to_string(::getpid()) + "\n";
   // The number only serves the sentence above: failing to write it (a full disk) must not keep the agent from starting.

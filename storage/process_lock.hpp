@@ -9,7 +9,8 @@
 
 namespace prunella::storage {
 
-/// Held until destroyed. The descriptor is close-on-exec; a child that is forked and does not exec keeps the lock alive.
+/// Held until destroyed. The descriptor is close-on-exec; a child that is forked and does not exec keeps the lock
+/// alive.
 class process_lock {
 public:
   /// Takes the lock file `path` (created with mode 0600, never removed) or fails at once with `locked` and the pid of

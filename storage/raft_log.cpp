@@ -20,10 +20,11 @@ std::string text(std::uint64_t number) {
 class sqlite_raft_log final : public raft_log {
 public:
   sqlite_raft_log(std::shared_ptr<sqlite_file> file, commit_mark mark)
-    : file_(std::move(file)), mark_(std::move(mark)),
-      insert_(file_->db(), "INSERT INTO entry(idx, term, kind, data, sum) VALUES(?,?,?,?,?)"),
-      truncate_(file_->db(), "DELETE FROM entry WHERE idx>=?"), compact_(file_->db(), "DELETE FROM entry WHERE idx<=?"),
-      get_link_(file_->db(), "SELECT term, sum FROM entry WHERE idx=?"), head_(read_head(*file_)) {
+      : file_(std::move(file)), mark_(std::move(mark)),
+        insert_(file_->db(), "INSERT INTO entry(idx, term, kind, data, sum) VALUES(?,?,?,?,?)"),
+        truncate_(file_->db(), "DELETE FROM entry WHERE idx>=?"),
+        compact_(file_->db(), "DELETE FROM entry WHERE idx<=?"),
+        get_link_(file_->db(), "SELECT term, sum FROM entry WHERE idx=?"), head_(read_head(*file_)) {
     SQLite::Statement last(file_->db(), "SELECT max(idx) FROM entry");
     last.executeStep();
     const auto column = last.getColumn(0);
@@ -173,8 +174,8 @@ private:
   void insert(const log_entry& entry, raft_log_tail& tail) {
     if (entry.term < tail.term || entry.term == 0)
       fail(storage_errc::invalid_argument, "entry " + text(entry.index) + " has term " + text(entry.term) +
-                                             " after term " + text(tail.term) +
-                                             "; terms start at 1 and never go back");
+                                               " after term " + text(tail.term) +
+                                               "; terms start at 1 and never go back");
     const auto sum = entry_sum(sums_, tail.sum, entry);
     bind_number(insert_, 1, entry.index);
     bind_number(insert_, 2, entry.term);
@@ -247,13 +248,14 @@ void verify_against_mark(sqlite_file& file, const commit_mark& mark) {
   if (file.created()) {
     if (seen && (seen->revision != 0 || seen->last_index != 0))
       fail(storage_errc::damaged, "the Raft log " + file.path() + " is gone, though entries up to " +
-                                    text(seen->last_index) + " had been stored in it; if it was removed on purpose, remove " +
-                                    file.path() + ".mark too and let the host rejoin empty");
+                                      text(seen->last_index) +
+                                      " had been stored in it; if it was removed on purpose, remove " + file.path() +
+                                      ".mark too and let the host rejoin empty");
     return;
   }
   const auto head = read_head(file);
-  const auto last = static_cast<std::uint64_t>(
-    file.db().execAndGet("SELECT coalesce(max(idx), 0) FROM entry").getInt64());
+  const auto last =
+      static_cast<std::uint64_t>(file.db().execAndGet("SELECT coalesce(max(idx), 0) FROM entry").getInt64());
   const mark_position position{head.revision, std::max(last, head.compacted_index)};
   if (seen && is_behind(position, *seen))
     throw storage_failure{file.damage("it ends at entry " + text(position.last_index) + " and revision " +
@@ -281,9 +283,8 @@ result<std::unique_ptr<raft_log>> open_raft_log(const std::string& path, const r
   if (!opened)
     return opened.error();
   const std::shared_ptr<sqlite_file> file = std::move(*opened);
-  return file->guarded("read", [&]() -> std::unique_ptr<raft_log> {
-    return std::make_unique<sqlite_raft_log>(file, std::move(*mark));
-  });
+  return file->guarded(
+      "read", [&]() -> std::unique_ptr<raft_log> { return std::make_unique<sqlite_raft_log>(file, std::move(*mark)); });
 }
 
 } // namespace prunella::storage

@@ -26,8 +26,9 @@ struct raft_log_contents {
   std::uint64_t compacted_index = 0; ///< the entry before the first kept one; may lie before the snapshot
   std::uint64_t compacted_term = 0;  ///< its term, for the consistency check of the first kept entry
   std::vector<log_entry> entries;
-  bool repaired = false; ///< `repair_raft_log` ran: acknowledged entries or a vote may be gone. Such a member must not
-                         ///< vote; it rejoins empty or as a learner (unless it is the only voter, then nothing is left to ask)
+  bool repaired =
+      false; ///< `repair_raft_log` ran: acknowledged entries or a vote may be gone. Such a member must not
+             ///< vote; it rejoins empty or as a learner (unless it is the only voter, then nothing is left to ask)
 
   PRUNELLA_FIELDS(raft_log_contents, state, snapshot, compacted_index, compacted_term, entries, repaired)
 };
@@ -82,8 +83,8 @@ result<std::unique_ptr<raft_log>> open_raft_log(const std::string& path, const r
 
 /// What `repair_raft_log` did, and a paragraph for the operator.
 struct raft_log_repair {
-  std::string damaged_copy;         ///< folder with the file as it was found
-  std::uint64_t last_kept = 0;      ///< index; 0: none
+  std::string damaged_copy;    ///< folder with the file as it was found
+  std::uint64_t last_kept = 0; ///< index; 0: none
   std::uint64_t entries_kept = 0;
   std::uint64_t entries_dropped = 0; ///< rows seen behind the damage; some may be beyond counting
   bool snapshot_kept = false;

@@ -71,9 +71,8 @@ salvage read_salvage(const std::string& path, const sqlite_file_options& expecte
       found.head.reset();
       return found;
     }
-    note(found, read_entries(db, *found.head, [&](log_entry&& entry, const checksum&) {
-           found.entries.push_back(std::move(entry));
-         }));
+    note(found, read_entries(db, *found.head,
+                             [&](log_entry&& entry, const checksum&) { found.entries.push_back(std::move(entry)); }));
     SQLite::Statement count(db, "SELECT count(*) FROM entry");
     if (count.executeStep())
       found.rows = column_number(count, 0);
@@ -164,11 +163,14 @@ std::string report_of(const raft_log_repair& done, const std::string& path, cons
     text += "Nothing in it could be trusted, so it is now empty. ";
   else
     text += "Kept: " + std::to_string(done.entries_kept) + " entries up to index " + std::to_string(done.last_kept) +
-            (done.snapshot_kept ? ", the snapshot, term and vote. " : ", term and vote. ") + "Dropped: " +
-            std::to_string(done.entries_dropped) + " entries that were seen behind the damage; more may be missing. ";
+            (done.snapshot_kept ? ", the snapshot, term and vote. " : ", term and vote. ") +
+            "Dropped: " + std::to_string(done.entries_dropped) +
+            " entries that were seen behind the damage; more may be missing. ";
   return text + "The damaged file is in " + done.damaged_copy +
-         ". This member may have acknowledged what it no longer has, so it must not vote: remove it from the site and let "
-         "it rejoin empty or as a learner. Only if it is the site's one voter, go on with it and check what is missing.";
+         ". This member may have acknowledged what it no longer has, so it must not vote: remove it from the site and "
+         "let "
+         "it rejoin empty or as a learner. Only if it is the site's one voter, go on with it and check what is "
+         "missing.";
 }
 
 result<std::string> problem_of(const std::string& path, const raft_log_owner& owner) {
@@ -206,8 +208,8 @@ result<raft_log_repair> repair_raft_log(const std::string& path, const raft_log_
   auto aside = copy_aside(path);
   if (!aside)
     return aside.error();
-  auto found = read_salvage((fs::path(*aside) / fs::path(path).filename()).string(),
-                            raft_log_file_options(path, owner));
+  auto found =
+      read_salvage((fs::path(*aside) / fs::path(path).filename()).string(), raft_log_file_options(path, owner));
   if (found.head)
     fit_entries(found);
   auto built = build(path + ".repair", owner, found);
@@ -222,7 +224,8 @@ result<raft_log_repair> repair_raft_log(const std::string& path, const raft_log_
   done.entries_kept = found.entries.size();
   done.entries_dropped = found.rows > done.entries_kept ? found.rows - done.entries_kept : 0;
   done.last_kept = found.head ? found.head->compacted_index + found.entries.size() : 0;
-  // What opening complained about ends in the advice to run this; the salvage knows the bare fact, if it is in the rows.
+  // What opening complained about ends in the advice to run this; the salvage knows the bare fact, if it is in the
+  // rows.
   done.message = report_of(done, path, found.problem.empty() ? *problem : found.problem);
   return done;
 }

@@ -6,12 +6,12 @@ namespace prunella::storage {
 
 checksum entry_sum(checksum_builder& sums, const checksum& previous, const log_entry& entry) {
   return sums.begin()
-    .add(as_bytes(previous))
-    .add(entry.index)
-    .add(entry.term)
-    .add(static_cast<std::uint64_t>(entry.kind))
-    .add(entry.data)
-    .finish();
+      .add(as_bytes(previous))
+      .add(entry.index)
+      .add(entry.term)
+      .add(static_cast<std::uint64_t>(entry.kind))
+      .add(entry.data)
+      .finish();
 }
 
 checksum snapshot_sum(checksum_builder& sums, const raft_snapshot& snapshot, std::string_view members) {

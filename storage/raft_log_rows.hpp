@@ -53,8 +53,8 @@ sqlite_file_options raft_log_file_options(const std::string& path, const raft_lo
 /// Reads the head row; throws `storage_failure` if it is missing or broken.
 raft_log_head read_head(sqlite_file& file);
 
-/// Reads the entries in order and hands each sound one to `take(entry, sum)`, until the end or the first that breaks the
-/// chain; returns a sentence about that one, empty if all were sound.
+/// Reads the entries in order and hands each sound one to `take(entry, sum)`, until the end or the first that breaks
+/// the chain; returns a sentence about that one, empty if all were sound.
 std::string read_entries(SQLite::Database& db, const raft_log_head& head,
                          const std::function<void(log_entry&&, const checksum&)>& take);
 

@@ -34,10 +34,10 @@ sqlite_file_options options_for(const host_owner& owner) {
 class sqlite_site_database final : public site_database {
 public:
   explicit sqlite_site_database(std::shared_ptr<sqlite_file> file)
-    : file_(std::move(file)),
-      put_(file_->db(), "INSERT INTO state VALUES(?1,?2,?3,?4)"
-                        " ON CONFLICT(kind, key) DO UPDATE SET value=excluded.value, sum=excluded.sum"),
-      delete_(file_->db(), "DELETE FROM state WHERE kind=? AND key=?") {
+      : file_(std::move(file)),
+        put_(file_->db(), "INSERT INTO state VALUES(?1,?2,?3,?4)"
+                          " ON CONFLICT(kind, key) DO UPDATE SET value=excluded.value, sum=excluded.sum"),
+        delete_(file_->db(), "DELETE FROM state WHERE kind=? AND key=?") {
     const auto bytes = file_->meta(applied_key);
     if (!bytes || !from_bytes(*bytes, applied_))
       throw storage_failure{file_->damage("its applied index is missing")};
@@ -67,7 +67,7 @@ public:
       if (row.value.size() > max_value_bytes)
         return storage_error{storage_errc::invalid_argument,
                              row.kind + " '" + row.key + "' has " + std::to_string(row.value.size()) +
-                               " bytes, more than the " + std::to_string(max_value_bytes) + " allowed"};
+                                 " bytes, more than the " + std::to_string(max_value_bytes) + " allowed"};
     const applied_position applied{batch.index, batch.term};
     auto done = file_->transact("apply to", [&] {
       for (const auto& key : batch.deletes)
@@ -131,7 +131,7 @@ result<std::unique_ptr<site_database>> open_site_database(const std::string& pat
     return opened.error();
   const std::shared_ptr<sqlite_file> file = std::move(*opened);
   return file->guarded(
-    "read", [&]() -> std::unique_ptr<site_database> { return std::make_unique<sqlite_site_database>(file); });
+      "read", [&]() -> std::unique_ptr<site_database> { return std::make_unique<sqlite_site_database>(file); });
 }
 
 } // namespace prunella::storage

@@ -16,8 +16,8 @@ namespace {
 // Marks our files for file(1); the letters "PRUN".
 constexpr int application_id = 0x5052554e;
 
-// quick_check reads the whole file. Beyond this size the checksums of the rows must do, or an agent on a slow card would
-// not start for minutes.
+// quick_check reads the whole file. Beyond this size the checksums of the rows must do, or an agent on a slow card
+// would not start for minutes.
 constexpr std::uintmax_t max_quick_check_bytes = 256u << 20;
 
 constexpr std::size_t wal_frame_bytes = 4096 + 24;
@@ -75,14 +75,15 @@ sqlite_file::transaction::~transaction() {
 }
 
 sqlite_file::sqlite_file(std::string path, sqlite_file_options options, process_lock lock)
-  : path_(std::move(path)), options_(std::move(options)), lock_(std::move(lock)) {}
+    : path_(std::move(path)), options_(std::move(options)), lock_(std::move(lock)) {
+}
 
 result<std::unique_ptr<sqlite_file>> sqlite_file::open(const std::string& path, const sqlite_file_options& options) {
   struct stat status {};
   if (::stat(path.c_str(), &status) == 0) {
     if (!S_ISREG(status.st_mode))
       return storage_error{storage_errc::inaccessible, "cannot open the " + options.purpose + " " + path +
-                                                         ": it is not a regular file; move it away"};
+                                                           ": it is not a regular file; move it away"};
   } else if (errno != ENOENT) {
     return os_error(errno, "open the " + options.purpose + " " + path);
   }
@@ -132,7 +133,8 @@ void sqlite_file::create_if_new() {
   if (db_->execAndGet("SELECT count(*) FROM sqlite_master").getInt64() != 0)
     return;
   created_ = true;
-  // Debian's SQLite overwrites deleted rows with zeros by default, twice the writes for nothing: rows here are no secrets.
+  // Debian's SQLite overwrites deleted rows with zeros by default, twice the writes for nothing: rows here are no
+  // secrets.
   db_->exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=OFF");
   db_->exec("BEGIN IMMEDIATE; PRAGMA application_id=" + std::to_string(application_id) +
             ";CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL, sum BLOB NOT NULL) WITHOUT ROWID");
@@ -169,13 +171,13 @@ void sqlite_file::check_identity() {
     const bool newer = format.size() > ours.size() || (format.size() == ours.size() && format > ours);
     fail(newer ? storage_errc::newer_format : storage_errc::older_format,
          path_ + " has format " + format + ", this version of Prunella reads format " + ours + "; " +
-           (newer ? "run the newer version that wrote it" : "upgrade through the version that still reads it"));
+             (newer ? "run the newer version that wrote it" : "upgrade through the version that still reads it"));
   }
   const auto site = required("site");
   const auto holder = required("holder");
   if (site != options_.site || holder != options_.holder)
     fail(storage_errc::foreign, path_ + " belongs to " + holder + " of site " + site + ", not to " + options_.holder +
-                                  " of site " + options_.site + "; use that one's data directory, or an empty one");
+                                    " of site " + options_.site + "; use that one's data directory, or an empty one");
 }
 
 void sqlite_file::check_structure() {
@@ -210,8 +212,8 @@ void sqlite_file::preallocate_wal() {
   if (!options_.preallocate_wal || file_exists(wal))
     return; // a clean close removed it; one that is still there holds commits
   unique_fd fd(::open(wal.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  // Zeros, not fallocate: converting unwritten extents costs the same journal commit as growing the file. SQLite takes a
-  // log whose header is zero for an empty one.
+  // Zeros, not fallocate: converting unwritten extents costs the same journal commit as growing the file. SQLite takes
+  // a log whose header is zero for an empty one.
   const std::string zeros(wal_frame_bytes * 128, '\0');
   bool ok = static_cast<bool>(fd);
   for (int pages = 0; ok && pages < options_.wal_pages * 9 / 8; pages += 128)
@@ -279,7 +281,8 @@ storage_error sqlite_file::translate(const SQLite::Exception& error, std::string
       return {storage_errc::disk_full, what + "no room is left (disk, quota or file size limit); make some"};
     if (error.getExtendedErrorCode() == SQLITE_IOERR_SHORT_READ || error.getExtendedErrorCode() == SQLITE_IOERR_DATA)
       return damage(std::string("it is shorter than it says (") + error.what() + ")");
-    translated = {storage_errc::io_failed, what + error.what() + "; see the kernel's log (`dmesg`), then restart the agent"};
+    translated = {storage_errc::io_failed,
+                  what + error.what() + "; see the kernel's log (`dmesg`), then restart the agent"};
     poisoned_ = translated;
     return translated;
   case SQLITE_BUSY:

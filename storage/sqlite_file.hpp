@@ -39,10 +39,10 @@ struct sqlite_file_options {
   std::string purpose;      ///< "Raft log": what the file is, for the meta row and for sentences
   std::uint32_t format = 1; ///< of our tables; the file says which it was written with
   std::string site;
-  std::string holder; ///< host id or "member 3"; only compared and printed
-  std::string schema; ///< statements that make the tables of a new file
+  std::string holder;                                            ///< host id or "member 3"; only compared and printed
+  std::string schema;                                            ///< statements that make the tables of a new file
   std::vector<std::pair<std::string, std::string>> initial_meta; ///< rows of a new file, in the same transaction
-  std::string when_damaged; ///< next step, ends the sentence about damage
+  std::string when_damaged;                                      ///< next step, ends the sentence about damage
   durability sync = durability::each_commit;
   int wal_pages = 1000;        ///< auto-checkpoint after so many 4 KiB pages
   bool preallocate_wal = true; ///< appending to a file of fixed size spares the file system a journal commit per sync

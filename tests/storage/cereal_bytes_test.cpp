@@ -78,7 +78,9 @@ TEST_CASE("an input one byte over the bound is refused, one at the bound is read
 }
 
 TEST_CASE("a length that claims more than the input holds is refused without allocating it") {
-  std::string bytes("\x01\xff\xff\xff\xff\xff\xff\xff\x7f" "abc", 12);
+  std::string bytes("\x01\xff\xff\xff\xff\xff\xff\xff\x7f"
+                    "abc",
+                    12);
   std::string text;
   std::vector<config::application_spec> apps;
   std::map<std::string, std::string> labels;

@@ -68,7 +68,7 @@ inline std::string hex(std::string_view bytes) {
 inline void set_meta(const std::string& path, const std::string& key, const std::string& value) {
   const auto sum = storage::checksum_builder().begin().add(key).add(value).finish();
   run_sql(path, "UPDATE meta SET value=x'" + hex(value) + "', sum=x'" + hex(storage::as_bytes(sum)) + "' WHERE key='" +
-                  key + "'");
+                    key + "'");
 }
 
 } // namespace prunella::tests

@@ -136,10 +136,13 @@ TEST_CASE("a journal that may keep nothing, and the journal of another host, are
   temporary_folder folder;
   storage::journal_options options;
   options.max_events = 0;
-  check_refused(storage::open_event_journal(folder / "e.db", host, options), storage_errc::invalid_argument, "at least");
+  check_refused(storage::open_event_journal(folder / "e.db", host, options), storage_errc::invalid_argument,
+                "at least");
   options.max_events = 1;
   options.max_age = std::chrono::milliseconds{0};
-  check_refused(storage::open_event_journal(folder / "e.db", host, options), storage_errc::invalid_argument, "at least");
+  check_refused(storage::open_event_journal(folder / "e.db", host, options), storage_errc::invalid_argument,
+                "at least");
   open_journal(folder / "e.db").reset();
-  check_refused(storage::open_event_journal(folder / "e.db", {"mill", "host-1"}, {}), storage_errc::foreign, "site mill");
+  check_refused(storage::open_event_journal(folder / "e.db", {"mill", "host-1"}, {}), storage_errc::foreign,
+                "site mill");
 }

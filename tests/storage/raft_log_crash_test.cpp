@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <fstream>
 #include <random>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -82,7 +83,8 @@ TEST_CASE("every entry acknowledged before a SIGKILL is there afterwards, and at
   std::mt19937 random(seed);
   for (int round = 0; round < 15; ++round) {
     CAPTURE(round);
-    const auto acknowledged = kill_writer(folder / "raft.db", 1 + static_cast<int>(random() % 60), seed + static_cast<std::uint32_t>(round));
+    const auto acknowledged =
+        kill_writer(folder / "raft.db", 1 + static_cast<int>(random() % 60), seed + static_cast<std::uint32_t>(round));
     const auto found = load(folder / "raft.db");
     const auto last = found.entries.empty() ? found.compacted_index : found.entries.back().index;
     REQUIRE(last >= acknowledged);
@@ -104,8 +106,10 @@ TEST_CASE("on a full disk an append is refused as retryable, nothing acknowledge
     std::string at;
     ~unmounter() { ::umount2(at.c_str(), MNT_DETACH); }
   } scope{disk};
-  std::filesystem::copy_file("/proc/self/exe", disk + "/ballast", std::filesystem::copy_options::overwrite_existing);
-  std::filesystem::resize_file(disk + "/ballast", 1u << 20);
+  {
+    std::ofstream ballast(disk + "/ballast", std::ios::binary); // written, not resized: a hole takes no room
+    ballast << std::string(1u << 20, 'b');
+  }
 
   auto log = open_log(disk + "/raft.db");
   const auto error = append_until_full(*log);

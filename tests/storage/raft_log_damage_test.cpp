@@ -149,13 +149,30 @@ TEST_CASE("a write-ahead log that lost one acknowledged batch is refused when th
                 "ends at entry 5 and revision 0, but entry 6");
 }
 
+TEST_CASE("a log that is refused stays as it was found, its write-ahead log included, for the repair") {
+  temporary_folder folder;
+  auto log = open_log(folder / "raft.db");
+  must(log->append(entries(1, 5)));
+  copy_database(folder / "raft.db", folder / "killed.db");
+  const auto file = read_bytes(folder / "killed.db");
+  const auto wal = read_bytes(folder / "killed.db-wal");
+  check_refused(storage::open_raft_log(folder / "killed.db", {"mill", 3}), storage_errc::foreign, "site mill");
+  CHECK(read_bytes(folder / "killed.db") == file);
+  CHECK(read_bytes(folder / "killed.db-wal") == wal);
+  CHECK(load(folder / "killed.db").entries.size() == 5);
+}
+
 TEST_CASE("a log restored from an old copy is refused, also when only a vote is missing") {
   temporary_folder folder;
   const auto path = folder / "raft.db";
   must(open_log(path)->append(entries(1, 5)));
   const auto old = read_bytes(path);
-  SUBCASE("entries are missing") { must(open_log(path)->append(entries(6, 6))); }
-  SUBCASE("a vote is missing") { must(open_log(path)->append(state(2, 3, 0))); }
+  SUBCASE("entries are missing") {
+    must(open_log(path)->append(entries(6, 6)));
+  }
+  SUBCASE("a vote is missing") {
+    must(open_log(path)->append(state(2, 3, 0)));
+  }
   write_bytes(path, old);
   check_refused(storage::open_raft_log(path, owner), storage_errc::damaged, "old copy");
 }

@@ -3,9 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <memory>
+#include <string>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <string>
 #include <utility>
 
 #include "storage/raft_log.hpp"

@@ -1,8 +1,8 @@
 // What the repair of a damaged Raft log keeps, and what it says about the rest.
 
+#include "storage/commit_mark.hpp"
 #include "tests/storage/damage.hpp"
 #include "tests/storage/raft_log_fixture.hpp"
-#include "storage/commit_mark.hpp"
 
 using namespace prunella;
 using namespace prunella::tests;

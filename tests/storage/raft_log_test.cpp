@@ -61,7 +61,8 @@ TEST_CASE("a term that goes back is refused even in the middle of a batch, and t
   check_refused(log->append(entries(2, 2, 3)), storage_errc::invalid_argument, "term 3 after term 4");
 }
 
-TEST_CASE("an older term and a second vote in the same term are refused; the same vote again and a newer term are not") {
+TEST_CASE(
+    "an older term and a second vote in the same term are refused; the same vote again and a newer term are not") {
   temporary_folder folder;
   auto log = open_log(folder / "raft.db");
   must(log->append(state(5, 0, 0)));
@@ -211,13 +212,15 @@ TEST_CASE("the log of another site or another member is refused and both are nam
 TEST_CASE("an owner without a site or with member 0 is refused before a file is made") {
   temporary_folder folder;
   check_refused(storage::open_raft_log(folder / "raft.db", {"", 1}), storage_errc::invalid_argument, "site's name");
-  check_refused(storage::open_raft_log(folder / "raft.db", {"harbour", 0}), storage_errc::invalid_argument, "member id");
+  check_refused(storage::open_raft_log(folder / "raft.db", {"harbour", 0}), storage_errc::invalid_argument,
+                "member id");
   CHECK_FALSE(std::filesystem::exists(folder / "raft.db"));
 }
 
 TEST_CASE("a path in a folder that is not there, and a folder in the log's place, are refused with the path") {
   temporary_folder folder;
-  check_refused(storage::open_raft_log(folder / "nowhere/raft.db", owner), storage_errc::inaccessible, "nowhere/raft.db");
+  check_refused(storage::open_raft_log(folder / "nowhere/raft.db", owner), storage_errc::inaccessible,
+                "nowhere/raft.db");
   std::filesystem::create_directory(folder / "raft.db");
   check_refused(storage::open_raft_log(folder / "raft.db", owner), storage_errc::inaccessible, "not a regular file");
 }

@@ -1,5 +1,5 @@
-// What storing costs. Prints `name value unit` lines; whatever is durable also as a ratio to a bare write + fdatasync on the
-// same disk, measured in turn with it, because disks differ by more than any code does.
+// What storing costs. Prints `name value unit` lines; whatever is durable also as a ratio to a bare write + fdatasync
+// on the same disk, measured in turn with it, because disks differ by more than any code does.
 //   bench_storage [FOLDER]   the folder (default /var/tmp) says which disk
 
 #include <algorithm>
@@ -102,7 +102,8 @@ private:
 storage::raft_log_batch batch_of(std::uint64_t first, int count) {
   storage::raft_log_batch batch;
   for (int i = 0; i < count; ++i)
-    batch.entries.push_back({1, first + static_cast<std::uint64_t>(i), storage::entry_kind::command, std::string(1024, 'd')});
+    batch.entries.push_back(
+        {1, first + static_cast<std::uint64_t>(i), storage::entry_kind::command, std::string(1024, 'd')});
   return batch;
 }
 
@@ -139,7 +140,8 @@ void bench_batches(const std::string& folder) {
     const int rounds = std::max(4, 20'000 / count);
     std::vector<storage::raft_log_batch> batches;
     for (int i = 0; i < rounds; ++i)
-      batches.push_back(batch_of(log->last_index() + 1 + static_cast<std::uint64_t>(i) * static_cast<std::uint64_t>(count), count));
+      batches.push_back(
+          batch_of(log->last_index() + 1 + static_cast<std::uint64_t>(i) * static_cast<std::uint64_t>(count), count));
     const auto cpu = cpu_microseconds();
     const auto start = clock_type::now();
     for (const auto& batch : batches)
