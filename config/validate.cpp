@@ -35,7 +35,7 @@ bool all(std::string_view text, bool (*good)(char)) {
   return std::all_of(text.begin(), text.end(), good);
 }
 
-/// Collects problems; each check adds at most one.
+/// Collects problems; each check adds at most one. Of a list that is too long, only the allowed number is looked at.
 class checker {
 public:
   void add(const std::string& path, std::string what, std::string fix) {
@@ -104,6 +104,9 @@ public:
           "write the bytes, such as 4Gi or 64Mi");
   }
 
+  /// More will not be shown, so costly advice is not worth it.
+  bool is_full() const { return problems_.size() >= limits::problems; }
+
   std::vector<problem> take() { return std::move(problems_); }
 
 private:
@@ -160,7 +163,7 @@ void check_command(checker& c, const std::string& path, const std::vector<std::s
     return c.add(path, "is missing", "write a list of the program and its arguments: [program, argument]");
   c.count(path, command.size(), 1, limits::arguments);
   c.check(!command.front().empty(), item(path, 0), "is empty", "write the program to run");
-  for (std::size_t i = 0; i < command.size(); ++i) {
+  for (std::size_t i = 0; i < std::min(command.size(), limits::arguments); ++i) {
     c.check(!has_nul(command[i]), item(path, i), "holds a NUL character", "remove it");
     c.check(command[i].size() <= limits::argument_bytes, item(path, i), "is too long", "use less than 128 KiB");
   }
@@ -172,7 +175,7 @@ using used_ports = std::map<std::pair<std::uint16_t, port_protocol>, std::string
 void check_ports(checker& c, const std::string& path, const std::vector<port_spec>& ports, used_ports& used) {
   c.count(path, ports.size(), 0, limits::ports);
   std::map<std::string, std::string> names;
-  for (std::size_t i = 0; i < ports.size(); ++i) {
+  for (std::size_t i = 0; i < std::min(ports.size(), limits::ports); ++i) {
     const auto& port = ports[i];
     const std::string at = item(path, i);
     c.unique_name(at + ".name", port.name, names);
@@ -217,14 +220,15 @@ void check_placement(checker& c, const std::string& path, const placement_spec& 
           "write for example: zone = front and not (disk = slow)");
   c.check(placement.spread_by.empty() || is_label_key(placement.spread_by), path + ".spread-by",
           "is " + quoted(placement.spread_by), "write the key of a host label");
+  c.count(path + ".anti-affinity", placement.anti_affinity.size(), 0, limits::services);
   std::map<std::string, std::string> seen;
-  for (std::size_t i = 0; i < placement.anti_affinity.size(); ++i) {
+  for (std::size_t i = 0; i < std::min(placement.anti_affinity.size(), limits::services); ++i) {
     const auto& other = placement.anti_affinity[i];
     const std::string at = item(path + ".anti-affinity", i);
     c.unique(at, other, seen);
     if (std::find(services.begin(), services.end(), other) != services.end())
       continue;
-    const std::string meant = did_you_mean(other, services);
+    const std::string meant = c.is_full() ? std::string{} : did_you_mean(other, services);
     c.add(at, quoted(other) + " is no service of this application",
           meant.empty() ? "name a service of this application" : "did you mean " + meant + "?");
   }
@@ -247,7 +251,7 @@ void check_service(checker& c, const std::string& path, const service_spec& serv
   c.count(path + ".containers", service.containers.size(), 1, limits::containers);
   std::map<std::string, std::string> names;
   used_ports used;
-  for (std::size_t i = 0; i < service.containers.size(); ++i) {
+  for (std::size_t i = 0; i < std::min(service.containers.size(), limits::containers); ++i) {
     const std::string at = item(path + ".containers", i);
     c.unique_name(at + ".name", service.containers[i].name, names);
     check_container(c, at, service.containers[i], used);
@@ -290,7 +294,7 @@ std::vector<problem> validate(const site_spec& site) {
   c.count("hosts", site.hosts.size(), 1, limits::hosts);
   std::map<std::string, std::string> ids;
   std::map<std::string, std::string> addresses;
-  for (std::size_t i = 0; i < site.hosts.size(); ++i) {
+  for (std::size_t i = 0; i < std::min(site.hosts.size(), limits::hosts); ++i) {
     const std::string at = item("hosts", i);
     c.unique_name(at + ".id", site.hosts[i].id, ids);
     check_host(c, at, site.hosts[i]);
@@ -312,10 +316,10 @@ std::vector<problem> validate(const application_spec& application) {
   c.duration("period", application.period, milliseconds{1}, limits::window);
   c.count("services", application.services.size(), 1, limits::services);
   std::vector<std::string> services;
-  for (const auto& service : application.services)
-    services.push_back(service.name);
+  for (std::size_t i = 0; i < std::min(application.services.size(), limits::services); ++i)
+    services.push_back(application.services[i].name);
   std::map<std::string, std::string> names;
-  for (std::size_t i = 0; i < application.services.size(); ++i) {
+  for (std::size_t i = 0; i < std::min(application.services.size(), limits::services); ++i) {
     const std::string at = item("services", i);
     c.unique_name(at + ".name", application.services[i].name, names);
     check_service(c, at, application.services[i], services);

@@ -34,15 +34,20 @@ public:
     for (std::size_t i = 0; i < text.size(); ++i)
       if (text[i] == '\n')
         starts_.push_back(i + 1);
+    for (std::size_t i = 0, characters = 0; i <= text.size(); i += stride) {
+      characters_.push_back(characters);
+      characters += count_characters(text.substr(i, stride));
+    }
   }
 
   position at(const YAML::Mark& mark) const {
     if (mark.is_null() || mark.line < 0 || mark.column < 0)
       return {};
     const auto line = static_cast<std::size_t>(mark.line);
-    const std::string_view text = line < starts_.size() ? text_.substr(starts_[line]) : std::string_view{};
-    const auto before = text.substr(0, static_cast<std::size_t>(mark.column));
-    return {static_cast<std::uint32_t>(line + 1), static_cast<std::uint32_t>(count_characters(before) + 1)};
+    const std::size_t start = line < starts_.size() ? starts_[line] : text_.size();
+    const std::size_t end = std::min(start + static_cast<std::size_t>(mark.column), text_.size());
+    const std::size_t column = characters_before(end) - characters_before(start) + 1;
+    return {static_cast<std::uint32_t>(line + 1), static_cast<std::uint32_t>(column)};
   }
 
   /// Whether `line` (from 0) is indented with a tab.
@@ -55,8 +60,17 @@ public:
   }
 
 private:
+  /// Counting from the line's start would be quadratic in texts of one line.
+  static constexpr std::size_t stride = 64;
+
+  std::size_t characters_before(std::size_t offset) const {
+    const std::size_t whole = offset / stride;
+    return characters_[whole] + count_characters(text_.substr(whole * stride, offset % stride));
+  }
+
   std::string_view text_;
   std::vector<std::size_t> starts_;
+  std::vector<std::size_t> characters_; ///< before each multiple of `stride`
 };
 
 /// Builds trees from yaml-cpp's events and stops it at the limits; yaml-cpp's own node trees know no limits.
