@@ -160,6 +160,9 @@ public:
   proposal transfer_leadership(member_id to);
   /// Starts an election at once, as if the election timeout had passed.
   void campaign();
+  /// The leader's process or link is known to be gone: the next election starts within a third of the timeout instead
+  /// of after all of it. If that was a mistake, the leader's next word mends it.
+  void forget_leader();
   /// The state machine wrote its state after applying `index` to `data`: older entries go, except the last
   /// `keep_entries` of them (for slow followers). False, and no change, unless index is applied and above the last one.
   bool take_snapshot(std::uint64_t index, std::string data, std::uint64_t keep_entries);

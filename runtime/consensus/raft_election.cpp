@@ -13,7 +13,14 @@ void raft::draw_election_timeout() {
 
 bool raft::may_campaign() const {
   // A snapshot that is not on disk yet leaves a log that cannot be defended.
-  return !options_.withhold_vote && is_voter(members(), options_.self) && !to_install_ && applied_ >= log_.offset();
+  if (options_.withhold_vote || to_install_ || applied_ < log_.offset())
+    return false;
+  if (is_voter(members(), options_.self))
+    return true;
+  // Until its removal is committed, a server may be the only one that can complete it (Ongaro 2014, 4.2.2): the rest may
+  // lack the entry and need its vote, which it cannot give to their shorter logs. It does not count its own vote.
+  const auto since = memberships_.current_since();
+  return since > state_.commit && is_voter(memberships_.at(since - 1), options_.self);
 }
 
 void raft::become_follower(std::uint64_t term, member_id leader) {
@@ -87,6 +94,15 @@ void raft::check_quorum() {
 void raft::campaign() {
   if (role_ != raft_role::leader && may_campaign())
     start_campaign(campaign_kind::pre);
+}
+
+void raft::forget_leader() {
+  if (role_ != raft_role::follower || leader_ == 0)
+    return;
+  leader_ = 0;
+  // Still spread, or those who noticed at the same moment would split the vote.
+  const auto wait = 1 + options_.random() % std::max(1u, options_.election_ticks / 3);
+  election_timeout_ = std::min(election_timeout_, election_elapsed_ + wait);
 }
 
 void raft::start_campaign(campaign_kind kind) {

@@ -193,6 +193,23 @@ TEST_SUITE("membership") {
     CHECK(group.role(1) == raft_role::follower); // it knows that it is out
   }
 
+  TEST_CASE("a server whose removal is not committed still stands for election, without its own vote (4.2.2)") {
+    hand_driven_group group(2);
+    group.elect(1);
+    group.isolate(1);
+    group.change(1, kind::remove, 1); // only 1 has the entry; 2 cannot win without the vote of 1, whose log is longer
+    group.tick(1, 25);
+    group.tick(2, 25);
+    CHECK(group.role(1) != raft_role::leader);
+    CHECK(group.role(2) != raft_role::leader);
+    group.heal();
+    group.tick(1, 12);
+    group.tick(2, 12);
+    CHECK(group.role(2) == raft_role::leader);
+    CHECK(group[2].members() == raft_membership{{2}, {}});
+    CHECK(group.role(1) == raft_role::follower);
+  }
+
   TEST_CASE("a demoted leader steps down, too (TestLeaderTransferDemoteNode's sibling)") {
     hand_driven_group group(3);
     group.elect(1);
