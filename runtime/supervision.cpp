@@ -161,6 +161,15 @@ supervision_actions supervision::stop(moment at) {
   return std::move(s.out);
 }
 
+supervision_actions supervision::fail(supervision_errc code, std::string reason, moment at) {
+  step s{at, {}};
+  if (phase_ == phase::finished)
+    return {};
+  fail_with(code, std::move(reason), s);
+  continue_sweep(s);
+  return std::move(s.out);
+}
+
 // -- children ---------------------------------------------------------------------------------------------------------
 
 supervision::position supervision::add(child_spec spec) {
@@ -176,6 +185,7 @@ supervision::position supervision::add(child_spec spec) {
 
 void supervision::remove(position where, step& s) {
   auto i = children_.find(where);
+  reply_to_start(i->second, supervision_errc::terminated, "its group is being restarted", s);
   disarm(i->second);
   by_ref_.erase(i->second.incarnation);
   by_id_.erase(i->second.spec.id);
@@ -253,11 +263,7 @@ void supervision::abandon(child_map::iterator i, step& s) {
   reply_to_start(c, supervision_errc::unkillable, c.last_reason, s);
   reply_to_stops(c, supervision_errc::unkillable, s);
   // Starting a second one beside it could do harm, so the level above decides; in the end, a fresh process.
-  const auto reason = "child '" + c.spec.id + "': " + c.last_reason;
-  if (phase_ != phase::stopping)
-    begin_stop(supervision_errc::unkillable, reason, s);
-  else if (outcome_.code == supervision_errc::none)
-    outcome_ = {supervision_errc::unkillable, reason};
+  fail_with(supervision_errc::unkillable, "child '" + c.spec.id + "': " + c.last_reason, s);
 }
 
 void supervision::on_stopped(child_map::iterator i, step& s) {
@@ -359,6 +365,13 @@ void supervision::auto_shutdown_after(const child_spec& ended, step& s) {
       if (c.spec.significant && (c.state != child_state::stopped || is_to_start(where)))
         return;
   begin_stop(supervision_errc::none, "its significant child '" + ended.id + "' ended", s);
+}
+
+void supervision::fail_with(supervision_errc code, std::string reason, step& s) {
+  if (phase_ != phase::stopping)
+    begin_stop(code, std::move(reason), s);
+  else if (outcome_.code == supervision_errc::none) // the first failure is what the level above should hear of
+    outcome_ = {code, std::move(reason)};
 }
 
 void supervision::begin_stop(supervision_errc code, std::string reason, step& s) {

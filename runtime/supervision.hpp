@@ -167,6 +167,8 @@ public:
 
   /// Ends all children and then the supervisor. Idempotent.
   supervision_actions stop(moment at);
+  /// The same, as a failure that the level above has to decide on.
+  supervision_actions fail(supervision_errc code, std::string reason, moment at);
 
   // Requests; each is answered by exactly one reply_action with its number, not necessarily at once. As in OTP:
   /// Adds a child and starts it; replied to when it is ready. If its start fails it is not kept.
@@ -244,6 +246,7 @@ private:
   void schedule_restart(child_map::iterator i, step& s);
   void restart_group(child_map::iterator trigger, std::chrono::milliseconds delay, step& s);
   void auto_shutdown_after(const child_spec& ended, step& s);
+  void fail_with(supervision_errc code, std::string reason, step& s);
   void begin_stop(supervision_errc code, std::string reason, step& s);
   void continue_sweep(step& s);
   bool stop_next(step& s);

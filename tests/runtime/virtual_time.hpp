@@ -25,6 +25,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -71,6 +72,7 @@ public:
     for (auto i = owned_.rbegin(); i != owned_.rend(); ++i)
       caf::anon_send_exit(*i, caf::exit_reason::kill);
     owned_.clear();
+    hung_.clear();
     try {
       settle();
     } catch (const std::exception&) {
@@ -98,18 +100,26 @@ public:
   std::size_t settle() {
     auto& jobs = scheduler().jobs;
     std::size_t deliveries = 0;
-    while (!jobs.empty()) {
+    while (jobs.size() > bring_to_front()) {
       if (++deliveries > options_.max_deliveries)
         throw std::runtime_error("virtual_time::settle: still not quiet after " +
                                  std::to_string(options_.max_deliveries) +
                                  " deliveries; two actors answer each other without end");
-      if (options_.seed != 0) {
-        auto pick = static_cast<std::ptrdiff_t>(random_() % jobs.size());
-        std::rotate(jobs.begin(), jobs.begin() + pick, jobs.begin() + pick + 1);
-      }
       scheduler().run_once();
     }
     return deliveries;
+  }
+
+  /// From now on `actor` handles nothing, as if it hung in a handler: messages to it pile up and not even a kill ends it.
+  template <class Handle>
+  void hang(const Handle& actor) {
+    hung_.insert(dynamic_cast<caf::resumable*>(caf::actor_cast<caf::abstract_actor*>(actor)));
+  }
+
+  /// Ends what `hang` began.
+  template <class Handle>
+  void wake(const Handle& actor) {
+    hung_.erase(dynamic_cast<caf::resumable*>(caf::actor_cast<caf::abstract_actor*>(actor)));
   }
 
   /// Lets `amount` of virtual time pass: each timer due in it fires at its own time, and everything that follows from
@@ -204,6 +214,22 @@ private:
     }
   };
 
+  /// Moves the job to run next to the front and those of hung actors to the end; returns how many hang.
+  std::size_t bring_to_front() {
+    auto& jobs = scheduler().jobs;
+    std::size_t hanging = 0;
+    if (!hung_.empty()) {
+      auto first_hung =
+          std::stable_partition(jobs.begin(), jobs.end(), [&](auto* job) { return hung_.count(job) == 0; });
+      hanging = static_cast<std::size_t>(jobs.end() - first_hung);
+    }
+    if (const auto ready = jobs.size() - hanging; options_.seed != 0 && ready > 0) {
+      const auto pick = static_cast<std::ptrdiff_t>(random_() % ready);
+      std::rotate(jobs.begin(), jobs.begin() + pick, jobs.begin() + pick + 1);
+    }
+    return hanging;
+  }
+
   /// Fires the timers of the next due time, if that is not after `end`; false if there is none.
   bool step(time_point end) {
     auto& clock = scheduler().clock();
@@ -221,6 +247,7 @@ private:
   caf::actor_system system_;
   std::mt19937_64 random_;
   std::vector<caf::actor> owned_;
+  std::set<caf::resumable*> hung_;
 
 public:
   /// For plain sends from the test body; do not call its blocking `receive`.

@@ -109,3 +109,16 @@ TEST_CASE("the same seed gives the same interleaving, and some seeds differ") {
     any_differs = any_differs || trace_of(seed) != trace_of(seed + 1);
   CHECK(any_differs);
 }
+
+TEST_CASE("an actor that hangs handles nothing, not even a kill, until it is woken") {
+  virtual_time world;
+  auto one = world.own(world.system().spawn(silent));
+  auto end = world.watch(one);
+  world.hang(one);
+  caf::anon_send_exit(one, caf::exit_reason::kill);
+  world.advance(1h);
+  CHECK(!end->has_value());
+  world.wake(one);
+  world.settle();
+  CHECK(end->has_value());
+}
