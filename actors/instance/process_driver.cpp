@@ -26,6 +26,7 @@
 #include "actors/instance/driver_error.hpp"
 #include "actors/instance/process_recovery.hpp"
 #include "actors/instance/process_watcher.hpp"
+#include "runtime/supervised_actor.hpp"
 
 namespace prunella::actors {
 
@@ -89,7 +90,7 @@ class process_driver_state {
 public:
   static inline const char* name = "process_driver";
 
-  explicit process_driver_state(caf::event_based_actor* self) : self_{self} {}
+  explicit process_driver_state(caf::stateful_actor<process_driver_state, runtime::supervised_actor>* self);
 
   caf::behavior make_behavior(process_driver_options options);
 
@@ -138,6 +139,9 @@ private:
   std::unique_ptr<log_keeper> logs_;
   std::unique_ptr<process_watcher> watcher_; // last: its thread ends before anything else of this goes
 };
+
+process_driver_state::process_driver_state(caf::stateful_actor<process_driver_state, runtime::supervised_actor>* self)
+    : self_{self} {}
 
 caf::behavior process_driver_state::make_behavior(process_driver_options options) {
   options_ = std::move(options);
@@ -523,7 +527,7 @@ caf::error process_driver_state::not_running(const std::string& container, std::
 } // namespace
 
 caf::actor spawn_process_driver(caf::actor_system& system, process_driver_options options) {
-  const auto behavior = [](caf::stateful_actor<process_driver_state>* self, process_driver_options chosen) {
+  const auto behavior = [](caf::stateful_actor<process_driver_state, runtime::supervised_actor>* self, process_driver_options chosen) {
     return self->state.make_behavior(std::move(chosen));
   };
   return options.detached ? system.spawn<caf::detached>(behavior, std::move(options))

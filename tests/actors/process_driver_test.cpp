@@ -16,6 +16,7 @@
 #include "actors/instance/driver_error.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 #include "actors/instance/process_driver.hpp"
+#include "runtime/exit_reason.hpp"
 #include "tests/actors/memory_container_records.hpp"
 #include "tests/actors/real_process.hpp"
 
@@ -216,7 +217,7 @@ TEST_CASE_FIXTURE(fixture, "a command that does not exist is refused with a sent
   wanted.spec.command = {"no-such-program"};
   start(wanted);
   CHECK(is_driver_error(error, driver_errc::command_not_found));
-  CHECK(error_sentence(error).find("`no-such-program` was not found in PATH=") != std::string::npos);
+  CHECK(prunella::runtime::reason_text(error).find("`no-such-program` was not found in PATH=") != std::string::npos);
   ask<container_prepared>(prepare_container{wanted});
   CHECK(is_driver_error(error, driver_errc::command_not_found));
   ask<container_prepared>(prepare_container{order("true")});
@@ -311,7 +312,7 @@ TEST_CASE_FIXTURE(fixture, "a driver that ends leaves its containers, a released
   CHECK_FALSE(error);
   stop();
   CHECK(is_driver_error(error, driver_errc::released));
-  CHECK(error_sentence(error) == "the containers of this host stay as they are: the agent is being updated");
+  CHECK(prunella::runtime::reason_text(error) == "the containers of this host stay as they are: the agent is being updated");
   start(order("exec sleep 1000", 2));
   CHECK(is_driver_error(error, driver_errc::released));
   end_driver(caf::exit_reason::user_shutdown);
@@ -329,7 +330,7 @@ TEST_CASE_FIXTURE(fixture, "a start waits for the stop of its predecessor, and a
                  [](caf::error& why) { CHECK(is_driver_error(why, driver_errc::superseded)); });
   self->send(driver, stop_container{order("").name, 1, 0ms}); // the old owner's own stop must not cancel the third
   third.receive([](container_started& started) { CHECK(started.generation == 3); },
-                [](caf::error& why) { FAIL(error_sentence(why)); });
+                [](caf::error& why) { FAIL(prunella::runtime::reason_text(why)); });
   stop(3);
 }
 
@@ -352,7 +353,7 @@ TEST_CASE_FIXTURE(fixture, "signals, waiting and statistics reach the right cont
   auto waiting = self->request(driver, 20s, wait_container{order("").name, 1});
   stop(1, 0ms);
   waiting.receive([](container_exited& exited) { CHECK(exited.signal == SIGKILL); },
-                  [](caf::error& why) { FAIL(error_sentence(why)); });
+                  [](caf::error& why) { FAIL(prunella::runtime::reason_text(why)); });
 }
 
 TEST_CASE_FIXTURE(fixture, "remove deletes the folder of an ended container and nothing else") {

@@ -1,0 +1,297 @@
+#include "actors/instance/container_actor.hpp"
+
+#include <utility>
+
+#include <caf/actor_cast.hpp>
+#include <caf/behavior.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/sec.hpp>
+#include <caf/send.hpp>
+#include <caf/stateful_actor.hpp>
+#include <caf/system_messages.hpp>
+
+#include "actors/instance/driver_error.hpp"
+#include "runtime/exit_reason.hpp"
+#include "runtime/supervised_actor.hpp"
+
+namespace prunella::actors {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+// Timer: look for the driver again. Of an older epoch: no longer of interest.
+struct look_for_driver {
+  std::uint64_t epoch = 0;
+
+  PRUNELLA_FIELDS(look_for_driver, epoch)
+};
+
+struct container_state {
+  using self_pointer = caf::stateful_actor<container_state, runtime::supervised_actor>*;
+
+  static inline const char* name = "container";
+
+  explicit container_state(self_pointer self_) : self{self_} {}
+
+  caf::behavior make_behavior(container_order order_, container_context context_, runtime::parent_link parent_);
+
+  void find_driver();
+  void ask_driver();
+  void ask_to_start(const caf::actor& driver);
+  void ask_to_adopt(const caf::actor& driver);
+  void ask_to_stop(const caf::actor& driver);
+  void on_started(const container_started& started);
+  void on_refused(const caf::error& why);
+  void on_exited(const container_exited& exited);
+  void on_driver_down();
+  void on_shutdown();
+  void on_stopped(std::string reason);
+
+  void enter(container_phase phase, std::string reason = {});
+  void end(caf::error reason);
+  void say_ready();
+
+  bool is_over() const {
+    return report.phase == container_phase::exited || report.phase == container_phase::failed;
+  }
+
+  self_pointer self;
+  container_order order;
+  container_context context;
+  runtime::parent_link parent;
+  container_report report;
+  caf::actor driver; ///< that answered last
+  bool is_ready = false;
+  std::uint64_t epoch = 0;
+  caf::actor_clock::time_point patience_ends;
+};
+
+caf::behavior container_state::make_behavior(container_order order_, container_context context_,
+                                             runtime::parent_link parent_) {
+  order = std::move(order_);
+  context = std::move(context_);
+  parent = std::move(parent_);
+  report.instance = order.instance;
+  report.container = order.name;
+  report.generation = order.generation;
+  self->set_exit_handler([this](caf::exit_msg& exit) {
+    if (exit.reason == caf::exit_reason::user_shutdown)
+      on_shutdown();
+    else
+      self->quit(std::move(exit.reason)); // a crash: the process stays, the successor adopts it
+  });
+  self->set_down_handler([this](const caf::down_msg& down) {
+    if (driver && down.source == driver.address())
+      on_driver_down();
+  });
+  enter(container_phase::starting);
+  patience_ends = self->clock().now() + context.driver_patience;
+  find_driver();
+  return {
+    [this](const container_exited& exited) { on_exited(exited); },
+    [this](const look_for_driver& look) {
+      if (look.epoch == epoch)
+        find_driver();
+    },
+    [this](const get_container_report&) { return report; },
+  };
+}
+
+// -- starting --------------------------------------------------------------------------------------------------------
+
+// Asks the driver for what this phase needs of it; without one, looks again until its patience ends.
+void container_state::find_driver() {
+  ++epoch;
+  if (auto found = context.driver()) {
+    driver = std::move(found);
+    self->monitor(driver);
+    ask_driver();
+    return;
+  }
+  if (self->clock().now() < patience_ends) {
+    self->delayed_send(self, context.driver_retry, look_for_driver{epoch});
+    return;
+  }
+  const std::string reason = "there is no driver for " + order.name;
+  if (report.phase == container_phase::stopping)
+    on_stopped("it was left running: " + reason);
+  else
+    on_refused(caf::make_error(container_errc::driver_unavailable, reason));
+}
+
+void container_state::ask_driver() {
+  switch (report.phase) {
+    case container_phase::starting:
+      return ask_to_start(driver);
+    case container_phase::running:
+      return ask_to_adopt(driver);
+    case container_phase::stopping:
+      return ask_to_stop(driver);
+    case container_phase::exited:
+    case container_phase::failed:
+      return;
+  }
+}
+
+void container_state::ask_to_start(const caf::actor& asked) {
+  const auto number = epoch;
+  self->request(asked, order.spec.grace + context.margin, start_container{order})
+    .then([this](const container_started& started) { on_started(started); },
+          [this, number](const caf::error& why) {
+            if (number == epoch)
+              on_refused(why);
+          });
+}
+
+void container_state::ask_to_adopt(const caf::actor& asked) {
+  const auto number = epoch;
+  self->request(asked, context.margin, adopt_container{order.name, order.generation, order.spec_hash})
+    .then([](const container_started&) {}, // it goes on as before
+          [this, number](const caf::error& why) {
+            if (number != epoch)
+              return;
+            if (is_driver_error(why, driver_errc::not_running))
+              on_refused(caf::make_error(container_errc::lost, "ended while its driver was being restarted"));
+            else
+              on_refused(why);
+          });
+}
+
+void container_state::on_started(const container_started& started) {
+  if (report.phase != container_phase::starting)
+    return; // told to stop meanwhile; the stop is on its way
+  report.pid = started.pid;
+  report.started_at_ms = started.started_at_ms;
+  report.adopted = started.adopted;
+  enter(container_phase::running);
+  say_ready();
+}
+
+void container_state::on_refused(const caf::error& why) {
+  if (report.phase == container_phase::stopping || is_over())
+    return;
+  if (why == caf::sec::request_receiver_down) { // the driver died over it; its successor knows what became of it
+    on_driver_down();
+    return;
+  }
+  const bool silent = why == caf::sec::request_timeout;
+  auto reason = silent ? caf::make_error(container_errc::driver_unavailable, "the driver did not answer in time") : why;
+  enter(container_phase::failed, runtime::reason_text(reason));
+  end(std::move(reason));
+}
+
+// -- running ---------------------------------------------------------------------------------------------------------
+
+void container_state::on_exited(const container_exited& exited) {
+  if (is_over() || report.phase == container_phase::stopping) // the stop's answer says the same
+    return;
+  if (exited.generation != order.generation || (report.pid != 0 && exited.pid != report.pid))
+    return;
+  auto reason = end_reason(exited);
+  enter(reason ? container_phase::failed : container_phase::exited, describe_exit(exited));
+  end(std::move(reason));
+}
+
+void container_state::on_driver_down() {
+  if (is_over())
+    return;
+  driver = nullptr;
+  patience_ends = self->clock().now() + context.driver_patience;
+  self->delayed_send(self, context.driver_retry, look_for_driver{++epoch});
+}
+
+// -- stopping --------------------------------------------------------------------------------------------------------
+
+void container_state::on_shutdown() {
+  if (is_over() || report.phase == container_phase::stopping)
+    return;
+  enter(container_phase::stopping);
+  ++epoch;
+  if (driver) {
+    ask_to_stop(driver);
+    return;
+  }
+  patience_ends = self->clock().now() + context.driver_patience;
+  find_driver();
+}
+
+void container_state::ask_to_stop(const caf::actor& asked) {
+  const auto number = epoch;
+  self->request(asked, order.spec.grace + context.margin, stop_container{order.name, order.generation, order.spec.grace})
+    .then([this](const container_exited& exited) { on_stopped(describe_exit(exited)); },
+          [this, number](const caf::error& why) {
+            if (number != epoch)
+              return;
+            if (why == caf::sec::request_receiver_down)
+              on_driver_down();
+            else if (is_driver_error(why, driver_errc::not_running))
+              on_stopped("it did not run");
+            else
+              on_stopped("it was left running: " + runtime::reason_text(why));
+          });
+}
+
+void container_state::on_stopped(std::string reason) {
+  if (is_over())
+    return;
+  enter(container_phase::exited, std::move(reason));
+  end(caf::exit_reason::user_shutdown);
+}
+
+// -- telling ---------------------------------------------------------------------------------------------------------
+
+void container_state::enter(container_phase phase, std::string reason) {
+  report.phase = phase;
+  report.reason = std::move(reason);
+  if (phase != container_phase::running && phase != container_phase::stopping)
+    report.pid = 0;
+  if (const auto observer = context.observer())
+    self->send(observer, report);
+}
+
+void container_state::end(caf::error reason) {
+  say_ready(); // an end before that would be a failed start, which the supervisor does not restart the first time
+  self->quit(std::move(reason));
+}
+
+void container_state::say_ready() {
+  if (!std::exchange(is_ready, true))
+    parent.say_ready();
+}
+
+} // namespace
+
+std::string_view to_text(container_phase phase) {
+  switch (phase) {
+    case container_phase::starting:
+      return "starting";
+    case container_phase::running:
+      return "running";
+    case container_phase::stopping:
+      return "stopping";
+    case container_phase::exited:
+      return "exited";
+    case container_phase::failed:
+      return "failed";
+  }
+  return "unknown";
+}
+
+caf::error end_reason(const container_exited& exited) {
+  if (exited.stopped || (exited.known && exited.exit_code == 0 && exited.signal == 0))
+    return {};
+  return caf::make_error(container_errc::ended, describe_exit(exited));
+}
+
+caf::actor spawn_container(caf::event_based_actor* spawner, container_order order, container_context context,
+                           runtime::parent_link parent) {
+  return spawner->spawn(
+    [](caf::stateful_actor<container_state, runtime::supervised_actor>* self, container_order given,
+       container_context with, runtime::parent_link by) {
+      return self->state.make_behavior(std::move(given), std::move(with), std::move(by));
+    },
+    std::move(order), std::move(context), std::move(parent));
+}
+
+} // namespace prunella::actors

@@ -1,0 +1,264 @@
+#include <doctest/doctest.h>
+
+#include <caf/exit_reason.hpp>
+
+#include "actors/instance/container_actor.hpp"
+#include "runtime/exit_reason.hpp"
+#include "tests/actors/scripted_driver.hpp"
+#include "tests/runtime/virtual_time.hpp"
+
+using namespace prunella;
+using namespace prunella::actors;
+using namespace prunella::tests;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct fixture {
+  virtual_time world;
+  std::shared_ptr<scripted_host> host = std::make_shared<scripted_host>();
+  virtual_time::collector<container_report> observer = world.collect<container_report>();
+  bool has_driver = true;
+  caf::actor driver = world.own(spawn_scripted_driver(world.system(), host));
+
+  static container_order order(std::uint64_t generation = 1) {
+    container_order made;
+    made.name = "default.shop.web-1.front";
+    made.instance = "default.shop.web-1";
+    made.generation = generation;
+    made.spec_hash = "hash";
+    made.spec.name = "front";
+    made.spec.grace = 10s;
+    return made;
+  }
+
+  container_context context() {
+    container_context made;
+    made.driver = [this] { return has_driver ? driver : caf::actor{}; };
+    made.observer = [this] { return observer.handle; };
+    made.driver_retry = 50ms;
+    made.driver_patience = 30s;
+    made.margin = 20s;
+    return made;
+  }
+
+  // As an instance supervisor would, without being one.
+  caf::actor spawn(std::uint64_t generation = 1) {
+    auto container = std::make_shared<caf::actor>();
+    world.own(world.system().spawn([=](caf::event_based_actor* parent) -> caf::behavior {
+      *container = spawn_container(parent, order(generation), context(), {});
+      return {[](caf::unit_t) {}};
+    }));
+    world.settle();
+    return world.own(*container);
+  }
+
+  void stop(const caf::actor& container) {
+    caf::anon_send_exit(container, caf::exit_reason::user_shutdown);
+    world.settle();
+  }
+
+  void restart_driver() {
+    caf::anon_send_exit(driver, caf::exit_reason::kill);
+    world.settle();
+    driver = world.own(spawn_scripted_driver(world.system(), host));
+    world.settle();
+  }
+
+  std::vector<std::string> phases() const {
+    std::vector<std::string> texts;
+    for (const auto& report : *observer.got)
+      texts.emplace_back(to_text(report.phase));
+    return texts;
+  }
+
+  const container_report& last() const { return observer.got->back(); }
+};
+
+using texts = std::vector<std::string>;
+const std::string front = "default.shop.web-1.front";
+
+} // namespace
+
+TEST_CASE_FIXTURE(fixture, "a container is reported as starting, then as running with its process") {
+  host->start_time = 5ms;
+  spawn();
+  CHECK(phases() == texts{"starting"});
+  world.advance(5ms);
+  CHECK(phases() == texts{"starting", "running"});
+  CHECK(last().container == front);
+  CHECK(last().instance == "default.shop.web-1");
+  CHECK(last().generation == 1);
+  CHECK(last().pid == host->running[front].pid);
+  CHECK_FALSE(last().adopted);
+}
+
+TEST_CASE_FIXTURE(fixture, "exit code 0 is a normal end, every other end an abnormal one with a sentence") {
+  const auto good = world.watch(spawn());
+  host->end(front, 0);
+  world.settle();
+  REQUIRE(*good);
+  CHECK_FALSE(**good);
+  CHECK(last().phase == container_phase::exited);
+  CHECK(last().reason == "exited with code 0");
+
+  const auto bad = world.watch(spawn());
+  host->end(front, 3);
+  world.settle();
+  REQUIRE(*bad);
+  CHECK(runtime::exit_kind_of(**bad) == runtime::exit_kind::abnormal);
+  CHECK(runtime::reason_text(**bad) == "exited with code 3");
+  CHECK(last().phase == container_phase::failed);
+  CHECK(last().pid == 0);
+
+  const auto killed = world.watch(spawn());
+  host->end(front, 0, 9);
+  world.settle();
+  REQUIRE(*killed);
+  CHECK(runtime::reason_text(**killed) == "was killed by signal 9 (SIGKILL)");
+}
+
+TEST_CASE_FIXTURE(fixture, "a refused start ends the actor with the driver's sentence") {
+  host->refuse[front].push_back({driver_errc::command_not_found, "the command `x` was not found"});
+  const auto end = world.watch(spawn());
+  REQUIRE(*end);
+  CHECK(is_driver_error(**end, driver_errc::command_not_found));
+  CHECK(runtime::reason_text(**end) == "the command `x` was not found");
+  CHECK(phases() == texts{"starting", "failed"});
+  CHECK(last().reason == "the command `x` was not found");
+}
+
+TEST_CASE_FIXTURE(fixture, "an orderly shutdown waits until the container has stopped") {
+  host->stop_time = 3s;
+  const auto container = spawn();
+  const auto end = world.watch(container);
+  stop(container);
+  CHECK(last().phase == container_phase::stopping);
+  CHECK(last().pid > 0);
+  world.advance(2999ms);
+  CHECK_FALSE(*end);
+  world.advance(1ms);
+  REQUIRE(*end);
+  CHECK(runtime::exit_kind_of(**end) == runtime::exit_kind::shutdown);
+  CHECK(phases() == texts{"starting", "running", "stopping", "exited"});
+  CHECK(host->running.empty());
+}
+
+TEST_CASE_FIXTURE(fixture, "an orderly shutdown in the middle of a start stops what is being started") {
+  host->start_time = 5s;
+  const auto container = spawn();
+  const auto end = world.watch(container);
+  stop(container);
+  world.advance(1s);
+  REQUIRE(*end);
+  CHECK(host->running.empty());
+  CHECK(phases() == texts{"starting", "stopping", "exited"});
+}
+
+TEST_CASE_FIXTURE(fixture, "a killed actor leaves its process, and its successor adopts it") {
+  const auto first = spawn();
+  const auto pid = last().pid;
+  caf::anon_send_exit(first, caf::exit_reason::kill);
+  world.settle();
+  CHECK(host->running.count(front) == 1);
+  spawn();
+  CHECK(last().phase == container_phase::running);
+  CHECK(last().pid == pid);
+  CHECK(last().adopted);
+  CHECK(host->starts.size() == 1);
+  host->end(front, 3); // the successor is the owner now
+  world.settle();
+  CHECK(last().phase == container_phase::failed);
+}
+
+TEST_CASE_FIXTURE(fixture, "a driver that is restarted changes nothing for a running container") {
+  const auto container = spawn();
+  const auto end = world.watch(container);
+  restart_driver();
+  world.advance(50ms);
+  CHECK_FALSE(*end);
+  CHECK(phases() == texts{"starting", "running"});
+  host->end(front, 4);
+  world.settle();
+  REQUIRE(*end);
+  CHECK(runtime::reason_text(**end) == "exited with code 4");
+}
+
+TEST_CASE_FIXTURE(fixture, "a container that ended while its driver was away is reported as such") {
+  const auto end = world.watch(spawn());
+  caf::anon_send_exit(driver, caf::exit_reason::kill);
+  world.settle();
+  host->running.clear();
+  restart_driver();
+  world.advance(50ms);
+  REQUIRE(*end);
+  CHECK(runtime::reason_text(**end) == "ended while its driver was being restarted");
+  CHECK(host->starts.size() == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "a container waits for a driver, until its patience ends") {
+  has_driver = false;
+  const auto end = world.watch(spawn());
+  world.advance(29s);
+  CHECK_FALSE(*end);
+  SUBCASE("it comes in time") {
+    has_driver = true;
+    world.advance(50ms);
+    CHECK(last().phase == container_phase::running);
+  }
+  SUBCASE("it does not come") {
+    world.advance(1100ms);
+    REQUIRE(*end);
+    CHECK(runtime::reason_text(**end) == "there is no driver for default.shop.web-1.front");
+    CHECK(last().phase == container_phase::failed);
+  }
+}
+
+TEST_CASE_FIXTURE(fixture, "a driver that never answers is given up on after grace and margin") {
+  host->silent = true;
+  const auto end = world.watch(spawn());
+  world.advance(29999ms);
+  CHECK_FALSE(*end);
+  world.advance(1ms);
+  REQUIRE(*end);
+  CHECK(**end == caf::make_error(container_errc::driver_unavailable));
+}
+
+TEST_CASE_FIXTURE(fixture, "a shutdown while the driver is being restarted is carried out by its successor") {
+  const auto container = spawn();
+  const auto end = world.watch(container);
+  has_driver = false;
+  caf::anon_send_exit(driver, caf::exit_reason::kill);
+  world.settle();
+  stop(container);
+  world.advance(1s);
+  CHECK_FALSE(*end);
+  driver = world.own(spawn_scripted_driver(world.system(), host));
+  has_driver = true;
+  world.advance(50ms);
+  REQUIRE(*end);
+  CHECK(host->running.empty());
+}
+
+TEST_CASE_FIXTURE(fixture, "a driver that dies over a stop is asked again") {
+  host->stop_time = 5s;
+  const auto container = spawn();
+  const auto end = world.watch(container);
+  stop(container);
+  world.advance(1s);
+  restart_driver();
+  world.advance(50ms);
+  CHECK_FALSE(*end);
+  CHECK(host->stops.size() == 2);
+  world.advance(5s);
+  REQUIRE(*end);
+  CHECK(host->running.empty());
+}
+
+TEST_CASE_FIXTURE(fixture, "a report can be asked for at any time") {
+  const auto container = spawn(7);
+  const auto report = world.ask<container_report>(container, 1s, get_container_report{});
+  REQUIRE(report);
+  CHECK(*report == last());
+  CHECK(report->generation == 7);
+}
