@@ -44,11 +44,6 @@ struct link_finish {
 
 struct peer_entry;
 
-/// Only a peer that is known gets time to read a goodbye: strangers must not hold connections.
-bool nothing_to_wait_for(const link_connection& connection) {
-  return connection.peer_said_goodbye() || connection.peer_host().empty();
-}
-
 /// A socket with its connection value.
 struct socket_entry {
   socket_entry(link_connection value, peer_entry* of) : connection(std::move(value)), peer(of) {}
@@ -113,6 +108,7 @@ private:
   void dial_ended(peer_entry& peer, const std::string& reason, bool duplicate);
   void grant(socket_entry& socket);
   void flush(socket_entry& socket);
+  void finish_goodbye(socket_entry& socket);
   void drop(socket_entry& socket);
   void count_end(const socket_entry& socket);
   hello_frame own_hello(std::uint64_t link, std::uint64_t lost_link) const;
@@ -212,6 +208,7 @@ void link_broker_state::dial(peer_entry& entry) {
   if (parse_socket_address(entry.address, address, problem))
     fd = start_connect(address, problem);
   if (fd < 0) {
+    ++counters.dials_failed;
     dial_ended(entry, problem, false);
     return;
   }
@@ -403,8 +400,8 @@ void link_broker_state::on_written(const caf::io::data_transferred_msg& written)
   socket.last_progress = now();
   if (!socket.abort_at)
     flush(socket);
-  else if (socket.backlog == 0 && nothing_to_wait_for(socket.connection))
-    drop(socket);
+  else if (socket.backlog == 0)
+    finish_goodbye(socket);
 }
 
 void link_broker_state::on_closed(connection_handle handle) {
@@ -426,7 +423,7 @@ void link_broker_state::on_closed(connection_handle handle) {
 void link_broker_state::count_end(const socket_entry& socket) {
   const auto& connection = socket.connection;
   if (!socket.was_open)
-    ++counters.handshake_failed;
+    ++(connection.is_dialer() ? counters.dials_failed : counters.handshake_failed);
   counters.violations += connection.violated() ? 1 : 0;
   if (connection.peer_said_goodbye())
     return;
@@ -454,7 +451,8 @@ void link_broker_state::on_ended(socket_entry& socket) {
   count_end(socket);
   if (!socket.was_open)
     --handshakes;
-  last_refusal = connection.end_text();
+  if (!connection.is_dialer())
+    last_refusal = connection.end_text();
   socket.abort_at = now() + hub->options.timeouts.goodbye;
   if (auto* entry = std::exchange(socket.peer, nullptr)) {
     if (entry->link == &socket)
@@ -463,8 +461,8 @@ void link_broker_state::on_ended(socket_entry& socket) {
       dial_ended(*entry, connection.end_text(), connection.end_reason() == goodbye_reason::duplicate);
   }
   flush(socket);
-  if (socket.backlog == 0 && (socket.fd < 0 || nothing_to_wait_for(connection)))
-    drop(socket);
+  if (socket.backlog == 0)
+    finish_goodbye(socket);
 }
 
 void link_broker_state::link_ended(peer_entry& entry, const std::string& reason, bool restarted) {
@@ -487,6 +485,14 @@ void link_broker_state::dial_ended(peer_entry& entry, const std::string& reason,
     return;
   entry.failure = entry.address + ": " + reason;
   entry.channel->unreachable(entry.failure);
+}
+
+/// All that was to be said is with the kernel. A known peer reads it and closes; strangers must not hold connections.
+void link_broker_state::finish_goodbye(socket_entry& socket) {
+  if (socket.fd < 0 || socket.connection.peer_said_goodbye() || socket.connection.peer_host().empty())
+    drop(socket);
+  else
+    end_writing(socket.fd);
 }
 
 /// Closes at once. shutdown() first: CAF keeps a socket with unsent data for ever otherwise.

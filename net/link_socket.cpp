@@ -110,6 +110,10 @@ void set_no_delay(int fd) {
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+void end_writing(int fd) {
+  ::shutdown(fd, SHUT_WR);
+}
+
 void abort_socket(int fd) {
   ::shutdown(fd, SHUT_RDWR);
 }

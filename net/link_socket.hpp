@@ -28,6 +28,8 @@ std::string bound_address(int fd);
 int start_connect(const socket_address& address, std::string& problem);
 /// Small frames must not wait for Nagle's algorithm.
 void set_no_delay(int fd);
+/// Says that no more bytes come, after those that were written.
+void end_writing(int fd);
 /// Ends both directions at once. CAF's close() alone keeps a stalled peer's socket and buffer for ever.
 void abort_socket(int fd);
 

@@ -118,7 +118,8 @@ struct link_counters {
   std::uint64_t accepted = 0;         ///< TCP connections
   std::uint64_t dialed = 0;           ///< attempts
   std::uint64_t over_limit = 0;       ///< connections closed because there were too many
-  std::uint64_t handshake_failed = 0; ///< connections that ended before hello
+  std::uint64_t dials_failed = 0;     ///< attempts that ended before hello
+  std::uint64_t handshake_failed = 0; ///< accepted connections that ended before hello
   std::uint64_t not_member = 0;
   std::uint64_t stale_life = 0;
   std::uint64_t duplicate = 0;
@@ -135,7 +136,7 @@ struct link_counters {
   std::uint64_t sends_dropped = 0;   ///< sends (no request) that could not be sent
   std::uint64_t requests_failed = 0; ///< requests answered with an error of category `link` on this side
 
-  PRUNELLA_FIELDS(link_counters, accepted, dialed, over_limit, handshake_failed, not_member, stale_life, duplicate,
+  PRUNELLA_FIELDS(link_counters, accepted, dialed, over_limit, dials_failed, handshake_failed, not_member, stale_life, duplicate,
                   violations, timeouts, links_up, links_down, messages_in, messages_refused, answers_in, answers_late,
                   bytes_in, bytes_out, sends_dropped, requests_failed)
 };

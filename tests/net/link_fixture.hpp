@@ -127,6 +127,11 @@ struct link_system_config : caf::actor_system_config {
   }
 };
 
+/// For messages of checks: also right when there is an answer.
+inline std::string why(const caf::expected<reply>& result) {
+  return result.engaged() ? "an answer" : describe(result.error());
+}
+
 constexpr auto test_patience = std::chrono::seconds(20);
 
 /// One host: its actor system, its links, and an exported actor `answerer`.
