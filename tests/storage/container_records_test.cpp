@@ -24,7 +24,7 @@ storage::container_record record(const std::string& name, std::int64_t pid) {
 
 } // namespace
 
-TEST_CASE("records come back whole and ordered by name; putting replaces, erasing an absent one is no error") {
+TEST_CASE("records come back whole and ordered by name, putting replaces, erasing an absent one is no error") {
   temporary_folder folder;
   const auto path = folder / "containers.db";
   {

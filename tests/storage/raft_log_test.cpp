@@ -91,7 +91,7 @@ TEST_CASE("truncation drops from its index on and the new entries follow, all in
   CHECK(found[3] == entry(4, 2));
 }
 
-TEST_CASE("truncation from the first index empties the log; from behind the end it drops nothing") {
+TEST_CASE("truncation from the first index empties the log, and from behind the end it drops nothing") {
   temporary_folder folder;
   auto log = open_log(folder / "raft.db");
   must(log->append(entries(1, 3)));
@@ -177,7 +177,7 @@ TEST_CASE("an older snapshot is refused and the same one again is a no-op") {
   CHECK(load(folder / "raft.db").snapshot.data.size() == 3u << 20);
 }
 
-TEST_CASE("entries that the snapshot holds cannot be truncated; the one behind it can") {
+TEST_CASE("entries that the snapshot holds cannot be truncated, the one behind it can") {
   temporary_folder folder;
   auto log = open_log(folder / "raft.db");
   must(log->append(entries(1, 10)));

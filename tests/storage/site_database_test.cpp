@@ -41,7 +41,7 @@ TEST_CASE("a batch deletes before it puts, so a key in both is there afterwards"
   CHECK(must(site->load_all()).rows == std::vector<storage::site_row>{{"k", "a", "new"}});
 }
 
-TEST_CASE("an index that was applied before changes nothing; the next one does") {
+TEST_CASE("an index that was applied before changes nothing, the next one does") {
   temporary_folder folder;
   auto site = open_site(folder / "site.db");
   must(site->apply({7, 1, {}, {{"k", "a", "first"}}}));
