@@ -18,7 +18,8 @@ bool is_below(std::string_view path, std::string_view top) {
 }
 
 std::int64_t mailbox_of(const caf::actor& actor) {
-  const auto* meter = actor ? dynamic_cast<const mailbox_meter*>(caf::actor_cast<caf::abstract_actor*>(actor)) : nullptr;
+  const auto* meter =
+      actor ? dynamic_cast<const mailbox_meter*>(caf::actor_cast<caf::abstract_actor*>(actor)) : nullptr;
   return meter ? meter->waiting_messages() : -1;
 }
 
@@ -80,7 +81,8 @@ std::vector<actor_row> actor_tree::list(instant now, std::string_view path) cons
          i != rows_.end() && (path.empty() || i->first == path || is_below(i->first, path)); ++i)
       all.push_back({i->first, i->second, caf::actor_cast<caf::actor>(i->second.actor)});
   }
-  // Outside the lock: a handle taken above can turn out to be the last one, and an actor's destructor may come back here.
+  // Outside the lock: a handle taken above can turn out to be the last one, and an actor's destructor may come back
+  // here.
   std::vector<actor_row> rows;
   rows.reserve(all.size());
   for (const auto& one : all)

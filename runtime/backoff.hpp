@@ -14,10 +14,10 @@
 namespace prunella::runtime {
 
 struct backoff_options {
-  std::chrono::milliseconds initial{100};  ///< before the second restart in a row; > 0
-  std::chrono::milliseconds max{10'000};   ///< >= initial
-  std::chrono::milliseconds calm{20'000};  ///< having run this long without an end starts the row afresh; > 0
-  double jitter = 0;                       ///< 0 … 1: up to this fraction of a delay is taken off, by `uniform`
+  std::chrono::milliseconds initial{100}; ///< before the second restart in a row; > 0
+  std::chrono::milliseconds max{10'000};  ///< >= initial
+  std::chrono::milliseconds calm{20'000}; ///< having run this long without an end starts the row afresh; > 0
+  double jitter = 0;                      ///< 0 … 1: up to this fraction of a delay is taken off, by `uniform`
 
   PRUNELLA_FIELDS(backoff_options, initial, max, calm, jitter)
 };

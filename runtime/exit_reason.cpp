@@ -86,11 +86,9 @@ caf::error error_of(const std::exception_ptr& thrown) {
 }
 
 void add_supervision_errors(caf::actor_system_config& config) {
-  config.add_error_category(supervisor_category,
-                            [](std::uint8_t code, caf::atom_value, const caf::message& context) {
-                              return with_details(std::string{sentence(static_cast<supervision_errc>(code))},
-                                                  first_string(context));
-                            });
+  config.add_error_category(supervisor_category, [](std::uint8_t code, caf::atom_value, const caf::message& context) {
+    return with_details(std::string{sentence(static_cast<supervision_errc>(code))}, first_string(context));
+  });
 }
 
 } // namespace prunella::runtime

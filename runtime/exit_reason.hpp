@@ -26,7 +26,9 @@ std::string reason_text(const caf::error& reason);
 /// No error: normal · exit_reason::user_shutdown: shutdown · exit_reason::kill: killed · all else: abnormal.
 exit_kind exit_kind_of(const caf::error& reason);
 
-inline child_exit child_exit_of(const caf::error& reason) { return {exit_kind_of(reason), reason_text(reason)}; }
+inline child_exit child_exit_of(const caf::error& reason) {
+  return {exit_kind_of(reason), reason_text(reason)};
+}
 
 /// The text of an exception as an error, for caf::scheduled_actor::set_exception_handler. CAF's own handler loses the
 /// text (it goes to stderr). `supervised_actor` has it set.

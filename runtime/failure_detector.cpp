@@ -26,7 +26,9 @@ double quantile_of(double phi) {
   return high;
 }
 
-double to_ms(instant::duration d) { return std::chrono::duration<double, std::milli>(d).count(); }
+double to_ms(instant::duration d) {
+  return std::chrono::duration<double, std::milli>(d).count();
+}
 
 } // namespace
 
@@ -58,7 +60,9 @@ instant failure_detector::suspect_at() const {
   return last_ + silence;
 }
 
-double failure_detector::mean() const { return sum_ / static_cast<double>(intervals_.size()); }
+double failure_detector::mean() const {
+  return sum_ / static_cast<double>(intervals_.size());
+}
 
 double failure_detector::deviation() const {
   const double m = mean();

@@ -1,9 +1,9 @@
 #pragma once
 
 // Phi-accrual failure detector: N. Hayashibara, X. Défago, R. Yared, T. Katayama, "The φ Accrual Failure Detector",
-// SRDS 2004. phi(t) = -log10(P(a heartbeat arrives later than t after the last one)), with the arrival intervals taken as
-// normally distributed. Two practical rules come from Akka's implementation (PhiAccrualFailureDetector): a lower bound on
-// the deviation, and an interval that ended in suspicion is not learnt from.
+// SRDS 2004. phi(t) = -log10(P(a heartbeat arrives later than t after the last one)), with the arrival intervals taken
+// as normally distributed. Two practical rules come from Akka's implementation (PhiAccrualFailureDetector): a lower
+// bound on the deviation, and an interval that ended in suspicion is not learnt from.
 //
 // Ours is bounded on both sides: never suspected before `down_after` (the profile's promise to the operator), and never
 // later than `down_at_most` (a link that has been terrible must not make a dead host look alive for minutes).
@@ -18,11 +18,11 @@
 namespace prunella::runtime {
 
 struct failure_detector_options {
-  std::chrono::milliseconds heartbeat{100};       ///< what the sender promises; > 0
-  std::chrono::milliseconds down_after{1'000};    ///< silence shorter than this is never suspicious; >= heartbeat
-  std::chrono::milliseconds down_at_most{5'000};  ///< silence this long always is; >= down_after
-  double threshold = 8;                           ///< phi; 8: a wrong suspicion has probability 1e-8; > 0
-  std::size_t window = 100;                       ///< arrival intervals remembered; >= 2
+  std::chrono::milliseconds heartbeat{100};      ///< what the sender promises; > 0
+  std::chrono::milliseconds down_after{1'000};   ///< silence shorter than this is never suspicious; >= heartbeat
+  std::chrono::milliseconds down_at_most{5'000}; ///< silence this long always is; >= down_after
+  double threshold = 8;                          ///< phi; 8: a wrong suspicion has probability 1e-8; > 0
+  std::size_t window = 100;                      ///< arrival intervals remembered; >= 2
 
   PRUNELLA_FIELDS(failure_detector_options, heartbeat, down_after, down_at_most, threshold, window)
 };

@@ -3,12 +3,15 @@
 // The figures behind a site's liveness profile. One table, so that heartbeats, suspicion and elections fit each other:
 //  - A heartbeat costs a small frame per host; `down_after` is at least ten of them, so one lost packet (and TCP's
 //    200 ms retransmission) is no suspicion in `balanced` and `patient`.
-//  - Raft's heartbeat is the host heartbeat: one rhythm, one wake-up. An election starts after 5 to 10 silent heartbeats
+//  - Raft's heartbeat is the host heartbeat: one rhythm, one wake-up. An election starts after 5 to 10 silent
+//  heartbeats
 //    and is randomised over a factor of two (Ongaro 2014, §3.4 and §9.3), so it is over before hosts are declared down
 //    by the new leader.
-//  - On two busy cores election timeouts of 150 ms moved leadership under load (CAF.md §6): `fast` stays above that and is
+//  - On two busy cores election timeouts of 150 ms moved leadership under load (CAF.md §6): `fast` stays above that and
+//  is
 //    for wired sites with idle cores; `balanced` follows the advice of at least 500 ms.
-//  - `patient` is for radio and satellite links between hosts: seconds of silence are normal there, and traffic is cost.
+//  - `patient` is for radio and satellite links between hosts: seconds of silence are normal there, and traffic is
+//  cost.
 
 #include <chrono>
 #include <cstdint>

@@ -4,10 +4,10 @@
 //  - its exceptions end it with their text as reason (CAF's default loses the text);
 //  - anybody may ask how many messages wait for it, also while it hangs in a handler.
 //
-// How the mailbox depth is counted: CAF 0.17.6's mailbox().size() takes the incoming stack over into the reader's queue,
-// so only the actor itself may call it, and the actor profiler that could count from outside is not compiled into
-// Debian's CAF. Both ways a message takes, enqueue and consume, are virtual; two relaxed atomic steps per message count
-// what came minus what was handled.
+// How the mailbox depth is counted: CAF 0.17.6's mailbox().size() takes the incoming stack over into the reader's
+// queue, so only the actor itself may call it, and the actor profiler that could count from outside is not compiled
+// into Debian's CAF. Both ways a message takes, enqueue and consume, are virtual; two relaxed atomic steps per message
+// count what came minus what was handled.
 
 #include <atomic>
 #include <cstdint>

@@ -1,11 +1,12 @@
 #pragma once
 
-// A supervisor's decisions as a value: events in, ordered actions out; no actor, clock or thread. `supervisor.hpp` is the
-// actor around it. The rules are those of Erlang/OTP's supervisor (lib/stdlib/src/supervisor.erl); where CAF differs
-// (starting and stopping are asynchronous) the value keeps what OTP's blocking calls guarantee:
+// A supervisor's decisions as a value: events in, ordered actions out; no actor, clock or thread. `supervisor.hpp` is
+// the actor around it. The rules are those of Erlang/OTP's supervisor (lib/stdlib/src/supervisor.erl); where CAF
+// differs (starting and stopping are asynchronous) the value keeps what OTP's blocking calls guarantee:
 //  - children start in order, each when the one before it is ready, and stop in reverse order;
 //  - a restart of a group first stops every member, then starts them in order; what ends meanwhile is not counted;
-//  - a child whose restart fails counts again and is tried again; one whose first start fails makes the supervisor fail.
+//  - a child whose restart fails counts again and is tried again; one whose first start fails makes the supervisor
+//  fail.
 // Better than OTP, deliberately: a slow start delays nobody else under one_for_one; a shutdown interrupts starts and
 // restarts instead of waiting for them; nothing is waited for without a limit; giving up is an abnormal end with a
 // sentence (OTP's is `shutdown`), so a transient supervisor that gave up is restarted by its parent.
@@ -217,8 +218,8 @@ private:
     stage at = stage::starting;
     position from = 0;
     std::set<position> to_start;
-    position current = 0;     ///< started by this sweep last; 0: none
-    std::uint64_t timer = 0;  ///< of the restart delay; 0: none or over
+    position current = 0;    ///< started by this sweep last; 0: none
+    std::uint64_t timer = 0; ///< of the restart delay; 0: none or over
   };
 
   /// One event: when it is decided, and the actions so far.

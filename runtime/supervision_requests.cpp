@@ -89,7 +89,10 @@ supervision_actions supervision::restart_child(std::uint64_t request, const std:
     return std::move(s.out);
   }
   i->second.start_request = request;
-  start(i, s);
+  if (sweep_)
+    sweep_->to_start.insert(i->first); // a group is being stopped or started: it takes its place in the order
+  else
+    start(i, s);
   return std::move(s.out);
 }
 

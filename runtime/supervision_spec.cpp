@@ -32,7 +32,8 @@ std::vector<std::string> problems_of(const child_spec& child, auto_shutdown mode
   if (child.id.find('/') != std::string::npos)
     problems.push_back(who + "its id contains '/', which separates the parts of a path; use another character");
   if (child.significant && mode == auto_shutdown::never)
-    problems.push_back(who + "it is significant, but the supervisor's auto_shutdown is never; set one or clear the other");
+    problems.push_back(who +
+                       "it is significant, but the supervisor's auto_shutdown is never; set one or clear the other");
   if (child.significant && child.restart == config::restart_type::permanent)
     problems.push_back(who + "it is significant and permanent, so it would never end; make it transient or temporary");
   const auto shutdown = child.effective_shutdown();
@@ -50,7 +51,8 @@ std::vector<std::string> problems_of(const supervisor_spec& spec) {
   if (spec.limit.period <= milliseconds{0})
     problems.push_back("limit.period is not positive; it is the time in which restarts are counted");
   if (spec.limit.intensity > max_intensity)
-    problems.push_back("limit.intensity is above " + std::to_string(max_intensity) + "; such a loop is not supervision");
+    problems.push_back("limit.intensity is above " + std::to_string(max_intensity) +
+                       "; such a loop is not supervision");
   if (spec.kill_timeout <= milliseconds{0})
     problems.push_back("kill_timeout is not positive; it is how long a killed child may take to end");
   if (spec.children.size() > spec.max_children)

@@ -74,14 +74,15 @@ struct supervisor_spec {
   restart_limit limit;
   runtime::auto_shutdown auto_shutdown = runtime::auto_shutdown::never;
   shutdown_order order = shutdown_order::one_by_one;
-  /// How long a killed child may take to end before the supervisor gives up on it; > 0. Only an actor stuck in a handler
-  /// takes longer than a moment, and it holds a scheduler thread as long as it does.
+  /// How long a killed child may take to end before the supervisor gives up on it; > 0. Only an actor stuck in a
+  /// handler takes longer than a moment, and it holds a scheduler thread as long as it does.
   std::chrono::milliseconds kill_timeout{10'000};
   std::size_t max_children = 10'000;
   std::vector<child_spec> children; ///< started in this order, each when the one before it is ready
 };
 
-/// Everything that is wrong with `child` under a supervisor with this `auto_shutdown`; each `what; what would be right`.
+/// Everything that is wrong with `child` under a supervisor with this `auto_shutdown`; each `what; what would be
+/// right`.
 std::vector<std::string> problems_of(const child_spec& child, auto_shutdown mode);
 
 /// Everything that is wrong with `spec`, its children included. Empty: fine.

@@ -27,7 +27,9 @@ inline std::string to_word(const runtime::supervision_action& action) {
       return "reply " + std::to_string(a.request) + (a.code == supervision_errc::none ? " ok" : " refused");
     }
     std::string operator()(const forget_action& a) { return "forget " + a.id; }
-    std::string operator()(const report_action& a) { return std::string{to_text(a.report.kind)} + " " + a.report.child; }
+    std::string operator()(const report_action& a) {
+      return std::string{to_text(a.report.kind)} + " " + a.report.child;
+    }
     std::string operator()(const ready_action&) { return "ready"; }
     std::string operator()(const finish_action& a) {
       return a.code == supervision_errc::none ? "finish orderly" : "finish failed";
@@ -57,7 +59,8 @@ public:
   void stop() { run(core.stop(now)); }
 
   /// Ends the running actor of `id` from outside.
-  void exit(const std::string& id, runtime::exit_kind kind = runtime::exit_kind::abnormal, std::string why = "it broke") {
+  void exit(const std::string& id, runtime::exit_kind kind = runtime::exit_kind::abnormal,
+            std::string why = "it broke") {
     const auto incarnation = alive.at(id);
     alive.erase(id);
     run(core.child_exited(incarnation, {kind, std::move(why)}, now));

@@ -389,7 +389,18 @@ TEST_CASE("start_child during the ordered start waits for its turn") {
   CHECK(world.replies.at(1).code == supervision_errc::none);
 }
 
-TEST_CASE("a child terminated on request stays down through the group restart that is under way, as if asked after it") {
+TEST_CASE("who waits for the start of a temporary child is told when a group restart ends it first") {
+  supervised_names world{over({"a"}, restart_strategy::one_for_all)};
+  world.slow_to_start = {"t"};
+  world.begin();
+  world.run(world.core.start_child(1, child("t", restart_type::temporary), world.now));
+  world.exit("a");
+  CHECK(world.replies.at(1).code == supervision_errc::terminated);
+  CHECK(world.running() == words{"a"});
+}
+
+TEST_CASE(
+    "a child terminated on request stays down through the group restart that is under way, as if asked after it") {
   supervised_names world{over({"a", "b", "c"}, restart_strategy::one_for_all)};
   world.stubborn = {"c"};
   world.begin();
@@ -400,7 +411,22 @@ TEST_CASE("a child terminated on request stays down through the group restart th
   CHECK(world.core.find_child("b")->state == child_state::stopped);
 }
 
-TEST_CASE("significant_upgrade: any_significant ends the supervisor when one ends by itself, not when it is restarted") {
+TEST_CASE("restart_child while the group is being stopped takes its place in the start that follows") {
+  supervised_names world{over({"a", "b", "c"}, restart_strategy::one_for_all)};
+  world.stubborn = {"c"};
+  world.begin();
+  world.exit("a");
+  world.run(world.core.terminate_child(1, "b", world.now));
+  world.taken();
+  world.run(world.core.restart_child(2, "b", world.now));
+  CHECK(world.taken().empty());
+  world.exit("c", exit_kind::shutdown);
+  CHECK(world.taken() == words{"start a", "start b", "start c"});
+  CHECK(world.replies.at(2).code == supervision_errc::none);
+}
+
+TEST_CASE(
+    "significant_upgrade: any_significant ends the supervisor when one ends by itself, not when it is restarted") {
   auto spec = over({"a", "b"});
   spec.auto_shutdown = auto_shutdown::any_significant;
   spec.children[1].restart = restart_type::transient;

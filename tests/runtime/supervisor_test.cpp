@@ -46,7 +46,8 @@ TEST_CASE("an actor that ends right after it said ready was ready: its end is no
     auto start = [](const start_context& my) -> caf::actor {
       return my.self->spawn([parent = my.parent](caf::event_based_actor*) { parent.say_ready(); });
     };
-    world.begin(tree_of({worker_that_says_ready(spec_of("once", restart_type::transient), start), world.obedient("b")}));
+    world.begin(
+        tree_of({worker_that_says_ready(spec_of("once", restart_type::transient), start), world.obedient("b")}));
     CHECK(world.log->taken() == words{"b up"});
     CHECK(world.row("once").last_reason == "it ended normally");
   }
@@ -62,9 +63,9 @@ TEST_CASE("the matrix {permanent, transient, temporary} x {normal, shutdown, abn
       world.begin(tree_of({world.obedient("a", type)}));
       const auto first = world.at("a");
       world.tell("a", do_end{how});
-      const bool is_restarted = type == restart_type::permanent ||
-                                (type == restart_type::transient &&
-                                 (how == exit_kind::abnormal || how == exit_kind::killed));
+      const bool is_restarted =
+          type == restart_type::permanent ||
+          (type == restart_type::transient && (how == exit_kind::abnormal || how == exit_kind::killed));
       CHECK(static_cast<bool>(world.at("a")) == is_restarted);
       CHECK(world.at("a") != first);
       CHECK(world.row("a").restarts == (is_restarted ? 1u : 0u));
@@ -349,8 +350,8 @@ TEST_CASE("the tree lists every actor with its state, in tree order, and what it
   words paths;
   for (const auto& row : rows->rows)
     paths.push_back(row.path);
-  CHECK(paths == words{"host-1/root", "host-1/root/core", "host-1/root/core/leaf", "host-1/root/core-b",
-                       "host-1/root/plain"});
+  CHECK(paths ==
+        words{"host-1/root", "host-1/root/core", "host-1/root/core/leaf", "host-1/root/core-b", "host-1/root/plain"});
   CHECK(rows->rows[0].kind == "supervisor");
   CHECK(rows->rows[1].strategy == "rest_for_one");
   CHECK(rows->rows[1].age_ms == 1750);
@@ -392,7 +393,8 @@ TEST_CASE("backoff in virtual time: the first restart at once, the second 100 ms
 
 TEST_CASE("the domain's ladder: containers, instance, application; giving up is an event, not an outage") {
   supervised_world world;
-  // applications (dynamic, independent) > application (dynamic) > instance (static, strategy of the service) > container
+  // applications (dynamic, independent) > application (dynamic) > instance (static, strategy of the service) >
+  // container
   auto applications = tree_of({});
   applications.spec.order = shutdown_order::together;
   world.begin(tree_of({supervisor(spec_of("applications"), applications)}));
@@ -404,8 +406,9 @@ TEST_CASE("the domain's ladder: containers, instance, application; giving up is 
   auto instance = tree_of({container("web"), container("sidecar")}, restart_strategy::rest_for_one);
   auto application = tree_of({});
   application.spec.limit = {0, 60s};
-  REQUIRE(world.ask<child_started>(world.at("applications"), 1s,
-                                   start_child{supervisor(spec_of("default.shop", restart_type::temporary), application)}));
+  REQUIRE(
+      world.ask<child_started>(world.at("applications"), 1s,
+                               start_child{supervisor(spec_of("default.shop", restart_type::temporary), application)}));
   REQUIRE(world.ask<child_started>(world.at("applications/default.shop"), 1s,
                                    start_child{supervisor(spec_of("default.shop.front-1"), instance)}));
   CHECK(world.row("applications/default.shop/default.shop.front-1/web").state == "running");

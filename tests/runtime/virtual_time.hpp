@@ -110,7 +110,8 @@ public:
     return deliveries;
   }
 
-  /// From now on `actor` handles nothing, as if it hung in a handler: messages to it pile up and not even a kill ends it.
+  /// From now on `actor` handles nothing, as if it hung in a handler: messages to it pile up and not even a kill ends
+  /// it.
   template <class Handle>
   void hang(const Handle& actor) {
     hung_.insert(dynamic_cast<caf::resumable*>(caf::actor_cast<caf::abstract_actor*>(actor)));
@@ -168,7 +169,8 @@ public:
       if constexpr (std::is_void_v<Reply>)
         asker->request(to, timeout, content...).then([=] { answer->emplace(); }, on_error);
       else
-        asker->request(to, timeout, content...).then([=](Reply& reply) { answer->emplace(std::move(reply)); }, on_error);
+        asker->request(to, timeout, content...)
+            .then([=](Reply& reply) { answer->emplace(std::move(reply)); }, on_error);
     }));
     if (!advance_until([&] { return answer->has_value(); }, timeout))
       throw std::runtime_error("virtual_time::ask: neither a reply nor a timeout came");

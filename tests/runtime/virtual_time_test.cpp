@@ -95,9 +95,8 @@ TEST_CASE("the same seed gives the same interleaving, and some seeds differ") {
     virtual_time world{options};
     auto trace = std::make_shared<std::vector<int>>();
     for (int i = 0; i < 6; ++i) {
-      auto one = world.own(world.system().spawn([=](caf::event_based_actor*) -> caf::behavior {
-        return {[=](caf::tick_atom) { trace->push_back(i); }};
-      }));
+      auto one = world.own(world.system().spawn(
+          [=](caf::event_based_actor*) -> caf::behavior { return {[=](caf::tick_atom) { trace->push_back(i); }}; }));
       caf::anon_send(one, caf::tick_atom_v);
     }
     world.settle();
