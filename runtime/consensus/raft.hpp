@@ -160,8 +160,8 @@ public:
   proposal transfer_leadership(member_id to);
   /// Starts an election at once, as if the election timeout had passed.
   void campaign();
-  /// The leader's process or link is known to be gone: the next election starts within a third of the timeout instead
-  /// of after all of it. If that was a mistake, the leader's next word mends it.
+  /// The leader's process or link is known to be gone: the next election starts after 1, 3, 5 … ticks by this member's
+  /// place among the voters, not after the whole timeout. If that was a mistake, the leader's next word mends it.
   void forget_leader();
   /// The state machine wrote its state after applying `index` to `data`: older entries go, except the last
   /// `keep_entries` of them (for slow followers). False, and no change, unless index is applied and above the last one.

@@ -99,10 +99,12 @@ void raft::campaign() {
 void raft::forget_leader() {
   if (role_ != raft_role::follower || leader_ == 0)
     return;
+  // All notice at the same moment; by turns, two ticks apart, nobody splits the vote. Who lacks entries loses its turn.
+  std::uint32_t turn = 0;
+  for (auto id : members().voters)
+    turn += id < options_.self && id != leader_ ? 1 : 0;
   leader_ = 0;
-  // Still spread, or those who noticed at the same moment would split the vote.
-  const auto wait = 1 + options_.random() % std::max(1u, options_.election_ticks / 3);
-  election_timeout_ = std::min(election_timeout_, election_elapsed_ + wait);
+  election_timeout_ = std::min(election_timeout_, election_elapsed_ + 1 + 2 * turn);
 }
 
 void raft::start_campaign(campaign_kind kind) {

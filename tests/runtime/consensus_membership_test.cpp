@@ -101,6 +101,23 @@ TEST_SUITE("membership") {
     CHECK(group.applied(1) == strings{"a"}); // one of two is no majority
   }
 
+  TEST_CASE("learners count neither for commits nor for elections nor for the quorum check (TestLearnerLogReplication)") {
+    hand_driven_group group(3);
+    group.elect(1);
+    for (member_id id : {4, 5, 6}) {
+      group.add(id, false);
+      CHECK(group.change(1, kind::add_learner, id).refusal == raft_refusal::none);
+    }
+    const auto before = group[1].commit();
+    group.isolate(2);
+    group.isolate(3);
+    group.propose(1, "a");
+    CHECK(group[4].log().last_index() == before + 1); // the learners have it
+    CHECK(group[1].commit() == before);
+    group.tick(1, 25);
+    CHECK(group.role(1) != raft_role::leader);
+  }
+
   TEST_CASE("a learner further behind than promotion_lag gets no vote, exactly that far behind it does") {
     hand_driven_group group(1, [](raft_options& o) { o.promotion_lag = 5; });
     group.elect(1);
@@ -321,6 +338,21 @@ TEST_SUITE("snapshots") {
     group.settle();
     CHECK((group.at(9).restored != nullptr));
     CHECK(group[1].status().peers.at(9).match > 0);
+  }
+
+  TEST_CASE("a member learns the membership from a snapshot alone (TestRestore)") {
+    hand_driven_group group(2);
+    group.elect(1);
+    group.add(9, false);
+    group.cut(1, 9);
+    group.change(1, kind::add_learner, 9);
+    group[1].take_snapshot(group[1].commit(), "state", 0);
+    group.heal();
+    group.tick(1, 3);
+    CHECK(group[9].members() == raft_membership{{1, 2}, {9}});
+    group.isolate(9);
+    group.tick(9, 50);
+    CHECK(group.role(9) == raft_role::follower);
   }
 
   TEST_CASE("a snapshot of what is committed here anyway changes nothing (TestRestoreIgnoreSnapshot)") {

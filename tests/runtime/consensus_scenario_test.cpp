@@ -47,6 +47,39 @@ TEST_SUITE("election") {
     CHECK(group[1].term() == 2);
   }
 
+  TEST_CASE("members that know their leader is gone stand by turns, and its next word mends a mistake (forget_leader)") {
+    hand_driven_group group(3);
+    group.elect(2);
+    for (member_id id : {1, 3})
+      group[id].forget_leader();
+    group.tick(2, 1); // it lives after all
+    CHECK(group[1].leader() == 2);
+    group.tick(1, 3);
+    CHECK(group.role(2) == raft_role::leader);
+    group.isolate(2);
+    for (member_id id : {1, 3})
+      group[id].forget_leader();
+    group.tick(3, 2);
+    CHECK(group.role(3) == raft_role::follower); // its turn is the third tick
+    group.tick(1, 1);
+    CHECK(group.role(1) == raft_role::leader);
+  }
+
+  TEST_CASE("a vote is written, too, when its term was on disk before") {
+    hand_driven_group group(3);
+    group[1].step(message(raft_message_type::heartbeat_reply, 2, 1, 5));
+    group.settle();
+    group.at(1).disk_answers = false;
+    auto ask = message(raft_message_type::vote, 2, 1, 5);
+    ask.log_index = 1;
+    ask.log_term = 1;
+    group[1].step(ask);
+    group.drain(1);
+    CHECK(group.network().empty());
+    REQUIRE(group.at(1).writes.size() == 1);
+    CHECK(group.at(1).writes.back().state.voted_for == 2);
+  }
+
   TEST_CASE("a lone voter elects itself once its vote is on disk (TestSingleNodeCandidate)") {
     hand_driven_group group(1);
     group.at(1).disk_answers = false;
@@ -575,6 +608,18 @@ TEST_SUITE("replication") {
     CHECK(group[1].ready().committed.size() == 2);
     CHECK(group[1].ready().committed.size() == 1);
     CHECK_FALSE(group[1].has_ready());
+  }
+
+  TEST_CASE("an append commits only up to its last entry: what the follower has behind it may be somebody else's "
+            "(TestFollowerCommitEntry)") {
+    hand_driven_group group(3);
+    group.add(2, true, log_of_terms({1, 2, 2}, voters({1, 2, 3}), 3)); // entry 3 is not this leader's
+    auto append = message(raft_message_type::append, 1, 2, 3);
+    append.log_index = 2;
+    append.log_term = 2;
+    append.commit = 5;
+    CHECK(group[2].step(append).empty());
+    CHECK(group[2].commit() == 2);
   }
 
   TEST_CASE("a heartbeat commits only what is known to agree (TestHandleHeartbeat)") {

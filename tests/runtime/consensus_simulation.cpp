@@ -28,11 +28,14 @@ group_simulation::group_simulation(simulation_options options) : options_(option
   habits_.cut = often(20);
   habits_.membership = often(20);
   habits_.snapshot = often(20);
-  habits_.transfer = often(10);
+  habits_.transfer = often(30);
   habits_.slow_disk = often(40);
   habits_.reads = often(300);
   habits_.proposals = 20 + draw(200);
   habits_.durable_machine = chance(500);
+  habits_.restless = often(60);
+  habits_.restart = 10 + draw(200);
+  habits_.tick_odds = 2 + draw(8);
   for (std::size_t i = 0; i < options_.founders + options_.spares; ++i) {
     nodes_.emplace_back();
     nodes_.back().id = i + 1;
@@ -175,7 +178,7 @@ void group_simulation::step_once() {
   for (auto& n : nodes_) {
     if (!n.core)
       continue;
-    if (draw(8) == 0) { // clocks run apart
+    if (draw(habits_.tick_odds) == 0) { // clocks run apart
       n.core->tick();
       check(n);
     }
@@ -192,12 +195,14 @@ void group_simulation::inject_faults() {
       for (auto& n : nodes_) // the power of the whole site
         if (n.core)
           crash(n);
-    auto& n = any_node();
-    if (n.core)
-      crash(n);
+    auto* n = &any_node();
+    for (int tries = 0; tries < 5 && (!n->core || n->writes.empty()); ++tries)
+      n = &any_node(); // a crash in the middle of a write finds more than one in a quiet moment
+    if (n->core)
+      crash(*n);
   }
   for (auto& n : nodes_)
-    if (!n.core && chance(20))
+    if (!n.core && chance(habits_.restart))
       start(n);
   if (chance(habits_.cut)) {
     cut_.clear();
@@ -213,6 +218,14 @@ void group_simulation::inject_faults() {
   }
   if (!cut_.empty() && chance(8))
     cut_.clear();
+  if (chance(habits_.restless))
+    if (auto& n = any_node(); n.core) {
+      if (chance(500))
+        n.core->campaign();
+      else
+        n.core->forget_leader();
+      check(n);
+    }
   if (chance(habits_.slow_disk))
     any_node().disk_delay = 1 + draw(chance(200) ? 300 : 20);
 }

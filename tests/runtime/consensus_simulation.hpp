@@ -88,7 +88,8 @@ private:
     std::uint64_t seen_in_term = 0;
   };
   struct habits { // of this run, drawn from the seed: per mille of steps or messages
-    unsigned loss, doubling, max_delay, crash, cut, membership, snapshot, transfer, slow_disk, reads, proposals;
+    unsigned loss, doubling, max_delay, crash, cut, membership, snapshot, transfer, slow_disk, reads, proposals,
+        restless, restart, tick_odds;
     bool durable_machine;
   };
 
