@@ -1,9 +1,13 @@
-#include <filesystem>
+#include <algorithm>
 
 #include <doctest/doctest.h>
 
+#include "caf/binary_deserializer.hpp"
+#include "caf/binary_serializer.hpp"
+
 #include "consensus_actors.hpp"
 #include "runtime/exit_reason.hpp"
+#include "tests/storage/temporary_folder.hpp"
 
 using namespace prunella::tests;
 using strings = std::vector<std::string>;
@@ -368,4 +372,65 @@ TEST_CASE("damaged messages of peers are counted and named, and the member lives
   CHECK(status.refused_messages == 1);
   CHECK(status.last_refusal.find("type is unknown") != std::string::npos);
   CHECK(group.propose(leader, "a"));
+}
+
+TEST_CASE("every message of the protocol survives CAF's serialization") {
+  actor_group group(1);
+  raft_message message;
+  message.type = raft_message_type::append;
+  message.from = 1;
+  message.to = 2;
+  message.term = 7;
+  message.reject = true;
+  message.members = {{1, 2}, {3}};
+  message.chunk = std::string("\0x", 2);
+  message.entries = {shared_entry({6, 8, entry_kind::barrier, ""}), shared_entry({7, 9, entry_kind::command, "data"}),
+                     shared_entry{}};
+  std::vector<char> bytes;
+  caf::binary_serializer sink(group.world.system(), bytes);
+  REQUIRE_FALSE(sink(message));
+  raft_message copy;
+  copy.entries.resize(1);
+  caf::binary_deserializer source(group.world.system(), bytes);
+  REQUIRE_FALSE(source(copy));
+  CHECK((copy == message));
+  CHECK(copy.entries[1]->data == "data");
+}
+
+TEST_CASE("on the real log, members that all lose power at once come back with everything acknowledged") {
+  const temporary_folder folder;
+  actor_group group(3, 5, [](consensus_options& o) {
+    o.snapshot_after_entries = 20;
+    o.keep_entries = 5;
+  });
+  group.open_log = [&](member_id id) {
+    return prunella::storage::open_raft_log(folder / ("raft-" + std::to_string(id) + ".sqlite"), {"site", id});
+  };
+  for (member_id id : {1, 2, 3}) { // again, on disk this time
+    group.kill(id);
+    group.start(id, true);
+  }
+  strings acknowledged;
+  for (int power_cut = 0; power_cut < 4; ++power_cut) {
+    const auto leader = group.wait_for_leader();
+    REQUIRE(leader != 0);
+    for (int i = 0; i < 15; ++i) {
+      const auto name = std::to_string(power_cut) + "/" + std::to_string(i);
+      if (const auto answer = group.propose(leader, name))
+        acknowledged.push_back(name);
+    }
+    for (member_id id : {1, 2, 3})
+      group.kill(id);
+    for (member_id id : {1, 2, 3})
+      group.start(id, true);
+  }
+  const auto leader = group.wait_for_leader();
+  REQUIRE(leader != 0);
+  REQUIRE(group.propose(leader, "last"));
+  group.world.advance(1s);
+  acknowledged.push_back("last");
+  CHECK(acknowledged.size() == 61);
+  for (member_id id : {1, 2, 3})
+    CHECK(group.at(id).machine->commands == acknowledged);
+  CHECK(group.status(leader).snapshot_index > 0);
 }

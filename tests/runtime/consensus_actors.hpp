@@ -153,7 +153,9 @@ public:
     auto& m = members_[id];
     m.machine = std::make_shared<list_machine>();
     log_writer_options log;
-    log.open = [disk = m.disk]() -> storage::result<std::unique_ptr<storage::raft_log>> {
+    log.open = [this, id, disk = m.disk]() -> storage::result<std::unique_ptr<storage::raft_log>> {
+      if (open_log)
+        return open_log(id);
       return std::unique_ptr<storage::raft_log>(std::make_unique<memory_log>(disk));
     };
     log.detached = false;
@@ -236,6 +238,8 @@ public:
   void heal() { cut_.clear(); }
   void lose(unsigned per_mille) { loss_ = per_mille; }
 
+  /// Instead of a memory_disk, for members started from now on.
+  std::function<storage::result<std::unique_ptr<storage::raft_log>>(member_id)> open_log;
   virtual_time world;
 
 private:
