@@ -17,6 +17,18 @@ namespace prunella::actors {
 
 enum class instance_phase : std::uint8_t { pending, starting, running, stopping, failed };
 
+/// As the API says it.
+constexpr const char* to_text(instance_phase phase) {
+  switch (phase) {
+  case instance_phase::pending: return "pending";
+  case instance_phase::starting: return "starting";
+  case instance_phase::running: return "running";
+  case instance_phase::stopping: return "stopping";
+  case instance_phase::failed: return "failed";
+  }
+  return "unknown";
+}
+
 /// What a host observes of an instance that is assigned to it.
 struct instance_report {
   std::string instance;

@@ -62,7 +62,7 @@ result<std::string> stranger_in(const std::string& path) {
   std::error_code error;
   for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
     const auto name = entry->path().filename().string();
-    if (name != lock_name && name != std::string(identity_name) + ".new" && name != "lost+found")
+    if (name != lock_name && name != std::string(identity_name) + ".new" && name != tls_folder && name != "lost+found")
       return name;
   }
   if (error)

@@ -13,6 +13,9 @@ namespace prunella::storage {
 
 inline constexpr int data_dir_format = 1;
 
+/// A folder of this name may be there before the first start: the host's keys, put there by who set the machine up.
+inline constexpr const char* tls_folder = "tls";
+
 /// An opened data directory; the lock on it is held until this is destroyed.
 class data_dir {
 public:

@@ -29,6 +29,10 @@ sqlite_file_options options_for(const host_owner& owner) {
   return options;
 }
 
+constexpr const char* select_events =
+    "SELECT time, origin, sequence, object, from_state, to_state, reason, cause FROM event"
+    " WHERE (time, origin, sequence)>(?1,?2,?3) AND substr(object, 1, length(?4))=?4";
+
 class sqlite_event_journal final : public event_journal {
 public:
   sqlite_event_journal(std::shared_ptr<sqlite_file> file, const journal_options& options)
@@ -39,9 +43,8 @@ public:
         drop_old_(file_->db(), "DELETE FROM event WHERE time<?"),
         drop_first_(file_->db(), "DELETE FROM event WHERE (time, origin, sequence) IN"
                                  " (SELECT time, origin, sequence FROM event ORDER BY time, origin, sequence LIMIT ?)"),
-        read_(file_->db(), "SELECT time, origin, sequence, object, from_state, to_state, reason, cause FROM event"
-                           " WHERE (time, origin, sequence)>(?1,?2,?3) AND substr(object, 1, length(?4))=?4"
-                           " ORDER BY time, origin, sequence LIMIT ?5"),
+        first_(file_->db(), std::string{select_events} + " ORDER BY time, origin, sequence LIMIT ?5"),
+        newest_(file_->db(), std::string{select_events} + " ORDER BY time DESC, origin DESC, sequence DESC LIMIT ?5"),
         last_(file_->db(), "SELECT last FROM origin WHERE name=?") {
     counts_.stored = static_cast<std::uint64_t>(file_->db().execAndGet("SELECT count(*) FROM event").getInt64());
     const auto dropped = file_->meta(dropped_key);
@@ -73,17 +76,20 @@ public:
   result<std::vector<journal_event>> read(const journal_query& query) override {
     return file_->guarded("read", [&] {
       std::vector<journal_event> events;
-      read_.bind(1, query.after.time_ms);
-      read_.bindNoCopy(2, query.after.origin);
-      bind_number(read_, 3, query.after.sequence);
-      read_.bindNoCopy(4, query.object_prefix);
-      read_.bind(5, static_cast<std::int64_t>(std::min(query.limit, max_limit)));
+      auto& read = query.newest ? newest_ : first_;
+      read.bind(1, query.after.time_ms);
+      read.bindNoCopy(2, query.after.origin);
+      bind_number(read, 3, query.after.sequence);
+      read.bindNoCopy(4, query.object_prefix);
+      read.bind(5, static_cast<std::int64_t>(std::min(query.limit, max_limit)));
       struct resetter {
         SQLite::Statement& statement;
         ~resetter() { statement.tryReset(); }
-      } scope{read_};
-      while (read_.executeStep())
-        events.push_back(current());
+      } scope{read};
+      while (read.executeStep())
+        events.push_back(current(read));
+      if (query.newest)
+        std::reverse(events.begin(), events.end());
       return events;
     });
   }
@@ -125,22 +131,22 @@ private:
     counts.dropped += gone;
   }
 
-  journal_event current() {
+  static journal_event current(SQLite::Statement& row) {
     journal_event event;
-    event.time_ms = read_.getColumn(0).getInt64();
-    event.origin = column_bytes(read_, 1);
-    event.sequence = column_number(read_, 2);
-    event.object = column_bytes(read_, 3);
-    event.from = column_bytes(read_, 4);
-    event.to = column_bytes(read_, 5);
-    event.reason = column_bytes(read_, 6);
-    event.cause = column_bytes(read_, 7);
+    event.time_ms = row.getColumn(0).getInt64();
+    event.origin = column_bytes(row, 1);
+    event.sequence = column_number(row, 2);
+    event.object = column_bytes(row, 3);
+    event.from = column_bytes(row, 4);
+    event.to = column_bytes(row, 5);
+    event.reason = column_bytes(row, 6);
+    event.cause = column_bytes(row, 7);
     return event;
   }
 
   std::shared_ptr<sqlite_file> file_;
   journal_options options_;
-  SQLite::Statement insert_, raise_, drop_old_, drop_first_, read_, last_;
+  SQLite::Statement insert_, raise_, drop_old_, drop_first_, first_, newest_, last_;
   journal_counts counts_;
 };
 

@@ -45,8 +45,9 @@ struct journal_query {
   journal_position after;     ///< only later ones; the default is before all
   std::uint32_t limit = 1000; ///< at most 10,000
   std::string object_prefix;  ///< empty: all
+  bool newest = false;        ///< of more than `limit`, the last ones instead of the first
 
-  PRUNELLA_FIELDS(journal_query, after, limit, object_prefix)
+  PRUNELLA_FIELDS(journal_query, after, limit, object_prefix, newest)
 };
 
 struct journal_options {

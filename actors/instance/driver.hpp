@@ -164,9 +164,9 @@ struct container_exited {
 /// → `recovered_containers`: all that run at this moment, ordered by name. Who started the agent afresh compares them
 /// with what is assigned: wanted ones are adopted by their `start_container`, the others are to be stopped.
 struct recover_containers {
-  std::string instance; ///< only those of it; empty: all
+  bool only_without_owner = false; ///< leaves out those that a living actor started or adopted
 
-  PRUNELLA_FIELDS(recover_containers, instance)
+  PRUNELLA_FIELDS(recover_containers, only_without_owner)
 };
 
 struct recovered_container {

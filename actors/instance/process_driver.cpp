@@ -343,10 +343,9 @@ caf::result<recovered_containers> process_driver_state::on_recover(const recover
   recovered_containers all;
   for (const auto& [container, entry] : containers_) {
     const auto& record = entry.record;
-    const auto instance = instance_of(record.name);
-    if (request.instance.empty() || instance == request.instance)
+    if (!request.only_without_owner || !caf::actor_cast<caf::actor>(entry.owner))
       all.containers.push_back(
-        {record.name, instance, record.generation, record.spec_hash, record.pid, record.started_at_ms});
+        {record.name, instance_of(record.name), record.generation, record.spec_hash, record.pid, record.started_at_ms});
   }
   return all;
 }

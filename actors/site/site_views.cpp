@@ -12,19 +12,8 @@ namespace prunella::actors {
 
 namespace {
 
-const char* phase_text(instance_phase phase) {
-  switch (phase) {
-  case instance_phase::pending: return "pending";
-  case instance_phase::starting: return "starting";
-  case instance_phase::running: return "running";
-  case instance_phase::stopping: return "stopping";
-  case instance_phase::failed: return "failed";
-  }
-  return "pending";
-}
-
 void copy_report(instance_view& row, const instance_report& report) {
-  row.state = phase_text(report.phase);
+  row.state = to_text(report.phase);
   row.restarts = report.restarts;
   row.pid = report.pid;
   row.started_at = time_text_of(report.started_at);
@@ -33,7 +22,7 @@ void copy_report(instance_view& row, const instance_report& report) {
 }
 
 instance_view assigned_row(const std::string& name, const assignment& x, const site_state& state,
-                           const observations& seen) {
+                           const observations& seen, const std::string& only_host) {
   instance_view row;
   row.name = name;
   row.application = x.application;
@@ -53,7 +42,9 @@ instance_view assigned_row(const std::string& name, const assignment& x, const s
     return row;
   }
   const auto* report = seen.find(x.host, name);
-  if (report == nullptr || report->generation != x.generation)
+  if (!only_host.empty() && x.host != only_host)
+    row.reason = "not known: no leader answers, and " + x.host + " reports only to the leader";
+  else if (report == nullptr || report->generation != x.generation)
     row.reason = "waiting for " + x.host + " to take it up";
   else
     copy_report(row, *report);
@@ -130,11 +121,11 @@ std::vector<host_view> host_views(const site_state& state, const std::string& le
 }
 
 std::vector<instance_view> instance_views(const site_state& state, const observations& seen,
-                                          const std::string& application) {
+                                          const std::string& application, const std::string& only_host) {
   std::map<std::string, instance_view> rows;
   for (const auto& [name, x] : state.assignments)
     if (application.empty() || key_of(name) == application)
-      rows.emplace(name, assigned_row(name, x, state, seen));
+      rows.emplace(name, assigned_row(name, x, state, seen, only_host));
   for (const auto& [key, record] : state.applications) {
     if (!application.empty() && key != application)
       continue;
@@ -178,8 +169,8 @@ std::vector<instance_view> instance_views(const site_state& state, const observa
 }
 
 std::vector<application_view> application_views(const site_state& state, const observations& seen,
-                                                const std::string& application) {
-  const auto instances = instance_views(state, seen, application);
+                                                const std::string& application, const std::string& only_host) {
+  const auto instances = instance_views(state, seen, application, only_host);
   std::vector<application_view> rows;
   for (const auto& [key, record] : state.applications) {
     if (!application.empty() && key != application)

@@ -15,12 +15,13 @@ namespace prunella::actors {
 std::vector<host_view> host_views(const site_state& state, const std::string& leader);
 
 /// Wanted instances that are not assigned yet are `pending`; instances that are no longer assigned show as `stopping`
-/// while a host still reports them. `application` ("tenant.name") limits the rows; empty: all.
+/// while a host still reports them. `application` ("tenant.name") limits the rows; empty: all. `only_host`: the one host
+/// whose reports are known, when no leader answers; empty: all are.
 std::vector<instance_view> instance_views(const site_state& state, const observations& seen,
-                                          const std::string& application);
+                                          const std::string& application, const std::string& only_host = {});
 
 std::vector<application_view> application_views(const site_state& state, const observations& seen,
-                                                const std::string& application);
+                                                const std::string& application, const std::string& only_host = {});
 
 /// Fills what is the same whoever answers: counts, leader, quorum, health, reason.
 void fill_status(status_view& status, const site_state& state, const observations& seen);

@@ -1,0 +1,387 @@
+#include "actors/api/api_actor.hpp"
+
+#include <map>
+
+#include <caf/event_based_actor.hpp>
+#include <caf/local_actor.hpp>
+#include <caf/send.hpp>
+#include <caf/stateful_actor.hpp>
+
+#include "actors/api/api_call.hpp"
+#include "actors/api/api_requests.hpp"
+#include "actors/host/host_actor.hpp"
+#include "actors/host/journal_actor.hpp"
+#include "actors/host/wall_clock.hpp"
+#include "actors/names.hpp"
+#include "actors/site/requests.hpp"
+#include "actors/site/site_command_bytes.hpp"
+#include "actors/site/site_errors.hpp"
+#include "actors/site/site_views.hpp"
+#include "config/json.hpp"
+#include "net/link_errors.hpp"
+#include "runtime/exit_reason.hpp"
+#include "runtime/supervised_actor.hpp"
+
+namespace prunella::actors {
+
+namespace {
+
+struct retry_writes {
+  std::uint64_t call = 0;
+
+  PRUNELLA_FIELDS(retry_writes, call)
+};
+
+struct api_state;
+using api_self = caf::stateful_actor<api_state, runtime::supervised_actor>;
+
+struct api_state {
+  static inline const char* name = "api";
+
+  explicit api_state(api_self* self) : self_(self), started_at_(wall_clock_ms()) {}
+
+  caf::behavior start(api_options options) {
+    options_ = std::move(options);
+    return {
+      [this](api_call& call) { on_call(call); },
+      [this](const retry_writes& x) { attempt(x.call); },
+    };
+  }
+
+private:
+  struct write {
+    std::string application;
+    std::string command;
+    net::http_responder respond;
+    runtime::instant deadline;
+    std::string last_error;
+  };
+
+  /// Answers of several hosts that become one.
+  template <class Row>
+  struct gathering {
+    std::vector<Row> rows;
+    std::size_t waiting = 0;
+    std::string unreachable;
+  };
+
+  void on_call(api_call& call) {
+    const auto& query = call.request.query;
+    const auto application = query.count("application") != 0 ? application_key_of(query.at("application")) : std::string{};
+    switch (call.route) {
+    case api_route::ready: return answer_ready(call.respond);
+    case api_route::status: return answer_status(call.respond);
+    case api_route::hosts: return answer_view(view_request{"hosts", {}}, call.respond);
+    case api_route::applications: return answer_view(view_request{"applications", application}, call.respond);
+    case api_route::application: return answer_application(call);
+    case api_route::instances: return answer_view(view_request{"instances", application}, call.respond);
+    case api_route::events: return answer_events(call);
+    case api_route::actors: return answer_actors(call.respond);
+    case api_route::put_application: return begin_write(call, put_command(call.request));
+    case api_route::delete_application: return begin_write(call, delete_command(call.request));
+    case api_route::scale_service: return begin_write(call, scale_command(call.request));
+    case api_route::kill_actor: return kill_actor(call);
+    }
+  }
+
+  // -- reads ---------------------------------------------------------------------------------------------------------
+
+  void answer_ready(const net::http_responder& respond) {
+    const auto leader = options_.leader->get().leader;
+    if (!leader.empty() && !options_.state->get()->site.name.empty())
+      return void(respond(json_response(R"({"ready": true})")));
+    respond(problem_response(no_leader("the site has no leader yet")));
+  }
+
+  /// Asks the leader; `alone` is called with the reason when none answers.
+  template <class OnAnswer, class OnAlone>
+  void ask_leader(view_request request, OnAnswer on_answer, OnAlone on_alone) {
+    const auto leader = options_.leader->get().leader;
+    const auto site = leader.empty() ? caf::actor{} : options_.actor_on(leader, "site");
+    if (!site)
+      return on_alone(leader.empty() ? std::string{"no leader is known"} : leader + " is taking up leadership");
+    self_->request(site, options_.read_timeout, std::move(request))
+      .then(on_answer, [on_alone, leader](const caf::error& reason) {
+        on_alone("the leader " + leader + " does not answer: " + runtime::reason_text(reason));
+      });
+  }
+
+  void answer_view(view_request request, const net::http_responder& respond) {
+    ask_leader(
+      request, [respond](view_answer& x) { respond(json_response(std::move(x.json))); },
+      [this, request, respond](const std::string&) {
+        with_own_reports([this, request, respond](const observations& own) {
+          const auto state = options_.state->get();
+          if (request.view == "hosts")
+            respond(json_response(config::json_text(config::to_json(host_views(*state, {})))));
+          else if (request.view == "instances")
+            respond(json_response(
+              config::json_text(config::to_json(instance_views(*state, own, request.application, options_.host)))));
+          else
+            respond(json_response(
+              config::json_text(config::to_json(application_views(*state, own, request.application, options_.host)))));
+        });
+      });
+  }
+
+  void answer_application(const api_call& call) {
+    const auto key = application_key_of(call.request.path.at("name"));
+    const auto state = options_.state->get();
+    const auto found = state->applications.find(key);
+    if (found == state->applications.end())
+      return void(call.respond(problem_response(
+        answer_of({command_result::not_found, 0, "application " + call.request.path.at("name")}).problem)));
+    call.respond(json_response(config::json_text(config::to_json(found->second.spec))));
+  }
+
+  void answer_status(const net::http_responder& respond) {
+    ask_leader(
+      view_request{"status", {}},
+      [this, respond](const view_answer& x) {
+        status_view status;
+        config::from_json(config::parse_json(x.json).value, status);
+        respond_status(status, respond);
+      },
+      [this, respond](const std::string& why) {
+        with_own_reports([this, respond, why](const observations& own) {
+          status_view status;
+          fill_status(status, *options_.state->get(), own);
+          status.reason = why + ". " + status.reason;
+          respond_status(status, respond);
+        });
+      });
+  }
+
+  void respond_status(status_view& status, const net::http_responder& respond) const {
+    const auto leader = options_.leader->get();
+    status.host = options_.host;
+    status.role = leader.role;
+    status.term = leader.term;
+    status.applied = options_.state->get()->applied_index;
+    status.committed = std::max(status.committed, status.applied);
+    status.version = options_.version;
+    status.started_at = time_text_of(started_at_);
+    respond(json_response(config::json_text(config::to_json(status))));
+  }
+
+  /// What this host reports itself, for answers without a leader.
+  template <class Then>
+  void with_own_reports(Then then) {
+    const auto host = options_.actor_on(options_.host, "host");
+    if (!host)
+      return then(observations{});
+    self_->request(host, options_.read_timeout, get_reports{})
+      .then(
+        [then](const host_heartbeat& x) {
+          observations own;
+          own.take(x);
+          then(own);
+        },
+        [then](const caf::error&) { then(observations{}); });
+  }
+
+  // -- questions to every host ---------------------------------------------------------------------------------------
+
+  /// Sends `request` to actor `name` of every host and calls `done(rows, unreachable)` when each has answered or failed.
+  template <class Row, class Answer, class Request, class Take, class Done>
+  void gather(const std::string& actor_name, const Request& request, Take take, Done done) {
+    auto all = std::make_shared<gathering<Row>>();
+    const auto state = options_.state->get();
+    std::vector<std::string> hosts{options_.host};
+    for (const auto& [id, record] : state->hosts)
+      if (id != options_.host)
+        hosts.push_back(id);
+    all->waiting = hosts.size();
+    const auto finish_one = [all, done] {
+      if (--all->waiting == 0)
+        done(std::move(all->rows), all->unreachable);
+    };
+    for (const auto& host : hosts) {
+      const auto fail = [all, host, finish_one](const caf::error&) {
+        all->unreachable += (all->unreachable.empty() ? "" : ", ") + host;
+        finish_one();
+      };
+      const auto target = options_.actor_on(host, actor_name);
+      if (!target) {
+        fail({});
+        continue;
+      }
+      self_->request(target, options_.read_timeout, request)
+        .then(
+          [all, host, take, finish_one](Answer& answer) {
+            take(host, answer, all->rows);
+            finish_one();
+          },
+          fail);
+    }
+  }
+
+  static net::http_response with_partial(net::http_response response, const std::string& unreachable) {
+    if (!unreachable.empty())
+      response.headers.push_back({"Prunella-Unreachable", unreachable});
+    return response;
+  }
+
+  void answer_events(const api_call& call) {
+    auto query = events_query(call.request);
+    if (auto* problem = std::get_if<problem_view>(&query))
+      return void(call.respond(problem_response(*problem)));
+    const auto request = std::get<events_request>(query);
+    gather<event_view, events_answer>(
+      "journal", request,
+      [](const std::string&, events_answer& answer, std::vector<event_view>& rows) {
+        rows.insert(rows.end(), std::make_move_iterator(answer.events.begin()), std::make_move_iterator(answer.events.end()));
+      },
+      [respond = call.respond, request](std::vector<event_view> rows, const std::string& unreachable) {
+        const auto merged = merge_events(std::move(rows), request.after, request.limit);
+        respond(with_partial(json_response(config::json_text(config::to_json(merged))), unreachable));
+      });
+  }
+
+  void answer_actors(const net::http_responder& respond) {
+    gather<std::pair<std::string, actor_view>, actors_answer>(
+      "tree", actors_request{10'000},
+      [](const std::string& host, actors_answer& answer, std::vector<std::pair<std::string, actor_view>>& rows) {
+        for (auto& row : answer.actors)
+          rows.emplace_back(host, std::move(row));
+      },
+      [respond](std::vector<std::pair<std::string, actor_view>> rows, const std::string& unreachable) {
+        std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+        std::vector<actor_view> result;
+        result.reserve(rows.size());
+        for (auto& [host, row] : rows)
+          result.push_back(std::move(row));
+        respond(with_partial(json_response(config::json_text(config::to_json(result))), unreachable));
+      });
+  }
+
+  void kill_actor(const api_call& call) {
+    auto query = kill_query(call.request);
+    if (auto* problem = std::get_if<problem_view>(&query))
+      return void(call.respond(problem_response(*problem)));
+    const auto x = std::get<kill_target>(query);
+    const auto known = x.host == options_.host || options_.state->get()->hosts.count(x.host) != 0;
+    const auto tree = known ? options_.actor_on(x.host, "tree") : caf::actor{};
+    const auto missing = make_problem(404, "there is no actor " + x.path, "no host of the site has an actor of that path",
+                                      "`prunella tree --actors` lists the paths");
+    if (!tree)
+      return void(call.respond(problem_response(missing)));
+    self_->request(tree, options_.read_timeout, kill_request{x.path})
+      .then(
+        [respond = call.respond, missing](const kill_answer& answer) {
+          if (answer.found)
+            respond(json_response(R"({"killed": true})"));
+          else
+            respond(problem_response(missing));
+        },
+        [respond = call.respond, x](const caf::error& reason) {
+          respond(problem_response(make_problem(503, x.host + " does not answer", runtime::reason_text(reason),
+                                                "`prunella get hosts` shows which hosts are up")));
+        });
+  }
+
+  // -- writes --------------------------------------------------------------------------------------------------------
+
+  void begin_write(const api_call& call, or_problem<site_command> command) {
+    if (auto* problem = std::get_if<problem_view>(&command))
+      return void(call.respond(problem_response(*problem)));
+    if (writes_.size() >= options_.max_calls)
+      return void(call.respond(problem_response(
+        make_problem(503, "too many unfinished requests", "this host takes " + std::to_string(options_.max_calls),
+                     "ask again in a moment"))));
+    const auto id = ++last_write_;
+    const auto key = application_key_of(call.request.path.at("name"));
+    writes_.emplace(id, write{key, encode(std::get<site_command>(command)), call.respond,
+                              self_->clock().now() + options_.write_deadline, "no leader is known"});
+    attempt(id);
+  }
+
+  void attempt(std::uint64_t id) {
+    const auto it = writes_.find(id);
+    if (it == writes_.end())
+      return;
+    const auto leader = options_.leader->get().leader;
+    const auto site = leader.empty() ? caf::actor{} : options_.actor_on(leader, "site");
+    if (!site)
+      return retry(id, leader.empty() ? "no leader is known" : leader + " is taking up leadership");
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(it->second.deadline - self_->clock().now());
+    self_->request(site, std::max(left, std::chrono::milliseconds{1}), site_request{it->second.command})
+      .then([this, id](const site_answer& answer) { finish(id, answer); },
+            [this, id, leader](const caf::error& reason) {
+              retry(id, leader + ": " + runtime::reason_text(reason), !is_passing(reason));
+            });
+  }
+
+  void finish(std::uint64_t id, const site_answer& answer) {
+    const auto it = writes_.find(id);
+    if (it == writes_.end())
+      return;
+    const auto x = std::move(it->second);
+    writes_.erase(it);
+    if (answer.problem.status != 0)
+      x.respond(problem_response(answer.problem));
+    else
+      x.respond(outcome_response(x.application, answer.outcome));
+  }
+
+  void retry(std::uint64_t id, const std::string& why, bool is_final = false) {
+    const auto it = writes_.find(id);
+    if (it == writes_.end())
+      return;
+    auto& x = it->second;
+    x.last_error = why;
+    if (!is_final && self_->clock().now() + options_.retry_after < x.deadline)
+      return self_->delayed_send(self_, options_.retry_after, retry_writes{id});
+    x.respond(problem_response(no_leader(why)));
+    writes_.erase(it);
+  }
+
+  static problem_view no_leader(const std::string& why) {
+    return make_problem(503, "the site cannot decide now", why,
+                        "what runs keeps running; more than half of the controllers must reach each other again. "
+                        "`prunella get hosts` shows which are up");
+  }
+
+  api_self* self_;
+  api_options options_;
+  time_ms started_at_;
+  std::map<std::uint64_t, write> writes_;
+  std::uint64_t last_write_ = 0;
+};
+
+} // namespace
+
+caf::actor spawn_api(caf::local_actor* parent, api_options options) {
+  return parent->spawn([](api_self* self, api_options x) { return self->state.start(std::move(x)); }, std::move(options));
+}
+
+net::http_router make_api_router(std::function<caf::actor()> api) {
+  const auto to = [api](api_route route) {
+    return [api, route](net::routed_request request, net::http_responder respond) {
+      if (const auto target = api())
+        caf::anon_send(target, api_call{route, std::move(request), std::move(respond)});
+      else
+        respond(problem_response(make_problem(503, "the API is starting", "its actor is not running at this moment",
+                                              "ask again in a moment")));
+    };
+  };
+  net::http_router router;
+  router.add("GET", "/healthz", [](net::routed_request, net::http_responder respond) {
+    respond(json_response(R"({"healthy": true})"));
+  });
+  router.add("GET", "/readyz", to(api_route::ready));
+  router.add("GET", "/status", to(api_route::status));
+  router.add("GET", "/v1/hosts", to(api_route::hosts));
+  router.add("GET", "/v1/applications", to(api_route::applications));
+  router.add("GET", "/v1/applications/{name}", to(api_route::application));
+  router.add("PUT", "/v1/applications/{name}", to(api_route::put_application));
+  router.add("DELETE", "/v1/applications/{name}", to(api_route::delete_application));
+  router.add("POST", "/v1/applications/{name}/scale", to(api_route::scale_service));
+  router.add("GET", "/v1/instances", to(api_route::instances));
+  router.add("GET", "/v1/events", to(api_route::events));
+  router.add("GET", "/v1/actors", to(api_route::actors));
+  router.add("POST", "/v1/actors/kill", to(api_route::kill_actor));
+  return router;
+}
+
+} // namespace prunella::actors

@@ -1,0 +1,40 @@
+#pragma once
+
+// The API of a host: any host of a site answers for all of it. Reads that only the leader knows whole are asked of the
+// leader; if none answers, the host says what it knows itself and that it is alone. Writes go to the leader, again and
+// again until one is elected or `write_deadline` is over: each states what is wanted, so repeating is harmless.
+// Restart type: permanent. A crash drops the unfinished calls; their clients get 500.
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <caf/actor.hpp>
+#include <caf/fwd.hpp>
+
+#include "actors/site/leadership.hpp"
+#include "actors/site/state_cell.hpp"
+#include "net/http_router.hpp"
+
+namespace prunella::actors {
+
+struct api_options {
+  std::string host;
+  std::string version;
+  std::shared_ptr<state_cell> state;
+  std::shared_ptr<leadership_cell> leader;
+  /// The actor `name` on `host`, local or remote; an invalid handle if it is local and not running.
+  std::function<caf::actor(const std::string& host, const std::string& name)> actor_on;
+  std::chrono::milliseconds read_timeout{1'000};
+  std::chrono::milliseconds write_deadline{8'000}; ///< less than the HTTP server's answer deadline
+  std::chrono::milliseconds retry_after{100};
+  std::size_t max_calls = 512; ///< unfinished; more get 503
+};
+
+caf::actor spawn_api(caf::local_actor* parent, api_options options);
+
+/// Routes of the API, for the HTTP server; `api` is looked up for each request. `/healthz` answers without it.
+net::http_router make_api_router(std::function<caf::actor()> api);
+
+} // namespace prunella::actors

@@ -1,0 +1,43 @@
+#pragma once
+
+// Bodies and parameters of API requests as commands and queries, and answers as bodies. Pure.
+
+#include <string>
+#include <variant>
+
+#include "actors/messages.hpp"
+#include "net/http_router.hpp"
+
+namespace prunella::actors {
+
+/// A value, or the problem that the client gets instead.
+template <class T>
+using or_problem = std::variant<T, problem_view>;
+
+/// `PUT /v1/applications/{name}`: the body is an application document in JSON or YAML whose name must be the path's.
+or_problem<site_command> put_command(const net::routed_request& request);
+
+/// `DELETE /v1/applications/{name}`
+or_problem<site_command> delete_command(const net::routed_request& request);
+
+/// `POST /v1/applications/{name}/scale` with `{"service": "web", "replicas": 3}`
+or_problem<site_command> scale_command(const net::routed_request& request);
+
+/// `GET /v1/events?after=ID&limit=N`; limit 100 unless told.
+or_problem<events_request> events_query(const net::routed_request& request);
+
+struct kill_target {
+  std::string host;
+  std::string path; ///< of the actor, with the host
+};
+
+/// `POST /v1/actors/kill` with `{"path": "host-1/…"}`
+or_problem<kill_target> kill_query(const net::routed_request& request);
+
+net::http_response json_response(std::string json, unsigned status = 200);
+net::http_response problem_response(const problem_view& problem);
+
+/// `{"application", "result", "revision"}`; 201 for a created one.
+net::http_response outcome_response(const std::string& application, const command_outcome& outcome);
+
+} // namespace prunella::actors

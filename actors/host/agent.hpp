@@ -1,0 +1,66 @@
+#pragma once
+
+// The agent of one host: everything that `prunella host run` runs, put together. The composition root of the actors; the
+// only place that decides which of them get threads of their own.
+//
+//   root (one_for_one)
+//   ├─ links                           net: other hosts
+//   ├─ driver                          runs containers
+//   ├─ journal                         events
+//   ├─ leading (supervisor)            holds `site` while this host leads
+//   ├─ core (supervisor, rest_for_one) log, consensus, leadership
+//   ├─ applications (supervisor)       application → instance → container
+//   ├─ host                            reconciles, reports
+//   ├─ tree, api                       answers
+
+#include <memory>
+#include <string>
+
+#include "config/spec.hpp"
+
+namespace prunella::actors {
+
+struct agent_options {
+  config::site_spec site;
+  std::string host;     ///< one of the site's
+  std::string data_dir; ///< of this host
+  std::string identity_dir;
+  std::string api = "127.0.0.1:7070"; ///< loopback only
+  std::string version;
+};
+
+/// How an agent ended.
+struct agent_end {
+  bool failed = false;
+  std::string reason;
+};
+
+class agent {
+public:
+  /// Opens the data directory and starts everything. Throws std::runtime_error with a sentence and a next step: foreign or
+  /// locked data, missing identity, port in use.
+  explicit agent(agent_options options);
+  ~agent();
+
+  agent(const agent&) = delete;
+  agent& operator=(const agent&) = delete;
+
+  /// Where the API listens: http://127.0.0.1:7070
+  std::string api_url() const;
+
+  /// Blocks until the agent's tree gave up, or `interrupt` was called.
+  void wait();
+
+  /// Makes `wait` return. Any thread.
+  void interrupt();
+
+  /// Ends the agent. `stop_containers`: and what it runs, each with its own grace; otherwise the containers stay and the
+  /// next agent on this data adopts them.
+  agent_end stop(bool stop_containers);
+
+private:
+  struct parts;
+  std::unique_ptr<parts> parts_;
+};
+
+} // namespace prunella::actors

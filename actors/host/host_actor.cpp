@@ -1,0 +1,438 @@
+#include "actors/host/host_actor.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include <caf/event_based_actor.hpp>
+#include <caf/local_actor.hpp>
+#include <caf/stateful_actor.hpp>
+
+#include "actors/application/application_supervisor.hpp"
+#include "actors/application/reconcile.hpp"
+#include "actors/host/assigned.hpp"
+#include "actors/host/journal_actor.hpp"
+#include "actors/host/wall_clock.hpp"
+#include "actors/site/leadership_actor.hpp"
+#include "actors/site/observations.hpp"
+#include "runtime/consensus/consensus_actor.hpp"
+#include "runtime/exit_reason.hpp"
+#include "runtime/supervised_actor.hpp"
+
+namespace prunella::actors {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds request_margin{5'000};
+constexpr std::size_t max_unanswered_heartbeats = 4;
+
+struct heartbeat_tick {
+  std::uint64_t epoch = 0;
+
+  PRUNELLA_FIELDS(heartbeat_tick, epoch)
+};
+
+struct reconcile_again {
+  std::string application; ///< empty: all
+
+  PRUNELLA_FIELDS(reconcile_again, application)
+};
+
+struct host_actor_state;
+using host_self = caf::stateful_actor<host_actor_state, runtime::supervised_actor>;
+
+struct host_actor_state {
+  static inline const char* name = "host";
+
+  explicit host_actor_state(host_self* self) : self_(self) {}
+
+  caf::behavior start(host_actor_options options) {
+    options_ = std::move(options);
+    place_ = {options_.site, options_.host};
+    for (const auto& instance : memory().instances.instances())
+      refresh(instance);
+    sync_by_ = self_->clock().now() + options_.sync_patience;
+    synchronise();
+    on_tick();
+    return {
+      [this](const container_report& x) { on_container(x); },
+      [this](const host_event& x) { on_event(x); },
+      [this](const state_applied&) { reconcile_all(); },
+      [this](const leader_changed&) { on_leader_changed(); },
+      [this](const heartbeat_tick&) { on_tick(); },
+      [this](const reconcile_again& x) { x.application.empty() ? reconcile_all() : reconcile_one(x.application); },
+      [this](const get_reports&) { return full_report(); },
+    };
+  }
+
+private:
+  host_memory& memory() { return *options_.memory; }
+
+  // -- start -----------------------------------------------------------------------------------------------------------
+
+  /// A host that was away must not start what has moved elsewhere meanwhile: it hears the log first, if there is a quorum
+  /// to hear it from.
+  void synchronise() {
+    if (synchronising_)
+      return;
+    const auto left = std::chrono::ceil<milliseconds>(sync_by_ - self_->clock().now());
+    const auto consensus = options_.actor_on(options_.host, "consensus");
+    if (left <= milliseconds{0})
+      return on_synchronised();
+    synchronising_ = true;
+    const auto again = [this](const caf::error&) {
+      synchronising_ = false;
+      self_->delayed_send(self_, options_.figures.heartbeat, reconcile_again{});
+    };
+    if (!consensus)
+      return again({});
+    self_->request(consensus, left, runtime::read_barrier{left})
+      .then([this](const runtime::barrier_passed&) { on_synchronised(); }, again);
+  }
+
+  void on_synchronised() {
+    synchronised_ = true;
+    reconcile_all();
+    stop_unwanted();
+  }
+
+  /// What an earlier life of the agent left running and the site has given to nobody, or to others.
+  void stop_unwanted() {
+    const auto driver = options_.containers.driver();
+    if (!driver)
+      return;
+    self_->request(driver, request_margin, recover_containers{})
+      .then(
+        [this, driver](const recovered_containers& found) {
+          std::vector<application_plan> desired;
+          for (auto& [key, plan] : desired_plans())
+            desired.push_back(plan);
+          for (const auto& x : unwanted_containers(found.containers, desired)) {
+            note("container/" + x.name, "running", "stopping", "no longer assigned to " + options_.host, "instance/" + x.instance);
+            self_->send(driver, stop_container{x.name, x.generation, milliseconds{2'000}});
+          }
+        },
+        [](const caf::error&) {
+          // A driver that is being restarted: the containers stay, and the next start of the agent finds them.
+        });
+  }
+
+  // -- reconcile -------------------------------------------------------------------------------------------------------
+
+  std::map<std::string, application_plan> desired_plans() {
+    return assigned_plans(*options_.state->get(), place_, memory().instances);
+  }
+
+  void reconcile_all() {
+    if (!synchronised_)
+      return synchronise();
+    const auto desired = desired_plans();
+    std::set<std::string> applications;
+    for (const auto& [key, plan] : desired)
+      applications.insert(key);
+    for (const auto& [key, plan] : memory().running)
+      applications.insert(key);
+    for (const auto& application : applications)
+      step(application, desired);
+    forget_unassigned();
+  }
+
+  void reconcile_one(const std::string& application) {
+    if (synchronised_)
+      step(application, desired_plans());
+  }
+
+  /// Takes the first step that brings `application` closer to what is desired; its answer leads to the next. Applications
+  /// do not wait for each other.
+  void step(const std::string& application, const std::map<std::string, application_plan>& desired) {
+    if (busy_.count(application) != 0)
+      return;
+    std::vector<application_plan> want;
+    std::vector<application_plan> have;
+    if (const auto it = desired.find(application); it != desired.end())
+      want.push_back(it->second);
+    if (const auto it = memory().running.find(application); it != memory().running.end())
+      have.push_back(it->second);
+    const auto actions = reconcile(want, have);
+    if (!actions.empty())
+      carry_out(actions.front(), want.empty() ? application_plan{} : want.front());
+  }
+
+  void carry_out(const reconcile_action& action, const application_plan& plan) {
+    switch (action.step) {
+    case reconcile_step::start_application: return start_application(plan);
+    case reconcile_step::start_instance: return start_instance(action, plan);
+    case reconcile_step::stop_application:
+    case reconcile_step::replace_application: return stop_application(action);
+    case reconcile_step::stop_instance:
+    case reconcile_step::replace_instance: return stop_instance(action);
+    }
+  }
+
+  void start_application(const application_plan& plan) {
+    for (const auto& instance : plan.instances)
+      expect(instance);
+    memory().running[plan.name] = plan;
+    ask(plan.name, options_.applications_path, runtime::start_child{application_child(plan, options_.containers)},
+        start_time(plan.instances), [this, application = plan.name] { memory().running.erase(application); });
+  }
+
+  void start_instance(const reconcile_action& action, const application_plan& plan) {
+    const auto it = std::find_if(plan.instances.begin(), plan.instances.end(),
+                                 [&](const auto& x) { return x.name == action.instance; });
+    expect(*it);
+    memory().running[plan.name].instances.push_back(*it);
+    ask(plan.name, path_of(plan.name), runtime::start_child{instance_child(*it, options_.containers)}, start_time({*it}),
+        [this, application = plan.name, instance = action.instance] { drop_instance(application, instance); });
+  }
+
+  void stop_application(const reconcile_action& action) {
+    const auto limit = stop_time(memory().running[action.application].instances);
+    ask<runtime::child_done>(action.application, options_.applications_path,
+                             runtime::terminate_child{application_id(action.application)}, limit, [] {},
+                             [this, application = action.application] { memory().running.erase(application); });
+  }
+
+  void stop_instance(const reconcile_action& action) {
+    const auto id = instance_id(action.instance);
+    const auto limit = stop_time(memory().running[action.application].instances);
+    ask<runtime::child_done>(
+      action.application, path_of(action.application), runtime::terminate_child{id}, limit, [] {},
+      [this, action, id] {
+        const auto supervisor = options_.lookup(path_of(action.application));
+        if (supervisor)
+          self_->send(supervisor, runtime::delete_child{id});
+        drop_instance(action.application, action.instance);
+      });
+  }
+
+  /// Sends `request` to the supervisor at `path`. Until the answer this application takes no other step.
+  template <class Answer = runtime::child_started, class Request, class OnFailed, class OnDone = void (*)()>
+  void ask(const std::string& application, const std::string& path, Request request, milliseconds limit,
+           OnFailed on_failed, OnDone on_done = [] {}) {
+    const auto supervisor = options_.lookup(path);
+    if (!supervisor) {
+      on_failed();
+      return self_->delayed_send(self_, options_.retry_after, reconcile_again{application});
+    }
+    busy_.insert(application);
+    self_->request(supervisor, limit, std::move(request))
+      .then(
+        [this, application, on_done](const Answer&) {
+          busy_.erase(application);
+          on_done();
+          reconcile_one(application);
+        },
+        [this, application, on_failed, on_done](const caf::error& reason) {
+          busy_.erase(application);
+          if (std::is_same_v<Answer, runtime::child_done> && reason == runtime::supervision_errc::not_found) {
+            on_done();
+            return reconcile_one(application);
+          }
+          on_failed();
+          note("application/" + application, "", "retrying", runtime::reason_text(reason), "");
+          self_->delayed_send(self_, options_.retry_after, reconcile_again{application});
+        });
+  }
+
+  milliseconds start_time(const std::vector<instance_plan>& instances) const {
+    milliseconds time = request_margin;
+    for (const auto& instance : instances)
+      time += instance_child(instance, options_.containers).spec.start_timeout;
+    return time;
+  }
+
+  milliseconds stop_time(const std::vector<instance_plan>& instances) const {
+    milliseconds time = request_margin;
+    for (const auto& instance : instances)
+      for (const auto& container : instance.containers)
+        time += 2 * (container.spec.grace + options_.containers.margin) + request_margin;
+    return time;
+  }
+
+  void expect(const instance_plan& plan) {
+    memory().instances.expect(plan);
+    refresh(plan.name);
+  }
+
+  void drop_instance(const std::string& application, const std::string& instance) {
+    const auto it = memory().running.find(application);
+    if (it == memory().running.end())
+      return;
+    auto& list = it->second.instances;
+    list.erase(std::remove_if(list.begin(), list.end(), [&](const auto& x) { return x.name == instance; }), list.end());
+    if (list.empty())
+      memory().running.erase(it);
+  }
+
+  /// Instances that neither run nor are assigned are none of this host's any more.
+  void forget_unassigned() {
+    const auto state = options_.state->get();
+    std::set<std::string> kept;
+    for (const auto& [key, plan] : memory().running)
+      for (const auto& instance : plan.instances)
+        kept.insert(instance.name);
+    for (const auto& instance : memory().instances.instances()) {
+      const auto it = state->assignments.find(instance);
+      const bool is_assigned = it != state->assignments.end() && it->second.host == options_.host;
+      if (is_assigned || kept.count(instance) != 0)
+        continue;
+      memory().instances.forget(instance);
+      if (reports_.remove(instance))
+        send_heartbeat();
+    }
+  }
+
+  // -- what happens here -----------------------------------------------------------------------------------------------
+
+  void on_container(const container_report& x) {
+    memory().instances.take(x);
+    refresh(x.instance);
+  }
+
+  std::string path_of(const std::string& application) const {
+    return options_.applications_path + '/' + application_id(application);
+  }
+
+  void on_event(const host_event& x) {
+    if (x.path == options_.applications_path && x.report.kind == runtime::report_kind::exited) {
+      memory().running.clear(); // its successor starts empty
+      return reconcile_all();
+    }
+    const auto prefix = options_.applications_path + '/';
+    if (x.path.compare(0, prefix.size(), prefix) != 0)
+      return;
+    const auto rest = x.path.substr(prefix.size());
+    const auto slash = rest.find('/');
+    const auto application = rest.substr(0, slash);
+    if (slash == std::string::npos && x.report.kind == runtime::report_kind::exited) {
+      memory().running.erase(application);
+      reconcile_one(application);
+      forget_unassigned();
+    } else if (slash != std::string::npos && rest.find('/', slash + 1) == std::string::npos
+               && x.report.kind == runtime::report_kind::gave_up) {
+      on_application_gave_up(application, x.report.reason);
+    }
+  }
+
+  void on_application_gave_up(const std::string& application, const std::string& reason) {
+    const auto it = memory().running.find(application);
+    if (it == memory().running.end())
+      return;
+    for (const auto& instance : it->second.instances) {
+      auto why = last_container_reason(instance.name);
+      memory().instances.give_up(instance.name, why.empty() ? reason : why);
+      refresh(instance.name);
+    }
+  }
+
+  /// What an operator wants to know is how the container ended, not that supervisors gave up over it.
+  std::string last_container_reason(const std::string& instance) {
+    const auto report = memory().instances.report(instance);
+    if (report)
+      for (const auto& container : report->containers)
+        if (!container.reason.empty())
+          return container.name + ' ' + container.reason + ", more often than its restart intensity allows";
+    return {};
+  }
+
+  /// Puts what is known of `instance` into the reports; a change goes to the leader at once and into the journal.
+  void refresh(const std::string& instance) {
+    const auto report = memory().instances.report(instance);
+    if (!report)
+      return;
+    const auto* before = reports_.find(instance);
+    const auto old_phase = before == nullptr ? std::string{} : std::string{to_text(before->phase)};
+    const auto old_restarts = before == nullptr ? 0 : before->restarts;
+    if (!reports_.put(*report))
+      return;
+    if (old_phase != to_text(report->phase))
+      note("instance/" + instance, old_phase, to_text(report->phase),
+           report->phase == instance_phase::running && report->restarts > old_restarts
+             ? "restarted " + std::to_string(report->restarts) + " times"
+             : report->reason,
+           "host/" + options_.host);
+    send_heartbeat();
+  }
+
+  void note(std::string object, std::string from, std::string to, std::string reason, std::string cause) {
+    const auto journal = options_.actor_on(options_.host, "journal");
+    if (journal)
+      self_->send(journal, record_events{{{"", 0, wall_clock_ms(), std::move(object), std::move(from), std::move(to),
+                                           std::move(reason), std::move(cause)}}});
+  }
+
+  // -- heartbeats ------------------------------------------------------------------------------------------------------
+
+  void on_tick() {
+    send_heartbeat();
+    self_->delayed_send(self_, options_.figures.heartbeat, heartbeat_tick{});
+  }
+
+  void on_leader_changed() {
+    confirmed_ = 0;
+    ++leader_epoch_;
+    unanswered_ = 0;
+    send_heartbeat();
+  }
+
+  host_heartbeat full_report() const {
+    host_heartbeat beat;
+    beat.host = options_.host;
+    beat.incarnation = options_.incarnation;
+    reports_.fill(beat, 0);
+    return beat;
+  }
+
+  void send_heartbeat() {
+    const auto leader = options_.leader->get().leader;
+    const auto site = leader.empty() ? caf::actor{} : options_.actor_on(leader, "site");
+    if (!site || unanswered_ >= max_unanswered_heartbeats)
+      return;
+    host_heartbeat beat;
+    beat.host = options_.host;
+    beat.incarnation = options_.incarnation;
+    beat.sent_at_ns = self_->clock().now().time_since_epoch().count();
+    beat.applied_index = options_.state->get()->applied_index;
+    reports_.fill(beat, confirmed_);
+    ++unanswered_;
+    const auto epoch = leader_epoch_;
+    self_->request(site, options_.figures.down_after, std::move(beat))
+      .then(
+        [this, epoch](const heartbeat_answer& x) {
+          options_.contacts->note(x.leader, self_->clock().now());
+          if (epoch != leader_epoch_)
+            return;
+          --unanswered_;
+          confirmed_ = x.confirmed_revision;
+        },
+        [this, epoch](const caf::error&) {
+          if (epoch != leader_epoch_)
+            return;
+          --unanswered_;
+          confirmed_ = 0;
+        });
+  }
+
+  host_self* self_;
+  host_actor_options options_;
+  plan_place place_;
+  bool synchronised_ = false;
+  bool synchronising_ = false;
+  runtime::instant sync_by_;
+  std::set<std::string> busy_; ///< applications with a step under way
+  report_log reports_;
+  std::uint64_t confirmed_ = 0;
+  std::uint64_t leader_epoch_ = 0;
+  std::size_t unanswered_ = 0;
+};
+
+} // namespace
+
+caf::actor spawn_host(caf::local_actor* parent, host_actor_options options) {
+  return parent->spawn([](host_self* self, host_actor_options x) { return self->state.start(std::move(x)); },
+                       std::move(options));
+}
+
+} // namespace prunella::actors

@@ -1,0 +1,126 @@
+#include "actors/host/instance_table.hpp"
+
+#include <algorithm>
+
+namespace prunella::actors {
+
+namespace {
+
+std::string container_state(container_phase phase, bool is_known) {
+  return is_known ? std::string{to_text(phase)} : std::string{"pending"};
+}
+
+bool has_ended(container_phase phase) { return phase == container_phase::exited || phase == container_phase::failed; }
+
+} // namespace
+
+void instance_table::expect(const instance_plan& plan) {
+  auto& x = instances_[plan.name];
+  if (x.generation != plan.generation)
+    x = {};
+  x.generation = plan.generation;
+  x.restart = plan.restart.type;
+  std::vector<container> containers;
+  for (const auto& order : plan.containers) {
+    const auto known = std::find_if(x.containers.begin(), x.containers.end(),
+                                    [&](const auto& c) { return c.name == order.name; });
+    containers.push_back(known == x.containers.end() ? container{} : *known);
+    containers.back().name = order.name;
+  }
+  x.containers = std::move(containers);
+}
+
+void instance_table::forget(const std::string& name) { instances_.erase(name); }
+
+void instance_table::take(const container_report& report) {
+  const auto it = instances_.find(report.instance);
+  if (it == instances_.end() || it->second.generation != report.generation)
+    return;
+  auto& containers = it->second.containers;
+  const auto found = std::find_if(containers.begin(), containers.end(),
+                                  [&](const auto& c) { return c.name == report.container; });
+  if (found == containers.end())
+    return;
+  auto& x = *found;
+  if (report.phase == container_phase::starting)
+    ++x.attempts;
+  if (report.phase == container_phase::running && report.adopted && x.attempts > 1)
+    --x.attempts; // it had been running all along
+  x.is_known = true;
+  x.phase = report.phase;
+  x.pid = has_ended(report.phase) ? 0 : report.pid;
+  x.started_at = report.started_at_ms;
+  if (has_ended(report.phase))
+    x.reason = report.reason;
+}
+
+void instance_table::give_up(const std::string& name, const std::string& reason) {
+  const auto it = instances_.find(name);
+  if (it == instances_.end())
+    return;
+  it->second.gave_up = true;
+  it->second.give_up_reason = reason;
+}
+
+bool instance_table::has_given_up(const std::string& name, std::uint64_t generation) const {
+  const auto it = instances_.find(name);
+  return it != instances_.end() && it->second.gave_up && it->second.generation == generation;
+}
+
+instance_phase instance_table::phase_of(const instance& x, std::string& reason) {
+  if (x.gave_up) {
+    reason = x.give_up_reason;
+    return instance_phase::failed;
+  }
+  std::size_t running = 0;
+  std::size_t done = 0;
+  std::size_t known = 0;
+  bool is_stopping = false;
+  for (const auto& c : x.containers) {
+    known += c.is_known ? 1 : 0;
+    running += c.is_known && c.phase == container_phase::running ? 1 : 0;
+    is_stopping = is_stopping || (c.is_known && c.phase == container_phase::stopping);
+    const bool is_final = c.phase == container_phase::exited ? x.restart != config::restart_type::permanent
+                                                             : c.phase == container_phase::failed
+                                                                 && x.restart == config::restart_type::temporary;
+    done += c.is_known && is_final ? 1 : 0;
+    if (c.is_known && has_ended(c.phase))
+      reason = c.name + ' ' + c.reason + (is_final ? " and is not restarted" : "");
+  }
+  if (is_stopping || (done > 0 && done == x.containers.size()))
+    return instance_phase::stopping;
+  if (running > 0 && running + done == x.containers.size())
+    return instance_phase::running;
+  return known == 0 ? instance_phase::pending : instance_phase::starting;
+}
+
+std::optional<instance_report> instance_table::report(const std::string& name) const {
+  const auto it = instances_.find(name);
+  if (it == instances_.end())
+    return std::nullopt;
+  const auto& x = it->second;
+  instance_report report;
+  report.instance = name;
+  report.generation = x.generation;
+  report.gave_up = x.gave_up;
+  report.phase = phase_of(x, report.reason);
+  for (const auto& c : x.containers) {
+    const auto restarts = c.attempts > 0 ? c.attempts - 1 : 0;
+    report.restarts += restarts;
+    report.containers.push_back({c.name, container_state(c.phase, c.is_known), c.pid, restarts, c.reason});
+    if (c.phase == container_phase::running) {
+      report.pid = report.pid == 0 ? c.pid : report.pid;
+      report.started_at = std::max(report.started_at, c.started_at);
+    }
+  }
+  return report;
+}
+
+std::vector<std::string> instance_table::instances() const {
+  std::vector<std::string> result;
+  for (const auto& [name, x] : instances_)
+    result.push_back(name);
+  return result;
+}
+
+} // namespace prunella::actors

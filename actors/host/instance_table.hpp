@@ -1,0 +1,64 @@
+#pragma once
+
+// What this host knows of the instances it runs, made of what their containers report. A value; the host actor feeds it
+// and sends what it says to the leader and the journal.
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actors/application/application_plan.hpp"
+#include "actors/instance/container_actor.hpp"
+#include "actors/messages.hpp"
+
+namespace prunella::actors {
+
+class instance_table {
+public:
+  /// The instance is to run as planned. The same generation keeps what is known of it.
+  void expect(const instance_plan& plan);
+
+  /// The instance was stopped and is none of this host's any more.
+  void forget(const std::string& name);
+
+  /// Takes a container's report; those of instances or generations that are not expected are ignored.
+  void take(const container_report& report);
+
+  /// The instance exceeded its restart intensity on this host and will not be started again in this generation.
+  void give_up(const std::string& name, const std::string& reason);
+
+  /// Whether this generation of the instance gave up here.
+  bool has_given_up(const std::string& name, std::uint64_t generation) const;
+
+  /// The instance as it is reported; nothing if it is not expected.
+  std::optional<instance_report> report(const std::string& name) const;
+
+  std::vector<std::string> instances() const;
+
+private:
+  struct container {
+    std::string name;
+    container_phase phase = container_phase::starting;
+    bool is_known = false;      ///< it has reported
+    std::uint32_t attempts = 0; ///< to start it
+    std::int64_t pid = 0;
+    time_ms started_at = 0;
+    std::string reason; ///< of its last end
+  };
+
+  struct instance {
+    std::uint64_t generation = 0;
+    config::restart_type restart = config::restart_type::permanent;
+    std::vector<container> containers;
+    bool gave_up = false;
+    std::string give_up_reason;
+  };
+
+  static instance_phase phase_of(const instance& x, std::string& reason);
+
+  std::map<std::string, instance> instances_;
+};
+
+} // namespace prunella::actors

@@ -1,0 +1,20 @@
+#pragma once
+
+// Tells the consensus actor of this host which links went down: when the leader's process dies, its peers' kernels know
+// at once, and the next election need not wait for the whole timeout. A child beside the consensus actor; permanent.
+
+#include <functional>
+
+#include <caf/actor.hpp>
+#include <caf/fwd.hpp>
+
+namespace prunella::actors {
+
+struct link_watch_options {
+  caf::actor links;
+  std::function<caf::actor()> consensus;
+};
+
+caf::actor spawn_link_watch(caf::local_actor* parent, link_watch_options options);
+
+} // namespace prunella::actors

@@ -1,0 +1,99 @@
+#include "actors/site/requests.hpp"
+
+#include <variant>
+
+#include "actors/names.hpp"
+#include "config/validate.hpp"
+#include "net/http.hpp"
+
+namespace prunella::actors {
+
+namespace {
+
+std::size_t replicas_of(const config::application_spec& spec) {
+  std::size_t count = 0;
+  for (const auto& service : spec.services)
+    count += service.replicas;
+  return count;
+}
+
+/// Instances of the site if `key` had `spec`.
+std::size_t instances_with(const site_state& state, const std::string& key, const config::application_spec& spec) {
+  std::size_t count = replicas_of(spec);
+  for (const auto& [other, record] : state.applications)
+    count += other == key ? 0 : replicas_of(record.spec);
+  return count;
+}
+
+problem_view too_many_instances(std::size_t count) {
+  return make_problem(422, "the site would have " + std::to_string(count) + " instances", "a site holds at most "
+                      + std::to_string(max_instances), "lower the replicas, or delete what is not needed");
+}
+
+struct refusal {
+  const site_state& state;
+
+  problem_view operator()(const put_application& x) const {
+    problem_view invalid = make_problem(422, "application " + x.spec.name + " is not valid", "the document breaks rules",
+                                        "correct what is listed; `prunella config validate FILE` shows line and column");
+    for (const auto& problem : config::validate(x.spec))
+      invalid.errors.push_back(config::problem_summary(problem));
+    if (!invalid.errors.empty())
+      return invalid;
+    const auto key = application_key(x.spec.tenant, x.spec.name);
+    if (state.applications.count(key) == 0 && state.applications.size() >= max_applications)
+      return make_problem(422, "the site has " + std::to_string(max_applications) + " applications",
+                          "a site holds no more", "delete one that is not needed");
+    const auto count = instances_with(state, key, x.spec);
+    return count > max_instances ? too_many_instances(count) : problem_view{};
+  }
+
+  problem_view operator()(const scale_service& x) const {
+    const auto it = state.applications.find(x.key);
+    if (it == state.applications.end())
+      return {}; // answered as not found when applied
+    auto spec = it->second.spec;
+    for (auto& service : spec.services)
+      if (service.name == x.service)
+        service.replicas = x.replicas;
+    for (const auto& problem : config::validate(spec))
+      return make_problem(422, config::problem_summary(problem), "the number of replicas is out of bounds",
+                          "ask for a number within them");
+    const auto count = instances_with(state, x.key, spec);
+    return count > max_instances ? too_many_instances(count) : problem_view{};
+  }
+
+  problem_view operator()(const delete_application&) const { return {}; }
+
+  template <class Internal>
+  problem_view operator()(const Internal&) const {
+    return make_problem(403, "only the site itself makes this decision", "the command is none that a user may give",
+                        "apply, scale or delete applications");
+  }
+};
+
+} // namespace
+
+problem_view refuse(const site_command& command, const site_state& state) {
+  return std::visit(refusal{state}, command.body);
+}
+
+site_answer answer_of(const command_outcome& outcome) {
+  if (outcome.result != command_result::not_found)
+    return {outcome, {}};
+  return {outcome, make_problem(404, "there is no " + outcome.detail + " in this site", "nothing of that name was applied",
+                                "`prunella get applications` lists what there is")};
+}
+
+problem_view make_problem(std::uint32_t status, std::string detail, std::string cause, std::string fix) {
+  return {std::string{net::http_reason(status)}, status, std::move(detail), std::move(cause), std::move(fix), {}};
+}
+
+std::string application_key_of(const std::string& name) {
+  const auto dot = name.find('.');
+  const auto tenant = dot == std::string::npos ? std::string{"default"} : name.substr(0, dot);
+  const auto application = dot == std::string::npos ? name : name.substr(dot + 1);
+  return config::is_name(tenant) && config::is_name(application) ? application_key(tenant, application) : std::string{};
+}
+
+} // namespace prunella::actors

@@ -1,0 +1,221 @@
+#include "actors/site/site_actor.hpp"
+
+#include <algorithm>
+
+#include <caf/event_based_actor.hpp>
+#include <caf/local_actor.hpp>
+#include <caf/response_promise.hpp>
+#include <caf/result.hpp>
+#include <caf/stateful_actor.hpp>
+
+#include "actors/host/wall_clock.hpp"
+#include "actors/messages.hpp"
+#include "actors/site/host_liveness.hpp"
+#include "actors/site/observations.hpp"
+#include "actors/site/plan.hpp"
+#include "actors/site/requests.hpp"
+#include "actors/site/site_command_bytes.hpp"
+#include "actors/site/site_views.hpp"
+#include "config/json.hpp"
+#include "runtime/consensus/consensus_actor.hpp"
+#include "runtime/exit_reason.hpp"
+#include "runtime/supervised_actor.hpp"
+
+namespace prunella::actors {
+
+namespace {
+
+struct look_again {
+  std::uint64_t epoch = 0;
+
+  PRUNELLA_FIELDS(look_again, epoch)
+};
+
+struct site_actor_state;
+using site_self = caf::stateful_actor<site_actor_state, runtime::supervised_actor>;
+
+struct site_actor_state {
+  static inline const char* name = "site";
+
+  explicit site_actor_state(site_self* self) : self_(self) {}
+
+  caf::behavior start(site_actor_options options) {
+    options_ = std::move(options);
+    liveness_ = std::make_unique<host_liveness>(options_.figures, options_.host);
+    learn_what_is_committed();
+    return {
+      [this](const host_heartbeat& x) { return on_heartbeat(x); },
+      [this](const site_request& x) { return on_request(x); },
+      [this](const view_request& x) { return on_view(x); },
+      [this](const state_applied&) { decide(); },
+      [this](const look_again& x) { on_look_again(x); },
+    };
+  }
+
+private:
+  using answer_promise = caf::typed_response_promise<site_answer>;
+
+  // -- becoming leader -----------------------------------------------------------------------------------------------
+
+  /// Decides nothing before everything that an earlier leader committed is applied here.
+  void learn_what_is_committed() {
+    self_->request(options_.consensus(), options_.commit_timeout, runtime::read_barrier{})
+      .then([this](const runtime::barrier_passed&) { on_caught_up(); }, [this](const caf::error& reason) {
+              if (!is_passing(reason))
+                return self_->quit(reason);
+              self_->delayed_send(self_, options_.figures.heartbeat, look_again{++timer_epoch_});
+            });
+  }
+
+  void on_caught_up() {
+    ready_ = true;
+    liveness_->watch(state()->hosts, options_.last_heard, self_->clock().now());
+    if (state()->site.name.empty())
+      propose_decision(register_site{options_.site});
+    decide();
+  }
+
+  // -- what hosts say ------------------------------------------------------------------------------------------------
+
+  heartbeat_answer on_heartbeat(const host_heartbeat& beat) {
+    liveness_->heartbeat(beat.host, self_->clock().now());
+    heartbeat_answer answer;
+    answer.leader = options_.host;
+    answer.term = options_.term;
+    answer.sent_at_ns = beat.sent_at_ns;
+    answer.confirmed_revision = seen_.take(beat);
+    if (!beat.reports.empty() || !beat.gone.empty())
+      decide();
+    return answer;
+  }
+
+  // -- what users ask ------------------------------------------------------------------------------------------------
+
+  caf::result<site_answer> on_request(const site_request& x) {
+    if (!ready_)
+      return make_site_error(site_errc::starting, options_.host + " was just elected and is catching up; ask again");
+    if (unfinished_ >= options_.max_requests)
+      return make_site_error(site_errc::busy, "the leader has too many unfinished requests; ask again");
+    site_command command;
+    if (!decode(x.command, command))
+      return make_site_error(site_errc::malformed, "the command is not one of this version");
+    command.at = wall_clock_ms();
+    if (auto problem = refuse(command, *state()); problem.status != 0)
+      return site_answer{{}, problem};
+    auto promise = self_->make_response_promise<site_answer>();
+    ++unfinished_;
+    propose(command, [this, promise](const command_outcome* outcome, const caf::error& reason) mutable {
+      --unfinished_;
+      if (outcome == nullptr)
+        promise.deliver(reason);
+      else
+        promise.deliver(answer_of(*outcome));
+    });
+    return promise;
+  }
+
+  view_answer on_view(const view_request& x) const {
+    const auto now = state();
+    if (x.view == "hosts")
+      return {config::json_text(config::to_json(host_views(*now, options_.host)))};
+    if (x.view == "instances")
+      return {config::json_text(config::to_json(instance_views(*now, seen_, x.application)))};
+    if (x.view == "applications")
+      return {config::json_text(config::to_json(application_views(*now, seen_, x.application)))};
+    status_view status;
+    status.leader = options_.host;
+    status.term = options_.term;
+    status.quorum = true;
+    fill_status(status, *now, seen_);
+    return {config::json_text(config::to_json(status))};
+  }
+
+  // -- deciding ------------------------------------------------------------------------------------------------------
+
+  /// One decision at a time: the next is made from the state that the last one led to.
+  void decide() {
+    if (!ready_ || deciding_ || state()->site.name.empty())
+      return;
+    const auto now = self_->clock().now();
+    const auto current = state();
+    liveness_->watch(current->hosts, {}, now);
+    const auto verdicts = liveness_->judge(current->hosts, now);
+    if (!verdicts.empty())
+      return propose_decision(verdicts.front());
+    auto next = plan(*current, seen_.gave_up(), wall_clock_ms());
+    if (!next.changes.changes.empty())
+      return propose_decision(std::move(next.changes));
+    arm_timer(next.look_again_at);
+  }
+
+  template <class Body>
+  void propose_decision(Body body) {
+    deciding_ = true;
+    propose({wall_clock_ms(), std::move(body)}, [this](const command_outcome* outcome, const caf::error& reason) {
+      deciding_ = false;
+      if (outcome == nullptr && !is_passing(reason))
+        return self_->quit(reason);
+      if (outcome == nullptr)
+        return arm_timer(0); // too few controllers answer: try again with the next heartbeat
+      decide();
+    });
+  }
+
+  /// Looks again at the next liveness deadline, or when the plan says time changes it; at least at every `down_after`.
+  void arm_timer(time_ms plan_at) {
+    const auto now = self_->clock().now();
+    auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(options_.figures.down_after);
+    const auto deadline = liveness_->next_deadline(state()->hosts);
+    if (deadline != runtime::instant::max())
+      wait = std::min(wait, std::chrono::ceil<std::chrono::milliseconds>(deadline - now));
+    if (plan_at != 0)
+      wait = std::min(wait, std::chrono::milliseconds{plan_at - wall_clock_ms()});
+    if (std::any_of(state()->hosts.begin(), state()->hosts.end(), [](const auto& x) { return !x.second.up; }))
+      wait = std::min(wait, options_.figures.heartbeat); // one of them may be back
+    self_->delayed_send(self_, std::max(wait, std::chrono::milliseconds{1}), look_again{++timer_epoch_});
+  }
+
+  void on_look_again(const look_again& x) {
+    if (x.epoch != timer_epoch_)
+      return;
+    if (ready_)
+      decide();
+    else
+      learn_what_is_committed();
+  }
+
+  // -- consensus -----------------------------------------------------------------------------------------------------
+
+  using outcome_handler = std::function<void(const command_outcome*, const caf::error&)>;
+
+  void propose(const site_command& command, outcome_handler done) {
+    self_->request(options_.consensus(), options_.commit_timeout, runtime::propose_command{encode(command), {}})
+      .then(
+        [done](const runtime::command_applied& x) {
+          command_outcome outcome;
+          decode(x.result, outcome);
+          done(&outcome, {});
+        },
+        [done](const caf::error& reason) { done(nullptr, reason); });
+  }
+
+  std::shared_ptr<const site_state> state() const { return options_.state->get(); }
+
+  site_self* self_;
+  site_actor_options options_;
+  std::unique_ptr<host_liveness> liveness_;
+  observations seen_;
+  bool ready_ = false;
+  bool deciding_ = false;
+  std::size_t unfinished_ = 0;
+  std::uint64_t timer_epoch_ = 0;
+};
+
+} // namespace
+
+caf::actor spawn_site(caf::local_actor* parent, site_actor_options options) {
+  return parent->spawn([](site_self* self, site_actor_options x) { return self->state.start(std::move(x)); },
+                       std::move(options));
+}
+
+} // namespace prunella::actors

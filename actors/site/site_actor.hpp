@@ -1,0 +1,44 @@
+#pragma once
+
+// The site: decides for all of it, on the consensus leader only. Started when this host becomes leader and stopped when it
+// no longer is; everything it holds is either in the replicated state or asked for again (reports, heartbeats), so a crash
+// or a change of leadership loses nothing.
+//
+// Messages (`messages.hpp`):
+//   host_heartbeat → heartbeat_answer   at once
+//   site_request   → site_answer        when the command is applied; site_errc on no quorum; idempotent
+//   view_request   → view_answer        at once, from the applied state
+// Bounds: `max_requests` unfinished site_requests, one unfinished plan.
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include <caf/actor.hpp>
+#include <caf/fwd.hpp>
+
+#include "actors/site/site_errors.hpp"
+#include "actors/site/state_cell.hpp"
+#include "config/spec.hpp"
+#include "runtime/instant.hpp"
+#include "runtime/liveness.hpp"
+
+namespace prunella::actors {
+
+struct site_actor_options {
+  std::string host;   ///< the leader's own
+  std::uint64_t term = 0;
+  config::site_spec site; ///< registered if the state knows no site yet
+  std::shared_ptr<state_cell> state;
+  std::function<caf::actor()> consensus; ///< looked up anew each time: it may be restarted
+  runtime::liveness_figures figures;
+  std::map<std::string, runtime::instant> last_heard; ///< of the former leader's host, by this host's clock
+  std::chrono::milliseconds commit_timeout{4'000};
+  std::size_t max_requests = 1'000;
+};
+
+caf::actor spawn_site(caf::local_actor* parent, site_actor_options options);
+
+} // namespace prunella::actors

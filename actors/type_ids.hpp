@@ -1,0 +1,28 @@
+#pragma once
+
+// The one place where message types get the names and numbers by which hosts of a site know them. Only types that cross a
+// link are here; CAF needs none for messages within a process. Append, never reorder; a removed type leaves its line as a
+// comment.
+
+#include <caf/type_id.hpp>
+
+#include "actors/messages.hpp"
+#include "runtime/consensus/raft_message.hpp"
+
+CAF_BEGIN_TYPE_ID_BLOCK(prunella, caf::first_custom_type_id)
+
+  CAF_ADD_TYPE_ID(prunella, (prunella::runtime::raft_message))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::host_heartbeat))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::heartbeat_answer))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::site_request))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::site_answer))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::view_request))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::view_answer))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::events_request))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::events_answer))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::actors_request))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::actors_answer))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::kill_request))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::kill_answer))
+
+CAF_END_TYPE_ID_BLOCK(prunella)

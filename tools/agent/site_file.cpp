@@ -1,0 +1,42 @@
+#include "tools/agent/site_file.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <ostream>
+
+#include "config/limits.hpp"
+#include "config/reader.hpp"
+
+namespace prunella::tools {
+
+std::optional<config::site_spec> read_site_file(const std::string& path, std::ostream& err) {
+  std::ifstream in{path, std::ios::binary};
+  std::string text{std::istreambuf_iterator<char>{in}, {}};
+  if (!in) {
+    err << "error: cannot read " << path << ": " << std::strerror(errno) << ". Name a file with a `kind: site` document.\n";
+    return std::nullopt;
+  }
+  const auto read = config::read_documents(text, path);
+  for (const auto& problem : read.problems)
+    err << config::problem_text(problem) << '\n';
+  if (!read.problems.empty())
+    return std::nullopt;
+  std::optional<config::site_spec> site;
+  for (const auto& document : read.documents) {
+    if (document.kind != config::document_kind::site)
+      continue;
+    if (site) {
+      err << "error: " << path << " holds two sites, " << site->name << " and " << document.site.name
+          << ". An agent belongs to one: put each into a file of its own.\n";
+      return std::nullopt;
+    }
+    site = document.site;
+  }
+  if (!site)
+    err << "error: " << path << " holds no `kind: site` document. config/examples/shop.yaml shows one.\n";
+  return site;
+}
+
+} // namespace prunella::tools
