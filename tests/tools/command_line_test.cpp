@@ -368,4 +368,13 @@ TEST_CASE("the agent's commands get their options and give the exit code") {
           .code == 7);
   CHECK(record.run.at(0).host_id == "host-1");
   CHECK(record.run.at(0).api == "127.0.0.1:0");
+  CHECK_FALSE(record.run.at(0).stop_containers);
+  CHECK(run({"host", "run", "--site", "s", "--host-id", "h", "--data-dir", "d", "--api", "a:1", "--on-exit", "stop"},
+            {}, &record)
+            .code == 7);
+  CHECK(record.run.at(1).stop_containers);
+  CHECK(run({"host", "run", "--site", "s", "--host-id", "h", "--data-dir", "d", "--api", "a:1", "--on-exit", "stpo"},
+            {}, &record)
+            .code == 2);
+  CHECK(record.run.size() == 2);
 }

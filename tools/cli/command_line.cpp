@@ -20,7 +20,7 @@ namespace prunella::tools {
 namespace {
 
 constexpr const char* top_help = R"(Examples:
-  prunella site up -f config/examples/site.yaml       start all hosts of a site on this machine
+  prunella site up -f config/examples/shop.yaml       start all hosts of a site on this machine
   prunella apply -f config/examples/popcorn.yaml      deploy an application
   prunella tree                                       what runs where
   prunella get instances -o json                      the same for scripts
@@ -288,7 +288,7 @@ private:
     init->add_option("-f,--file", site_init_.file, "The site: YAML with `kind: site`")->required()->type_name("FILE");
     init->add_option("--dir", site_init_.dir, "Where to write keys and certificates")->required()->type_name("DIR");
     auto* up = add(site, "up", "Run all hosts of a site on this machine, until interrupted",
-                   "  prunella site up -f config/examples/site.yaml\n"
+                   "  prunella site up -f config/examples/shop.yaml\n"
                    "  prunella site up -f site.yaml --data-dir /var/lib/prunella --api-port 7070",
                    [this] { return agent_.site_up(site_up_); });
     up->add_option("-f,--file", site_up_.file, "The site: YAML with `kind: site`")->required()->type_name("FILE");
@@ -307,13 +307,20 @@ private:
     auto* run = add(host, "run", "Run the agent of one host, until interrupted",
                     "  prunella host run --site site.yaml --host-id host-1 --data-dir /var/lib/prunella "
                     "--api 127.0.0.1:7070",
-                    [this] { return agent_.host_run(host_run_); });
+                    [this] {
+                      host_run_.stop_containers = on_exit_ == "stop";
+                      return agent_.host_run(host_run_);
+                    });
     run->add_option("--site", host_run_.site_file, "The site: YAML with `kind: site`")->required()->type_name("FILE");
     run->add_option("--host-id", host_run_.host_id, "Which of the site's hosts this is")->required()->type_name("ID");
     run->add_option("--data-dir", host_run_.data_dir, "Where this host keeps its data")->required()->type_name("DIR");
     run->add_option("--api", host_run_.api, "Where its API listens, on loopback; port 0 takes a free one")
         ->required()
         ->type_name("ADDRESS:PORT");
+    run->add_option("--on-exit", on_exit_, "When interrupted: keep what runs for the next agent, or stop it")
+        ->check(one_of({"keep", "stop"}))
+        ->type_name("keep|stop")
+        ->default_str("keep");
   }
 
   void add_console() {
@@ -397,6 +404,7 @@ private:
   site_init_options site_init_;
   site_up_options site_up_;
   host_run_options host_run_;
+  std::string on_exit_ = "keep";
   std::function<int()> chosen_ = [] { return exit_usage; };
 };
 

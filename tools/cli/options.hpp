@@ -77,12 +77,14 @@ struct site_up_options {
   std::uint16_t api_port = 7070; ///< of the first host; the others count up from it; 0: each takes a free one
 };
 
-/// `host run --site FILE --host-id ID --data-dir DIR --api ADDRESS:PORT`
+/// `host run --site FILE --host-id ID --data-dir DIR --api ADDRESS:PORT [--on-exit keep|stop]`
 struct host_run_options {
   std::string site_file;
   std::string host_id;
   std::string data_dir;
   std::string api;
+  /// What the agent runs ends with it; otherwise it goes on, and the next agent on this data takes it over.
+  bool stop_containers = false;
 };
 
 /// What runs the agent's commands; each returns the exit code.
