@@ -139,13 +139,9 @@ private:
 link_broker_state::~link_broker_state() {
   if (!hub)
     return;
-  hub->wakeup->detach();
+  hub->stop();
   for (auto& [handle, socket] : sockets)
     abort_socket(socket->fd);
-  for (auto& [host, peer] : peers) {
-    peer->channel->down(link_errc::link_lost, "the links of this host stopped", time_point{});
-    peer->channel->unreachable("the links of this host are not running");
-  }
 }
 
 bool link_broker_state::listen(std::string& problem) {

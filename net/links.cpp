@@ -14,24 +14,9 @@ namespace prunella::net {
 namespace {
 
 link_options checked(link_options options) {
-  const auto require = [](bool holds, const char* text) {
-    if (!holds)
-      throw std::invalid_argument(std::string("link options: ") + text);
-  };
-  const auto& limits = options.limits;
-  require(options.host == options.identity.host_id, "`host` must be the host id of `identity`");
-  require(limits.max_frame >= 1024, "`max_frame` must be at least 1024 bytes");
-  require(limits.window_bytes >= limits.max_frame + 4, "`window_bytes` must be at least `max_frame` + 4");
-  require(limits.send_queue_bytes >= limits.max_frame + 4, "`send_queue_bytes` must be at least `max_frame` + 4");
-  require(limits.request_slots > 0 && limits.max_connections > 0 && limits.max_handshakes > 0 &&
-            limits.write_watermark > 0,
-          "no limit may be 0");
-  const auto& timeouts = options.timeouts;
-  for (const auto each : {timeouts.handshake, timeouts.keep_alive, timeouts.idle, timeouts.stall, timeouts.frame,
-                          timeouts.request, timeouts.patience, timeouts.backoff_initial, timeouts.backoff_max,
-                          timeouts.goodbye, timeouts.tick})
-    require(each.count() > 0, "no timeout may be 0");
-  require(timeouts.idle > timeouts.keep_alive, "`idle` must be longer than `keep_alive`");
+  require_valid(options);
+  if (options.host != options.identity.host_id)
+    throw std::invalid_argument("link options: `host` must be the host id of `identity`");
   if (options.incarnation == 0) {
     std::random_device device;
     options.incarnation = (static_cast<std::uint64_t>(device()) << 32 | device()) | 1;
@@ -59,15 +44,7 @@ private:
 } // namespace
 
 link_hub::link_hub(caf::actor_system& owner, link_options given)
-  : system(owner), options(std::move(given)), tls(options.identity) {}
-
-std::shared_ptr<link_channel> link_hub::channel(const std::string& host) {
-  std::lock_guard guard(mutex_);
-  auto& channel = channels_[host];
-  if (!channel)
-    channel = std::make_shared<link_channel>(host, options.limits, options.timeouts, wakeup, shared_counters);
-  return channel;
-}
+  : link_channels(owner, std::move(given)), tls(options.identity) {}
 
 std::shared_ptr<links> make_links(caf::actor_system& system, link_options options) {
   return std::make_shared<broker_links>(system, std::move(options));

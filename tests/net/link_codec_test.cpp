@@ -127,7 +127,7 @@ TEST_CASE_FIXTURE(codec_fixture, "mutated messages are read or refused, never mo
   CHECK(refused < 20'000);
 }
 
-TEST_CASE_FIXTURE(codec_fixture, "an error keeps its category, code and sentence; a sentence too long is cut") {
+TEST_CASE_FIXTURE(codec_fixture, "an error keeps its category, code and sentence, a sentence too long is cut") {
   const auto round_trip = [](const caf::error& sent) {
     byte_buffer bytes;
     encode_error(sent, bytes);

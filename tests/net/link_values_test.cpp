@@ -363,7 +363,7 @@ TEST_CASE("a message for another life of this host is a violation") {
   CHECK(pair.dialer.end_reason() == goodbye_reason::violation);
 }
 
-TEST_CASE("a peer that sends beyond its window is closed; one that waits for credit goes on") {
+TEST_CASE("a peer that sends beyond its window is closed, one that waits for credit goes on") {
   link_limits limits;
   limits.window_bytes = 2 * static_cast<std::uint32_t>(message_frame_bytes("x", 1));
   connection_pair pair(limits);
@@ -518,7 +518,7 @@ TEST_CASE("backoff doubles from its initial to its maximal value, the upper half
   CHECK(peer.backoff(1000, 0xffff) == 1000ms);
 }
 
-TEST_CASE("a link that lasted is redialed at once; one that breaks again and again waits longer each time") {
+TEST_CASE("a link that lasted is redialed at once, one that breaks again and again waits longer each time") {
   link_timeouts timeouts;
   link_peer peer("host-1", "host-2", timeouts);
   peer.on_up(life(22, 1), true, start);

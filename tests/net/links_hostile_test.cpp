@@ -365,7 +365,7 @@ TEST_CASE("a peer that stops reading: callers get queue_full, memory stays bound
   raw_peer peer(field.victim.address, identities().ours("host-3"));
   REQUIRE(peer.join(1000));
   CHECK(field.victim.await_up().host == "host-3");
-  const auto before = resident_bytes();
+  [[maybe_unused]] const auto before = resident_bytes();
   const auto proxy = field.victim.all->remote("host-3", "anything");
   const std::string text(64 * 1024, 'x');
   for (int i = 0; i < 2000; ++i) // 125 MiB
@@ -373,8 +373,10 @@ TEST_CASE("a peer that stops reading: callers get queue_full, memory stays bound
   const auto refused = field.victim.ask(proxy, question{1, text});
   CHECK(refused.error() == link_errc::queue_full);
   CHECK(describe(refused.error()).find("host 'host-3' does not take messages") != std::string::npos);
+#ifndef __SANITIZE_ADDRESS__ // it keeps freed memory
   const auto grown = resident_bytes() - before;
   CHECK(grown < (24u << 20));
+#endif
   CHECK(field.victim.await_down().host == "host-3");
   CHECK(field.counters().timeouts == 1);
   CHECK(field.counters().sends_dropped > 1000);

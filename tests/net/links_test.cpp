@@ -180,7 +180,7 @@ TEST_CASE("a connect to a black hole does not disturb a live link") {
   CHECK(a.status().counters.links_down == 0);
 }
 
-TEST_CASE("before start and after the end of the links every request fails at once; after a restart they go through") {
+TEST_CASE("before start and after the end of the links every request fails at once, after a restart they go through") {
   link_host a("host-1"), b("host-2");
   const auto proxy = a.all->remote("host-2", "answerer");
   connect(a, b);
@@ -212,7 +212,7 @@ TEST_CASE("a link that drops is made again, and its events say so") {
   CHECK(a.ask("host-2", "answerer").engaged());
 }
 
-TEST_CASE("a host that comes back as a new process is another life; an old handle reaches the new one by name") {
+TEST_CASE("a host that comes back as a new process is another life, an old handle reaches the new one by name") {
   link_host a("host-1");
   auto b = std::make_unique<link_host>("host-2");
   connect(a, *b);
@@ -284,7 +284,7 @@ TEST_CASE("an actor that dies or never answers does not leave its asker waiting"
   CHECK(a.ask("host-2", "answerer").engaged());
 }
 
-TEST_CASE("a removed member's link ends and it cannot come back; its address does not matter") {
+TEST_CASE("a removed member's link ends and it cannot come back, its address does not matter") {
   link_host a("host-1"), b("host-2");
   connect(a, b);
   a.self->send(a.io, set_peers{});
