@@ -607,10 +607,9 @@ void link_broker_state::on_exit_request(const caf::error& reason) {
       it->second->connection.end(goodbye_reason::stopping, "the links of this host stopped");
       pump(*it->second);
     }
-  if (sockets.empty())
-    on_finish();
-  else
-    self->delayed_send(self, hub->options.timeouts.goodbye, link_finish{});
+  // Not before the next tick even if nothing is open: a broker that quits in the turn in which it closed its listening
+  // socket is never freed (the two keep each other).
+  self->delayed_send(self, hub->options.timeouts.goodbye, link_finish{});
 }
 
 void link_broker_state::on_finish() {

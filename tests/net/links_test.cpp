@@ -194,6 +194,30 @@ TEST_CASE("before start and after the end of the links every request fails at on
   CHECK(a.ask(proxy, question{1, ""}).engaged());
 }
 
+TEST_CASE("links that are killed fail what waits, and start again on the same port") {
+  link_host a("host-1"), b("host-2");
+  connect(a, b);
+  const auto proxy = b.all->remote("host-1", "answerer");
+  b.stop();
+  b.options.listen = b.address;
+  b.options.peers = {{"host-1", a.address}};
+  b.all = make_links(b.system, b.options);
+  CHECK(a.await_down().host == "host-2");
+  b.io = b.all->start();
+  CHECK(a.await_up().host == "host-2");
+  for (int round = 0; round < 5; ++round) {
+    b.self->monitor(b.io);
+    b.self->send_exit(b.io, caf::exit_reason::kill);
+    b.self->receive([](const caf::down_msg&) {}, caf::after(test_patience) >> [] { FAIL("still alive"); });
+    CHECK(b.ask("host-1", "answerer").error() == link_errc::host_unreachable);
+    CHECK(a.await_down().host == "host-2");
+    b.io = b.all->start();
+    CHECK(b.status().listen == b.address);
+    CHECK(a.await_up().host == "host-2");
+    CHECK(a.ask("host-2", "answerer").engaged());
+  }
+}
+
 TEST_CASE("a link that drops is made again, and its events say so") {
   link_host a("host-1"), b("host-2");
   connect(a, b);
