@@ -255,10 +255,12 @@ TEST_CASE_FIXTURE(fixture, "a fresh driver adopts the running process with the s
   REQUIRE(found.containers.size() == 1);
   CHECK(found.containers[0].pid == first.pid);
   CHECK(found.containers[0].instance == "default.shop.web-1");
+  CHECK(ask<recovered_containers>(recover_containers{true}) == found);
   const auto adopted = ask<container_started>(adopt_container{first.name, 1, "hash of " + std::string{"other"}});
   CHECK(is_driver_error(error, driver_errc::not_running));
   const auto again = start(order("while [ ! -e go ]; do sleep 0.01; done; exit 5"));
   CHECK(again.adopted);
+  CHECK(ask<recovered_containers>(recover_containers{true}).containers.empty()); // we own it now
   CHECK(again.pid == first.pid);
   CHECK(again.start_ticks == first.start_ticks);
   CHECK(again.started_at_ms == first.started_at_ms);

@@ -66,6 +66,7 @@ public:
   std::chrono::milliseconds start_time{0}; ///< between request and answer
   std::chrono::milliseconds stop_time{0};  ///< a longer one than the grace is cut to it (killed)
   bool silent = false;                     ///< requests are never answered
+  bool released = false;                   ///< release_containers came: starts and stops are refused
   caf::actor driver;                       ///< the latest
 
   /// The container ends by itself; false if it does not run.
@@ -124,7 +125,13 @@ public:
         return claim(found->second, true);
       },
       [this](const stop_container& request) { return on_stop(request); },
-      [this](const recover_containers&) { return on_recover(); },
+      [this](const recover_containers& request) { return on_recover(request.only_without_owner); },
+      [this](const remove_container& request) -> caf::result<void> {
+        if (host_->running.count(request.name) != 0)
+          return to_error({driver_errc::still_running, request.name + " runs"});
+        return caf::unit;
+      },
+      [this](const release_containers&) { host_->released = true; },
       [this](const scripted_end& event) { on_end(event.exited); },
       [this](const scripted_due& due) { on_due(due); },
     };
@@ -145,6 +152,8 @@ private:
   }
 
   caf::result<container_started> on_start(const container_order& order) {
+    if (host_->released)
+      return to_error({driver_errc::released, "the containers stay"});
     auto& refusals = host_->refuse[order.name];
     if (!refusals.empty()) {
       const auto failure = refusals.front();
@@ -174,6 +183,8 @@ private:
   }
 
   caf::result<container_exited> on_stop(const stop_container& request) {
+    if (host_->released)
+      return to_error({driver_errc::released, "the containers stay"});
     host_->stops.push_back(request.name);
     const auto found = host_->running.find(request.name);
     if (found == host_->running.end())
@@ -187,11 +198,14 @@ private:
     return caf::delegated<container_exited>{};
   }
 
-  recovered_containers on_recover() const {
+  recovered_containers on_recover(bool only_without_owner) const {
     recovered_containers all;
-    for (const auto& [container, process] : host_->running)
-      all.containers.push_back({container, process.order.instance, process.order.generation, process.order.spec_hash,
-                                process.pid, process.started_at_ms});
+    for (const auto& [container, process] : host_->running) {
+      const auto owner = owners_.find(container);
+      if (!only_without_owner || owner == owners_.end() || !caf::actor_cast<caf::actor>(owner->second))
+        all.containers.push_back({container, process.order.instance, process.order.generation, process.order.spec_hash,
+                                  process.pid, process.started_at_ms});
+    }
     return all;
   }
 
