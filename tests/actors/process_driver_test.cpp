@@ -145,6 +145,13 @@ TEST_CASE_FIXTURE(fixture, "kill -9 of a container is an exit by signal 9, notic
   CHECK(noticed < 1s);
 }
 
+TEST_CASE_FIXTURE(fixture, "what a container leaves in its process group when it exits by itself is killed") {
+  start(order("trap '' TERM; sleep 1000 & echo $!; exit 0"));
+  CHECK(next_exit().exit_code == 0);
+  const auto left = static_cast<pid_t>(std::stoi(output()));
+  CHECK(eventually([&] { return is_gone(left); }));
+}
+
 TEST_CASE_FIXTURE(fixture, "the same order again adopts what runs; a changed spec of the same generation replaces it") {
   const auto first = start(order("exec sleep 1000"));
   const auto second = start(order("exec sleep 1000"));
