@@ -72,7 +72,7 @@ TEST_CASE("percent_encode is undone by percent_decode for every byte that is not
   CHECK(percent_encode("a/b c.d-e_f~") == "a%2Fb%20c.d-e_f~");
 }
 
-TEST_CASE("a query gives decoded pairs; the last of a repeated key counts and a bad escape refuses it all") {
+TEST_CASE("a query gives decoded pairs, the last of a repeated key counts and a bad escape refuses it all") {
   CHECK(parse_query("after=3&limit=10") == http_parameters{{"after", "3"}, {"limit", "10"}});
   CHECK(parse_query("a=x+y%20z&&flag&a=last") == http_parameters{{"a", "last"}, {"flag", ""}});
   CHECK(parse_query("a=b=c") == http_parameters{{"a", "b=c"}});
@@ -105,7 +105,7 @@ TEST_CASE("a literal segment goes before a name in braces, whatever the order of
   CHECK(small_api().match("PUT", "/v1/applications/self").route == 2);
 }
 
-TEST_CASE("a path without the method answers 405 and lists every method of that path; HEAD goes with GET") {
+TEST_CASE("a path without the method answers 405 and lists every method of that path, HEAD goes with GET") {
   const auto router = small_api();
   const auto found = router.match("DELETE", "/v1/applications/popcorn");
   CHECK(found.outcome == kind::method_not_allowed);

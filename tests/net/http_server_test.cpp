@@ -318,7 +318,7 @@ TEST_CASE("stopping closes open connections and frees the handler, also while a 
   CHECK(token.use_count() == 1);
 }
 
-TEST_CASE("the connection over max_connections gets 503; when one ends there is room again") {
+TEST_CASE("the connection over max_connections gets 503, when one ends there is room again") {
   http_server server(with([](auto& o) { o.max_connections = 2; }), echo);
   raw_client first(server.port());
   {

@@ -253,7 +253,7 @@ TEST_CASE("apply sends nothing if any file has a problem, and lists the problems
   CHECK(site.requests().empty());
 }
 
-TEST_CASE("apply of a site document says who starts sites; without any application it fails") {
+TEST_CASE("apply of a site document says who starts sites, without any application it fails") {
   const fake_site site;
   const std::string shop =
       "kind: site\nname: shop\nhosts: [{id: host-1, address: '127.0.0.1:7001', capacity: {cpu: 1, memory: 1Gi}}]\n";

@@ -86,7 +86,7 @@ TEST_CASE("states are coloured only when asked, and colours do not shift columns
   CHECK(render(t, false).find('\033') == std::string::npos);
 }
 
-TEST_CASE("an age is its largest whole unit; under a second, or ahead of this clock, it is now") {
+TEST_CASE("an age is its largest whole unit, under a second, or ahead of this clock, it is now") {
   CHECK(age_text(-5s) == "now");
   CHECK(age_text(999ms) == "now");
   CHECK(age_text(1s) == "1s");
@@ -152,7 +152,7 @@ TEST_CASE("the tree nests containers in instances in applications on hosts, and 
                 "      └─ web-2         pending   generation 1\n");
 }
 
-TEST_CASE("actors nest by their paths; one whose parent is not listed hangs under the nearest that is") {
+TEST_CASE("actors nest by their paths, one whose parent is not listed hangs under the nearest that is") {
   const auto text =
       render(actor_tree({actor("host-1/root", "one_for_one"), actor("host-1/root/core"), actor("host-1/root/core/a"),
                          actor("host-1/root/lost/child"), actor("host-1/rootless")}),
