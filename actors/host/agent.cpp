@@ -87,6 +87,7 @@ struct agent::parts {
   caf::actor start_api(const runtime::start_context& my);
   site_actor_options make_site_options(std::uint64_t term, const std::string& former);
   void on_event(const runtime::supervision_event& event);
+  void record(storage::journal_event event) const;
 
   caf::actor lookup(const std::string& path) const { return names->lookup(options.host + "/root/" + path); }
   caf::actor local(const std::string& name) const;
@@ -315,6 +316,10 @@ caf::actor agent::parts::start_leadership(const runtime::start_context& my) {
   x.supervisor = [this] { return lookup("leading"); };
   x.host_of = [this](storage::member_id member) { return hosts_name(member); };
   x.site_options = [this](std::uint64_t term, const std::string& former) { return make_site_options(term, former); };
+  x.on_elected = [this](std::uint64_t term, const std::string& former) {
+    record({"", 0, 0, "site/" + options.site.name, former.empty() ? std::string{} : "led by " + former,
+            "led by " + options.host, "elected in term " + std::to_string(term), ""});
+  };
   x.listeners = [this] {
     std::vector<caf::actor> listeners;
     for (const auto* name : {"site", "host"})
@@ -377,10 +382,13 @@ void agent::parts::on_event(const runtime::supervision_event& event) {
   }
   const bool is_news = event.report.kind == runtime::report_kind::exited || event.report.kind == runtime::report_kind::gave_up
                        || event.report.kind == runtime::report_kind::start_failed;
-  const auto journal = is_news ? local("journal") : caf::actor{};
-  if (journal)
-    caf::anon_send(journal, record_events{{{"", 0, 0, "actor/" + event.path, "", std::string{to_text(event.report.kind)},
-                                            event.report.reason, ""}}});
+  if (is_news)
+    record({"", 0, 0, "actor/" + event.path, "", std::string{to_text(event.report.kind)}, event.report.reason, ""});
+}
+
+void agent::parts::record(storage::journal_event event) const {
+  if (const auto journal = local("journal"))
+    caf::anon_send(journal, record_events{{std::move(event)}});
 }
 
 // -- life ----------------------------------------------------------------------------------------------------------------

@@ -347,7 +347,8 @@ private:
     const auto old_restarts = before == nullptr ? 0 : before->restarts;
     if (!reports_.put(*report))
       return;
-    if (old_phase != to_text(report->phase))
+    // That it waits to be started is no news beside its assignment, which is an event of its own.
+    if (old_phase != to_text(report->phase) && report->phase != instance_phase::pending)
       note("instance/" + instance, old_phase, to_text(report->phase),
            report->phase == instance_phase::running && report->restarts > old_restarts
              ? "restarted " + std::to_string(report->restarts) + " times"

@@ -57,6 +57,8 @@ private:
     const bool leads = x.role == runtime::raft_role::leader;
     now.role = leads ? "leader" : options_.is_controller ? "controller" : "follower";
     options_.cell->set(now);
+    if (leads && wanted_term_ != x.term && options_.on_elected)
+      options_.on_elected(x.term, former_);
     wanted_term_ = leads ? x.term : 0;
     for (const auto& listener : options_.listeners())
       self_->send(listener, leader_changed{now});

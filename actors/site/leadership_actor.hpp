@@ -37,6 +37,8 @@ struct leadership_actor_options {
   std::function<site_actor_options(std::uint64_t term, const std::string& former)> site_options;
   /// Told of changes.
   std::function<std::vector<caf::actor>()> listeners;
+  /// Called when this host becomes leader; `former` as above.
+  std::function<void(std::uint64_t term, const std::string& former)> on_elected;
 };
 
 caf::actor spawn_leadership(caf::local_actor* parent, leadership_actor_options options);

@@ -1,0 +1,78 @@
+#include "tools/agent/host_run.hpp"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <ostream>
+#include <thread>
+
+#include "actors/host/agent.hpp"
+#include "net/identity.hpp"
+#include "storage/data_dir.hpp"
+#include "tools/agent/site_file.hpp"
+
+namespace prunella::tools {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+actors::agent_options options_of(const host_run_options& options, config::site_spec site) {
+  actors::agent_options result;
+  result.site = std::move(site);
+  result.host = options.host_id;
+  result.data_dir = fs::absolute(options.data_dir).string();
+  result.identity_dir = (fs::path{result.data_dir} / storage::tls_folder).string();
+  result.api = options.api;
+  result.version = PRUNELLA_VERSION;
+  return result;
+}
+
+/// Waits for the end of `agent` or the first signal in `set`; returns the signal, 0 if there was none. All threads of the
+/// process have `set` blocked.
+int wait_for_end(actors::agent& agent, const sigset_t& set) {
+  int number = 0;
+  std::thread waiter{[&] {
+    agent.wait();
+    kill(getpid(), SIGUSR1); // wakes the sigwait below
+  }};
+  while (sigwait(&set, &number) != 0) {
+  }
+  const bool interrupted = number != SIGUSR1;
+  agent.interrupt();
+  waiter.join();
+  return interrupted ? number : 0;
+}
+
+} // namespace
+
+int run_host(const host_run_options& options, std::ostream& out, std::ostream& err) {
+  auto site = read_site_file(options.site_file, err);
+  if (!site)
+    return 1;
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGINT, SIGTERM, SIGUSR1})
+    sigaddset(&set, number);
+  sigprocmask(SIG_BLOCK, &set, nullptr); // before any thread is started: all inherit it
+  signal(SIGPIPE, SIG_IGN);
+  try {
+    actors::agent agent{options_of(options, std::move(*site))};
+    out << options.host_id << ": API on " << agent.api_url() << '\n' << std::flush;
+    const int number = wait_for_end(agent, set);
+    if (number != 0)
+      out << options.host_id << ": ends, "
+          << (options.stop_containers ? "stopping what runs on it" : "what runs on it goes on") << '\n'
+          << std::flush;
+    const auto end = agent.stop(options.stop_containers);
+    if (!end.failed)
+      return 0;
+    err << "error: " << options.host_id << ": " << end.reason << '\n';
+  } catch (const std::exception& error) {
+    err << "error: " << options.host_id << ": " << error.what() << '\n';
+  }
+  return 1;
+}
+
+} // namespace prunella::tools
