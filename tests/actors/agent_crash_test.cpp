@@ -102,7 +102,7 @@ struct small_agent {
 
 } // namespace
 
-TEST_CASE("kill -9 of the agent leaves its container alone; the next agent adopts it and learns its exit code") {
+TEST_CASE("kill -9 of the agent leaves its container alone, the next agent adopts it and learns its exit code") {
   const scratch_directory data;
   int ends[2];
   REQUIRE(::pipe(ends) == 0);

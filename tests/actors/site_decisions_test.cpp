@@ -118,7 +118,7 @@ TEST_CASE("reports reach the leader as differences, and whole when it knows none
   CHECK(seen.find("host-1", "default.a.web-2") == nullptr);
 }
 
-TEST_CASE("differences to something the leader does not hold are not mixed in; it asks for all") {
+TEST_CASE("differences to something the leader does not hold are not mixed in, it asks for all") {
   actors::report_log log;
   actors::observations seen;
   log.put(running("default.a.web-1", 1));

@@ -218,7 +218,7 @@ TEST_CASE("a read barrier survives lost messages and a change of leader, and end
   CHECK(alone.error() == consensus_errc::timed_out);
 }
 
-TEST_CASE("a full disk stops the member with the log's own sentence; restarted with room it has lost nothing") {
+TEST_CASE("a full disk stops the member with the log's own sentence, restarted with room it has lost nothing") {
   actor_group group(3);
   const auto leader = group.wait_for_leader();
   REQUIRE(group.propose(leader, "kept"));

@@ -352,7 +352,7 @@ TEST_SUITE("replication") {
     CHECK(group.applied(2) == strings{"a", "b"}); // by the barrier of its own term
   }
 
-  TEST_CASE("a leader never commits an entry of an old term by counting replicas (Ongaro 2014, figure 3.7; "
+  TEST_CASE("a leader never commits an entry of an old term by counting replicas (Ongaro 2014, figure 3.7, "
             "TestLeaderOnlyCommitsLogFromCurrentTerm)") {
     // S1 leads term 4 with an entry of term 2 at index 2; followers confirm it one after the other.
     hand_driven_group group(5);
@@ -378,7 +378,7 @@ TEST_SUITE("replication") {
     CHECK(group[1].commit() == 3);
   }
 
-  TEST_CASE("an uncommitted entry of a lost leader is overwritten (Ongaro 2014, figure 3.7 d; "
+  TEST_CASE("an uncommitted entry of a lost leader is overwritten (Ongaro 2014, figure 3.7 d, "
             "TestLeaderElectionOverwriteNewerLogs)") {
     hand_driven_group group(3);
     group.elect(1);

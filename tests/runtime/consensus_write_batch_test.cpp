@@ -34,7 +34,7 @@ void append(std::vector<log_entry>& log, const raft_log_batch& batch) {
 
 } // namespace
 
-TEST_CASE("requests without snapshots become one transaction; replaced entries are not written") {
+TEST_CASE("requests without snapshots become one transaction, replaced entries are not written") {
   const auto steps = merge({request(0, {entry(1, 1), entry(1, 2), entry(1, 3)}), request(2, {entry(2, 2)}),
                             request(0, {entry(2, 3)})});
   REQUIRE(steps.size() == 1);

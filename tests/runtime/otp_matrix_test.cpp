@@ -48,7 +48,7 @@ supervised_names three(restart_strategy strategy, restart_type middle) {
 
 } // namespace
 
-TEST_CASE("one_for_one: the matrix of restart types and ends; nobody else is touched") {
+TEST_CASE("one_for_one: the matrix of restart types and ends, nobody else is touched") {
   for (const auto& r : rows) {
     CAPTURE(r.name);
     auto world = three(restart_strategy::one_for_one, r.type);
@@ -60,7 +60,7 @@ TEST_CASE("one_for_one: the matrix of restart types and ends; nobody else is tou
   }
 }
 
-TEST_CASE("one_for_all: the matrix; a restart stops the others in reverse order and starts all in order") {
+TEST_CASE("one_for_all: the matrix, a restart stops the others in reverse order and starts all in order") {
   for (const auto& r : rows) {
     CAPTURE(r.name);
     auto world = three(restart_strategy::one_for_all, r.type);
@@ -71,7 +71,7 @@ TEST_CASE("one_for_all: the matrix; a restart stops the others in reverse order 
   }
 }
 
-TEST_CASE("rest_for_one: the matrix; a restart stops and starts only those after the child") {
+TEST_CASE("rest_for_one: the matrix, a restart stops and starts only those after the child") {
   for (const auto& r : rows) {
     CAPTURE(r.name);
     auto world = three(restart_strategy::rest_for_one, r.type);
@@ -133,7 +133,7 @@ TEST_CASE("multiple_restarts: restarts spread out so that no period holds three 
   CHECK(world.core.find_child("a")->restarts == 1000);
 }
 
-TEST_CASE("a restart exactly one period old still counts; one millisecond older does not") {
+TEST_CASE("a restart exactly one period old still counts, one millisecond older does not") {
   for (auto extra : {0, 1}) {
     CAPTURE(extra);
     auto spec = over({"a"});

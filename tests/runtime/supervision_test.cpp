@@ -40,7 +40,7 @@ TEST_CASE("sup_start_fail: a child that fails its first start fails the supervis
   CHECK(world.count(report_kind::restart_scheduled) == 0);
 }
 
-TEST_CASE("a child that is not ready one millisecond before its start timeout has time; at the timeout it is killed") {
+TEST_CASE("a child that is not ready one millisecond before its start timeout has time, at the timeout it is killed") {
   auto spec = over({"a", "b"});
   spec.children[1].start_timeout = 300ms;
   supervised_names world{std::move(spec)};
@@ -205,7 +205,7 @@ TEST_CASE("a killed child that does not end makes the supervisor give up instead
   CHECK(world.count(report_kind::abandoned) == 1);
 }
 
-TEST_CASE("backoff: the first restart is immediate, then 100 ms, 200 ms; other children are not delayed") {
+TEST_CASE("backoff: the first restart is immediate, then 100 ms, 200 ms, other children are not delayed") {
   auto spec = over({"a", "b"});
   spec.limit.intensity = 100;
   spec.children[0].backoff = backoff_options{};
@@ -298,7 +298,7 @@ TEST_CASE("restart_child of a child that fails is refused, and its spec stays") 
   CHECK(!world.has_ended);
 }
 
-TEST_CASE("terminate_child of a temporary child removes its spec; of a restarting one ends the row of restarts") {
+TEST_CASE("terminate_child of a temporary child removes its spec, of a restarting one ends the row of restarts") {
   auto spec = over({"t", "a"});
   spec.limit.intensity = 100;
   spec.children[0].restart = restart_type::temporary;
@@ -361,7 +361,7 @@ TEST_CASE("requests to a supervisor that shuts down are refused, and those that 
     CHECK(world.replies.at(request).code == supervision_errc::shutting_down);
 }
 
-TEST_CASE("one child more than max_children is refused; an invalid spec is refused with all its problems") {
+TEST_CASE("one child more than max_children is refused, an invalid spec is refused with all its problems") {
   auto spec = over({"a"});
   spec.max_children = 2;
   supervised_names world{std::move(spec)};
@@ -441,7 +441,7 @@ TEST_CASE(
   CHECK(world.alive.empty());
 }
 
-TEST_CASE("all_significant: the supervisor ends with the last of them; terminate_child of one does not count") {
+TEST_CASE("all_significant: the supervisor ends with the last of them, terminate_child of one does not count") {
   auto spec = over({"a", "b", "c"});
   spec.auto_shutdown = auto_shutdown::all_significant;
   for (std::size_t i : {std::size_t{1}, std::size_t{2}}) {

@@ -204,7 +204,7 @@ TEST_CASE("a killed supervisor takes its children down and is restarted, and no 
   }
 }
 
-TEST_CASE("what a killed supervisor leaves hanging below it is waited for; at the limit the parent gives up") {
+TEST_CASE("what a killed supervisor leaves hanging below it is waited for, at the limit the parent gives up") {
   supervised_world world;
   world.options.orphan_timeout = 3s;
   auto inner = tree_of({world.obedient("a")});
@@ -269,7 +269,7 @@ TEST_CASE("a killed root leaves nothing running") {
   CHECK(world.log->alive.size() == 3);
 }
 
-TEST_CASE("a start function that throws has failed with that text; one that returns nothing is OTP's ignore") {
+TEST_CASE("a start function that throws has failed with that text, one that returns nothing is OTP's ignore") {
   supervised_world world;
   world.begin(tree_of({worker(spec_of("nothing"), [](const start_context&) { return caf::actor{}; })}));
   CHECK(world.row("nothing").state == "stopped");
@@ -391,7 +391,7 @@ TEST_CASE("backoff in virtual time: the first restart at once, the second 100 ms
   CHECK(world.row("a").state == "running");
 }
 
-TEST_CASE("the domain's ladder: containers, instance, application; giving up is an event, not an outage") {
+TEST_CASE("the domain's ladder: containers, instance, application, giving up is an event, not an outage") {
   supervised_world world;
   // applications (dynamic, independent) > application (dynamic) > instance (static, strategy of the service) >
   // container

@@ -68,9 +68,9 @@ int run_host(const host_run_options& options, std::ostream& out, std::ostream& e
     const auto end = agent.stop(options.stop_containers);
     if (!end.failed)
       return 0;
-    err << "error: " << options.host_id << ": " << end.reason << '\n';
+    err << "prunella: " << options.host_id << ": " << end.reason << '\n';
   } catch (const std::exception& error) {
-    err << "error: " << options.host_id << ": " << error.what() << '\n';
+    err << "prunella: " << options.host_id << ": " << error.what() << '\n';
   }
   return 1;
 }

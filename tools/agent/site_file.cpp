@@ -15,7 +15,7 @@ std::optional<config::site_spec> read_site_file(const std::string& path, std::os
   std::ifstream in{path, std::ios::binary};
   std::string text{std::istreambuf_iterator<char>{in}, {}};
   if (!in) {
-    err << "error: cannot read " << path << ": " << std::strerror(errno) << ". Name a file with a `kind: site` document.\n";
+    err << "prunella: cannot read " << path << ": " << std::strerror(errno) << ". Name a file with a `kind: site` document.\n";
     return std::nullopt;
   }
   const auto read = config::read_documents(text, path);
@@ -28,14 +28,14 @@ std::optional<config::site_spec> read_site_file(const std::string& path, std::os
     if (document.kind != config::document_kind::site)
       continue;
     if (site) {
-      err << "error: " << path << " holds two sites, " << site->name << " and " << document.site.name
+      err << "prunella: " << path << " holds two sites, " << site->name << " and " << document.site.name
           << ". An agent belongs to one: put each into a file of its own.\n";
       return std::nullopt;
     }
     site = document.site;
   }
   if (!site)
-    err << "error: " << path << " holds no `kind: site` document. config/examples/shop.yaml shows one.\n";
+    err << "prunella: " << path << " holds no `kind: site` document. config/examples/shop.yaml shows one.\n";
   return site;
 }
 

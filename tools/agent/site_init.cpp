@@ -17,7 +17,7 @@ int run_site_init(const site_init_options& options, std::ostream& out, std::ostr
   try {
     net::create_site_identity(options.dir, site->name, hosts);
   } catch (const net::identity_error& error) {
-    err << "error: " << error.what() << '\n';
+    err << "prunella: " << error.what() << '\n';
     return 1;
   }
   out << "site " << site->name << ": a certificate authority and " << hosts.size() << " host identities are in "

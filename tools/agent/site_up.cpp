@@ -156,14 +156,14 @@ int run_site_up(const site_up_options& options, std::ostream& out, std::ostream&
   const auto data_dir = fs::absolute(options.data_dir.empty() ? default_data_dir(site->name) : fs::path{options.data_dir});
   fs::create_directories(data_dir, failed);
   if (failed) {
-    err << "error: cannot make the data directory " << data_dir.string() << ": " << failed.message()
+    err << "prunella: cannot make the data directory " << data_dir.string() << ": " << failed.message()
         << ". Choose another with --data-dir.\n";
     return 1;
   }
   try {
     hand_out_identities(*site, data_dir);
   } catch (const std::exception& error) {
-    err << "error: " << error.what() << '\n';
+    err << "prunella: " << error.what() << '\n';
     return 1;
   }
   const auto program = fs::read_symlink("/proc/self/exe").string();
@@ -176,7 +176,7 @@ int run_site_up(const site_up_options& options, std::ostream& out, std::ostream&
     agent.pid = start_process({program, "host", "run", "--site", site_file.string(), "--host-id", host.id, "--data-dir",
                                (data_dir / host.id).string(), "--api", agent.api, "--on-exit", "stop"});
     if (agent.pid == 0)
-      err << "error: cannot start the agent of " << host.id << ": " << std::strerror(errno) << '\n';
+      err << "prunella: cannot start the agent of " << host.id << ": " << std::strerror(errno) << '\n';
     else
       out << "  " << host.id << "  pid " << agent.pid << "  http://" << agent.api << '\n';
     agents.push_back(std::move(agent));
