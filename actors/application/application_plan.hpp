@@ -73,7 +73,8 @@ std::map<std::string, std::string> agent_variables(const config::application_spe
 std::string expand_variables(std::string_view text, const std::map<std::string, std::string>& variables);
 
 /// 32 hex digits that are equal for orders which one running process can serve: they cover command, environment and
-/// working directory, so that a changed grace or reservation restarts nothing.
+/// working directory. A driver asked for another grace or reservation adopts what runs; `reconcile` still replaces the
+/// instance, as its supervisor has to change.
 std::string hash_of(const container_order& order);
 
 } // namespace prunella::actors
