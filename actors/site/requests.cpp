@@ -40,6 +40,12 @@ struct refusal {
       invalid.errors.push_back(config::problem_summary(problem));
     if (!invalid.errors.empty())
       return invalid;
+    for (const auto& service : x.spec.services)
+      if (service.when_cut_off.mode != config::cut_off_mode::keep_running)
+        return make_problem(422, "service " + service.name + " asks for `when-cut-off: "
+                            + std::string{config::to_text(service.when_cut_off.mode)} + '`',
+                            "this version has no leases: a host that is cut off keeps running what it runs",
+                            "use `when-cut-off: keep-running`, and only where two copies at once do no harm");
     const auto key = application_key(x.spec.tenant, x.spec.name);
     if (state.applications.count(key) == 0 && state.applications.size() >= max_applications)
       return make_problem(422, "the site has " + std::to_string(max_applications) + " applications",

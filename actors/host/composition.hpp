@@ -1,0 +1,124 @@
+#pragma once
+
+// Everything that an agent runs, put together under one supervision tree. It has nothing of the world but its outer parts
+// (links, disks, driver, clock), so the agent and the simulation of a whole site run the very same composition.
+//
+//   root (one_for_one)
+//   ├─ links                           net: other hosts
+//   ├─ driver                          runs containers
+//   ├─ journal                         events
+//   ├─ leading (supervisor)            holds `site` while this host leads
+//   ├─ core (supervisor, rest_for_one) log, consensus, leadership, link-watch
+//   ├─ applications (supervisor)       application → instance → container
+//   ├─ host                            reconciles, reports
+//   ├─ tree, api                       answers
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include <caf/actor.hpp>
+#include <caf/fwd.hpp>
+
+#include "actors/host/host_actor.hpp"
+#include "actors/host/wall_clock.hpp"
+#include "actors/site/leadership.hpp"
+#include "actors/site/site_actor.hpp"
+#include "actors/site/state_cell.hpp"
+#include "config/spec.hpp"
+#include "net/http_router.hpp"
+#include "net/links.hpp"
+#include "runtime/supervisor.hpp"
+#include "storage/event_journal.hpp"
+#include "storage/site_database.hpp"
+
+namespace prunella::actors {
+
+/// What reaches out of the process. All but `make_links` are called again when a supervisor restarts what uses them.
+struct outer_parts {
+  /// Links of this host. `options` names host, peers, exports and timeouts; addresses are as in the site's document.
+  /// Called once.
+  std::function<std::shared_ptr<net::links>(net::link_options options)> make_links;
+  /// The driver actor (`actors/instance/driver.hpp`).
+  std::function<caf::actor()> spawn_driver;
+  /// The log writer of this member; calls `say_ready` when its log is open.
+  std::function<caf::actor(std::function<void()> say_ready)> spawn_log;
+  std::function<storage::result<std::unique_ptr<storage::site_database>>()> open_database;
+  std::function<storage::result<std::unique_ptr<storage::event_journal>>()> open_journal;
+  /// A number that no other host and no other start draws.
+  std::function<std::uint64_t()> draw_seed;
+  wall_clock clock = wall_clock_ms;
+};
+
+struct composition_options {
+  config::site_spec site;
+  std::string host; ///< one of the site's
+  std::string version;
+};
+
+/// What an agent has to announce to CAF before its actor system starts: message types and error categories.
+void announce(caf::actor_system_config& config);
+
+/// Must outlive the actors that it starts: they hold on to it.
+class composition {
+public:
+  /// Makes the links and starts nothing. Throws std::runtime_error if the site has no such host, and what `make_links`
+  /// throws.
+  composition(caf::actor_system& system, composition_options options, outer_parts outer);
+
+  composition(const composition&) = delete;
+  composition& operator=(const composition&) = delete;
+
+  /// Spawns the root supervisor; once.
+  caf::actor start();
+
+  /// The actor that other parts know as `name` ("site", "consensus", "host", "driver", "api", …), now; an invalid handle
+  /// while it does not run.
+  caf::actor local(const std::string& name) const;
+
+  /// The API's routes, for an HTTP server.
+  net::http_router router();
+
+  /// The actors by path, for people and for fault injection.
+  const runtime::actor_tree& tree() const { return *tree_; }
+
+  const state_cell& state() const { return *state_; }
+  const leadership_cell& leader() const { return *leader_; }
+
+  /// Lets go of all actors of other hosts; after the root ended.
+  void release();
+
+private:
+  net::link_options link_options();
+  runtime::supervision_tree make_tree();
+  runtime::supervised_child core_child();
+  caf::actor start_journal(const runtime::start_context& my);
+  caf::actor start_consensus(const runtime::start_context& my);
+  caf::actor start_leadership(const runtime::start_context& my);
+  caf::actor start_host(const runtime::start_context& my);
+  caf::actor start_api(const runtime::start_context& my);
+  site_actor_options site_options(std::uint64_t term, const std::string& former);
+  void on_event(const runtime::supervision_event& event);
+  void record(storage::journal_event event) const;
+  caf::actor lookup(const std::string& path) const;
+  caf::actor actor_on(const std::string& host, const std::string& name);
+
+  caf::actor_system& system_;
+  composition_options options_;
+  outer_parts outer_;
+  runtime::liveness_figures figures_;
+  std::shared_ptr<runtime::directory> names_ = std::make_shared<runtime::directory>();
+  std::shared_ptr<runtime::actor_tree> tree_ = std::make_shared<runtime::actor_tree>();
+  std::shared_ptr<state_cell> state_ = std::make_shared<state_cell>();
+  std::shared_ptr<leadership_cell> leader_ = std::make_shared<leadership_cell>();
+  std::shared_ptr<leader_contacts> contacts_ = std::make_shared<leader_contacts>();
+  std::shared_ptr<host_memory> memory_ = std::make_shared<host_memory>();
+  std::shared_ptr<net::links> links_;
+  std::mutex proxies_mutex_;
+  std::map<std::pair<std::string, std::string>, caf::actor> proxies_; ///< bounded: hosts × exported names
+};
+
+} // namespace prunella::actors

@@ -1,0 +1,97 @@
+#include <doctest/doctest.h>
+
+#include "actors/api/api_requests.hpp"
+#include "actors/site/requests.hpp"
+#include "config/json.hpp"
+#include "tests/actors/site_fixture.hpp"
+
+using namespace prunella;
+using namespace prunella::test;
+using actors::problem_view;
+using actors::site_command;
+
+namespace {
+
+net::routed_request request(const std::string& name, std::string body) {
+  net::routed_request x;
+  x.path["name"] = name;
+  x.request.body = std::move(body);
+  return x;
+}
+
+const problem_view& problem_of(const actors::or_problem<site_command>& x) { return std::get<problem_view>(x); }
+
+std::string document(const config::application_spec& spec) {
+  auto json = config::to_json(spec).as_object();
+  json["kind"] = "application";
+  return config::json_text(json);
+}
+
+} // namespace
+
+TEST_CASE("a document becomes a command when its name is the path's, with or without the tenant") {
+  const auto spec = application("popcorn", {service("web", 2)});
+  for (const auto* name : {"popcorn", "default.popcorn"}) {
+    const auto command = actors::put_command(request(name, document(spec)));
+    REQUIRE(std::holds_alternative<site_command>(command));
+    CHECK(std::get<actors::put_application>(std::get<site_command>(command).body).spec == spec);
+  }
+  const auto other = actors::put_command(request("soda", document(spec)));
+  CHECK(problem_of(other).status == 422);
+  CHECK(problem_of(other).fix == "send it to /v1/applications/default.popcorn");
+}
+
+TEST_CASE("an invalid document is refused with every problem in it") {
+  auto spec = application("popcorn", {service("web", 2), service("web", 1)});
+  spec.services[0].containers[0].command.clear();
+  const auto problem = problem_of(actors::put_command(request("popcorn", document(spec))));
+  CHECK(problem.status == 422);
+  CHECK(problem.errors.size() == 2);
+  CHECK(problem_of(actors::put_command(request("popcorn", ""))).status == 422);
+  CHECK(problem_of(actors::put_command(request("Pop corn", document(spec)))).status == 400);
+}
+
+TEST_CASE("a scale body needs both members, of the right types") {
+  CHECK(problem_of(actors::scale_command(request("popcorn", "{"))).status == 400);
+  CHECK(problem_of(actors::scale_command(request("popcorn", R"({"service": "web"})"))).errors
+        == std::vector<std::string>{"replicas: is missing"});
+  CHECK(problem_of(actors::scale_command(request("popcorn", R"({"service": "web", "replicas": -1})"))).status == 400);
+  const auto command = actors::scale_command(request("popcorn", R"({"service": "web", "replicas": 3})"));
+  CHECK(std::get<actors::scale_service>(std::get<site_command>(command).body).replicas == 3);
+}
+
+TEST_CASE("an event limit of 1 and of 1000 is taken, 0 and 1001 are not") {
+  for (const auto& [text, taken] : std::map<std::string, bool>{{"1", true}, {"1000", true}, {"0", false}, {"1001", false},
+                                                              {"", false}, {"7x", false}, {"-1", false}}) {
+    CAPTURE(text);
+    net::routed_request x;
+    x.query["limit"] = text;
+    CHECK(std::holds_alternative<actors::events_request>(actors::events_query(x)) == taken);
+  }
+}
+
+TEST_CASE("users may apply, scale and delete, and the site's own decisions are not theirs to make") {
+  small_site site{{host("host-1")}};
+  const auto refused = [&](auto body) { return actors::refuse(site_command{0, std::move(body)}, site.state).status; };
+  CHECK(refused(actors::put_application{application("popcorn", {service("web", 1)})}) == 0);
+  CHECK(refused(actors::delete_application{"default.popcorn"}) == 0);
+  CHECK(refused(actors::set_host_state{"host-1", false, "because"}) == 403);
+  CHECK(refused(actors::change_assignments{}) == 403);
+  CHECK(refused(actors::register_site{}) == 403);
+}
+
+TEST_CASE("what this version cannot keep is refused: exclusive services, and more instances than a site holds") {
+  small_site site{{host("host-1")}};
+  auto spec = application("popcorn", {service("web", 1)});
+  spec.services[0].when_cut_off.mode = config::cut_off_mode::exclusive;
+  CHECK(actors::refuse(site_command{0, actors::put_application{spec}}, site.state).status == 422);
+
+  std::vector<config::service_spec> services;
+  for (int i = 0; i < 10; ++i)
+    services.push_back(service("s" + std::to_string(i), 1'000));
+  CHECK(actors::refuse(site_command{0, actors::put_application{application("a", services)}}, site.state).status == 0);
+  site.run(actors::put_application{application("a", services)});
+  CHECK(actors::refuse(site_command{0, actors::put_application{application("b", {service("web", 1)})}}, site.state).status
+        == 422);
+  CHECK(actors::refuse(site_command{0, actors::scale_service{"default.a", "s0", 1'001}}, site.state).status == 422);
+}

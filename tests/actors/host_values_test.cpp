@@ -1,0 +1,158 @@
+#include <doctest/doctest.h>
+
+#include "actors/host/assigned.hpp"
+#include "actors/host/instance_table.hpp"
+#include "actors/host/journal_actor.hpp"
+#include "tests/actors/site_fixture.hpp"
+
+using namespace prunella;
+using namespace prunella::test;
+using actors::container_phase;
+using actors::instance_phase;
+
+namespace {
+
+const std::string web = "default.popcorn.web-1";
+
+actors::instance_plan plan_of(std::uint64_t generation, config::restart_type restart = config::restart_type::permanent,
+                              std::vector<std::string> containers = {"main"}) {
+  actors::instance_plan plan;
+  plan.name = web;
+  plan.service = "web";
+  plan.replica = 1;
+  plan.generation = generation;
+  plan.restart.type = restart;
+  for (const auto& name : containers) {
+    actors::container_order order;
+    order.name = web + '.' + name;
+    order.instance = web;
+    order.generation = generation;
+    plan.containers.push_back(order);
+  }
+  return plan;
+}
+
+actors::container_report report(container_phase phase, std::uint64_t generation = 1, std::string container = "main",
+                                bool adopted = false) {
+  actors::container_report x;
+  x.instance = web;
+  x.container = web + '.' + container;
+  x.generation = generation;
+  x.phase = phase;
+  x.pid = 42;
+  x.adopted = adopted;
+  x.reason = phase == container_phase::failed ? "exited with code 3" : "";
+  return x;
+}
+
+storage::journal_event event(std::int64_t time_ms, const std::string& origin, std::uint64_t sequence) {
+  return {origin, sequence, time_ms, "host/host-1", "up", "down", "silent", ""};
+}
+
+} // namespace
+
+TEST_CASE("an instance runs when all its containers do") {
+  actors::instance_table table;
+  CHECK_FALSE(table.report(web));
+  table.expect(plan_of(1, config::restart_type::permanent, {"main", "side"}));
+  CHECK(table.report(web)->phase == instance_phase::pending);
+  table.take(report(container_phase::starting));
+  table.take(report(container_phase::running));
+  CHECK(table.report(web)->phase == instance_phase::starting);
+  table.take(report(container_phase::starting, 1, "side"));
+  table.take(report(container_phase::running, 1, "side"));
+  CHECK(table.report(web)->phase == instance_phase::running);
+  CHECK(table.report(web)->pid == 42);
+}
+
+TEST_CASE("a container that ended counts a restart when it is started again, an adopted one does not") {
+  actors::instance_table table;
+  table.expect(plan_of(1));
+  table.take(report(container_phase::starting));
+  table.take(report(container_phase::running));
+  table.take(report(container_phase::starting)); // its actor was restarted
+  table.take(report(container_phase::running, 1, "main", true));
+  CHECK(table.report(web)->restarts == 0);
+  table.take(report(container_phase::failed));
+  CHECK(table.report(web)->phase == instance_phase::starting);
+  CHECK(table.report(web)->reason == web + ".main exited with code 3");
+  table.take(report(container_phase::starting));
+  table.take(report(container_phase::running));
+  CHECK(table.report(web)->restarts == 1);
+}
+
+TEST_CASE("reports of another generation or container are not mixed in") {
+  actors::instance_table table;
+  table.expect(plan_of(2));
+  table.take(report(container_phase::running, 1));
+  table.take(report(container_phase::running, 2, "ghost"));
+  CHECK(table.report(web)->phase == instance_phase::pending);
+}
+
+TEST_CASE("an instance that gave up is failed in that generation, and a later one starts clean") {
+  actors::instance_table table;
+  table.expect(plan_of(1));
+  table.give_up(web, "exited too often");
+  CHECK(table.report(web)->phase == instance_phase::failed);
+  CHECK(table.report(web)->gave_up);
+  CHECK(table.has_given_up(web, 1));
+  table.expect(plan_of(2));
+  CHECK_FALSE(table.has_given_up(web, 1));
+  CHECK_FALSE(table.has_given_up(web, 2));
+  CHECK(table.report(web)->phase == instance_phase::pending);
+}
+
+TEST_CASE("a transient container that ended well is not waited for, a permanent one is") {
+  actors::instance_table table;
+  table.expect(plan_of(1, config::restart_type::transient, {"main", "init"}));
+  table.take(report(container_phase::running));
+  table.take(report(container_phase::exited, 1, "init"));
+  CHECK(table.report(web)->phase == instance_phase::running);
+  table.expect(plan_of(1, config::restart_type::permanent, {"main", "init"}));
+  CHECK(table.report(web)->phase == instance_phase::starting);
+}
+
+TEST_CASE("a host plans what is assigned to it, without what gave up there") {
+  small_site site{{host("host-1"), host("host-2")}};
+  site.run(actors::put_application{application("popcorn", {service("web", 2)})});
+  site.settle();
+  actors::instance_table table;
+  const auto here = site.host_of(web);
+  const actors::plan_place place{"shop", here};
+  auto plans = actors::assigned_plans(site.state, place, table);
+  REQUIRE(plans.size() == 1);
+  REQUIRE(plans.begin()->second.instances.size() == 1);
+  CHECK(plans.begin()->second.instances[0].name == web);
+  table.expect(plan_of(1));
+  table.give_up(web, "exited too often");
+  CHECK(actors::assigned_plans(site.state, place, table).empty());
+  site.run(actors::delete_application{"default.popcorn"});
+  CHECK(actors::assigned_plans(site.state, place, actors::instance_table{}).empty());
+}
+
+TEST_CASE("an event's id leads back to its place, and other texts are no ids") {
+  storage::journal_position position;
+  REQUIRE(actors::parse_event_id(actors::event_id(event(1'793'274'843'042, "till-front-2", 17)), position));
+  CHECK(position == storage::journal_position{1'793'274'843'042, "till-front-2", 17});
+  for (const auto* text : {"", "-", "--", "1-", "1-2", "x-host-1", "1-host-x", "1--1"}) {
+    CAPTURE(text);
+    CHECK_FALSE(actors::parse_event_id(text, position));
+  }
+}
+
+TEST_CASE("events of several hosts come in one order, decisions once, the newest or what follows a place") {
+  std::vector<actors::event_view> rows;
+  for (const auto& x : {event(30, "host-1", 2), event(10, "site", 1'000), event(20, "host-2", 1), event(10, "site", 1'000),
+                        event(10, "host-1", 1)})
+    rows.push_back(actors::view_of(x));
+  const auto ids = [&](const std::string& after, std::uint32_t limit) {
+    std::vector<std::string> result;
+    for (const auto& row : actors::merge_events(rows, after, limit))
+      result.push_back(row.id);
+    return result;
+  };
+  CHECK(ids("", 10) == std::vector<std::string>{"10-host-1-1", "10-site-1000", "20-host-2-1", "30-host-1-2"});
+  CHECK(ids("", 2) == std::vector<std::string>{"20-host-2-1", "30-host-1-2"});
+  CHECK(ids("10-host-1-1", 2) == std::vector<std::string>{"10-site-1000", "20-host-2-1"});
+  CHECK(ids("30-host-1-2", 2).empty());
+}
