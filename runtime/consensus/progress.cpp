@@ -10,15 +10,10 @@ void inflight_window::add(std::uint64_t last_index, std::uint64_t bytes) {
 }
 
 void inflight_window::free_to(std::uint64_t index) {
-  while (!under_way_.empty() && under_way_.front().last_index <= index)
-    free_first();
-}
-
-void inflight_window::free_first() {
-  if (under_way_.empty())
-    return;
-  bytes_ -= under_way_.front().bytes;
-  under_way_.pop_front();
+  while (!under_way_.empty() && under_way_.front().last_index <= index) {
+    bytes_ -= under_way_.front().bytes;
+    under_way_.pop_front();
+  }
 }
 
 void inflight_window::clear() {

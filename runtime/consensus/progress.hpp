@@ -19,8 +19,6 @@ public:
   void add(std::uint64_t last_index, std::uint64_t bytes);
   /// The member answered for everything up to `index`.
   void free_to(std::uint64_t index);
-  /// Makes room for one append although no answer came: it, or its answer, may be lost.
-  void free_first();
   void clear();
   bool full() const { return under_way_.size() >= max_count_ || bytes_ >= max_bytes_; }
   std::size_t count() const { return under_way_.size(); }

@@ -200,8 +200,11 @@ bool raft::has_ready() const {
     return false;
   return std::any_of(peers_.begin(), peers_.end(), [&](const auto& item) {
     const auto& peer = item.second;
-    return item.first != options_.self && !peer.paused() &&
-           (peer.next <= log_.last_index() || peer.sent_commit < state_.commit || peer.poke);
+    if (item.first == options_.self)
+      return false;
+    if (peer.paused())
+      return peer.poke && peer.state == progress_state::replicate;
+    return peer.next <= log_.last_index() || peer.sent_commit < state_.commit || peer.poke;
   });
 }
 
@@ -250,6 +253,8 @@ void raft::collect_committed(ready_batch& out) {
     return; // a snapshot on its way to the disk replaces what was not applied
   out.committed = log_.slice(applied_ + 1, std::min(state_.commit, log_.persisted()), options_.max_apply_bytes);
   applied_ += out.committed.size();
+  for (const auto& entry : out.committed)
+    unapplied_bytes_ -= std::min(unapplied_bytes_, entry.bytes());
 }
 
 void raft::persisted(std::uint64_t ticket) {

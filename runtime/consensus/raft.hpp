@@ -43,7 +43,8 @@ struct raft_options {
   std::uint64_t max_append_bytes = 256u << 10;        ///< of entries per message; one larger entry still goes
   std::size_t max_inflight_appends = 64;              ///< per member
   std::uint64_t max_inflight_bytes = 4u << 20;        ///< per member
-  std::uint64_t max_uncommitted_bytes = 16u << 20;    ///< of this leader's proposals; more is refused as busy
+  /// Of this leader's proposals that it has not applied yet, because a majority or its own disk is slow; more is busy.
+  std::uint64_t max_unapplied_bytes = 16u << 20;
   std::uint64_t max_entry_bytes = 512u << 10;         ///< of one proposal's data
   std::uint64_t max_apply_bytes = 1u << 20;           ///< of committed entries per ready_batch
   std::uint64_t snapshot_piece_bytes = 256u << 10;    ///< per message
@@ -235,7 +236,7 @@ private:
   void truncate_log(std::uint64_t index);
   void flush_replication();
   void replicate_to(member_id id, progress& peer);
-  bool send_append(member_id id, progress& peer);
+  bool send_append(member_id id, progress& peer, std::uint64_t max_bytes);
   void send_snapshot_piece(member_id id, progress& peer);
   void broadcast_heartbeats();
   void commit_what_a_majority_has();
@@ -278,7 +279,7 @@ private:
   std::map<member_id, int> votes_; // 1 granted, -1 refused
 
   std::map<member_id, progress> peers_; // of a leader: every member and itself
-  std::uint64_t uncommitted_bytes_ = 0;
+  std::uint64_t unapplied_bytes_ = 0;
   std::deque<pending_read> reads_;         // of a leader, ascending rounds
   std::uint64_t read_round_ = 0;           // the last one that heartbeats carry
   bool read_round_wanted_ = false;

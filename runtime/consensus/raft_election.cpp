@@ -37,7 +37,7 @@ void raft::become_follower(std::uint64_t term, member_id leader) {
   heartbeat_elapsed_ = 0;
   peers_.clear();
   votes_.clear();
-  uncommitted_bytes_ = 0;
+  unapplied_bytes_ = 0;
   if (arriving_.leader_term != term)
     arriving_ = {};
   draw_election_timeout();

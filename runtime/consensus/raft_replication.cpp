@@ -17,15 +17,15 @@ proposal raft::propose(std::string data) {
             "a command has at most " + std::to_string(options_.max_entry_bytes) + " bytes, this one has " +
                 std::to_string(data.size())};
   // One is always taken, or a limit below the size of a command would block it for ever.
-  if (uncommitted_bytes_ > 0 && uncommitted_bytes_ + data.size() > options_.max_uncommitted_bytes)
-    return {raft_refusal::busy, 0, 0, "too many commands wait to be committed; a majority may be slow or away"};
+  if (unapplied_bytes_ > 0 && unapplied_bytes_ + data.size() > options_.max_unapplied_bytes)
+    return {raft_refusal::busy, 0, 0, "too many commands wait to be applied; a majority or this disk may be slow or away"};
   append_as_leader(entry_kind::command, std::move(data));
   return {raft_refusal::none, log_.last_index(), state_.term, {}};
 }
 
 void raft::append_as_leader(entry_kind kind, std::string data) {
   shared_entry entry({state_.term, log_.last_index() + 1, kind, std::move(data)});
-  uncommitted_bytes_ += entry.bytes();
+  unapplied_bytes_ += entry.bytes();
   append_entry(std::move(entry));
 }
 
@@ -56,12 +56,14 @@ void raft::flush_replication() {
 }
 
 void raft::replicate_to(member_id id, progress& peer) {
+  if (peer.poke && peer.state == progress_state::replicate && peer.inflights.full())
+    send_append(id, peer, 0); // no more entries for a member whose disk may be stuck, but did the last ones arrive?
   while (!peer.paused() && (peer.next <= log_.last_index() || peer.sent_commit < state_.commit || peer.poke))
-    if (!send_append(id, peer))
+    if (!send_append(id, peer, options_.max_append_bytes))
       return;
 }
 
-bool raft::send_append(member_id id, progress& peer) {
+bool raft::send_append(member_id id, progress& peer, std::uint64_t max_bytes) {
   peer.poke = false;
   const auto before = log_.term_at(peer.next - 1);
   if (!before) { // entries only go once a snapshot covers them
@@ -73,7 +75,8 @@ bool raft::send_append(member_id id, progress& peer) {
   message.log_index = peer.next - 1;
   message.log_term = *before;
   message.commit = peer.sent_commit = state_.commit;
-  message.entries = log_.slice(peer.next, log_.last_index(), options_.max_append_bytes);
+  if (max_bytes > 0)
+    message.entries = log_.slice(peer.next, log_.last_index(), max_bytes);
   if (peer.state == progress_state::probe) {
     peer.probe_sent = true;
   } else if (!message.entries.empty()) {
@@ -115,9 +118,6 @@ void raft::commit_to(std::uint64_t index) {
   index = std::min(index, log_.last_index());
   if (index <= state_.commit)
     return;
-  if (role_ == raft_role::leader)
-    for (auto i = std::max(state_.commit, log_.offset()) + 1; i <= index; ++i)
-      uncommitted_bytes_ -= std::min(uncommitted_bytes_, log_.at(i).bytes());
   state_.commit = index;
   if (role_ == raft_role::leader && !reads_.empty() && reads_.back().round == 0)
     read_round_wanted_ = true; // reads that waited for the first commit of this term
@@ -225,8 +225,6 @@ void raft::on_heartbeat_reply(const raft_message& message) {
     if (++peer.snapshot_stalled >= 3)
       send_snapshot_piece(message.from, peer);
   } else if (peer.match < log_.last_index()) {
-    if (peer.inflights.full())
-      peer.inflights.free_first();
     peer.poke = true;
   }
   if (message.round > peer.acknowledged_round && message.round <= read_round_) {

@@ -519,7 +519,8 @@ TEST_SUITE("replication") {
     CHECK(outbox(bytes, 1).size() == 1);
   }
 
-  TEST_CASE("a full window opens a little at each heartbeat's answer (TestMsgAppFlowControlRecvHeartbeat)") {
+  TEST_CASE("a full window is asked after at each heartbeat's answer, without further entries: a member with a stuck disk "
+            "is not flooded, a lost append is found (TestMsgAppFlowControlRecvHeartbeat)") {
     hand_driven_group group(2, [](raft_options& o) {
       o.max_inflight_appends = 2;
       o.max_append_bytes = 1;
@@ -527,9 +528,32 @@ TEST_SUITE("replication") {
     group.elect(1);
     for (int i = 0; i < 10; ++i)
       group[1].propose("x");
-    CHECK(outbox(group, 1).size() == 2);
-    group[1].step(message(raft_message_type::heartbeat_reply, 2, 1, 2));
-    CHECK(outbox(group, 1).size() == 1);
+    CHECK(outbox(group, 1).size() == 2); // both get lost
+    for (int i = 0; i < 5; ++i) {
+      group[1].step(message(raft_message_type::heartbeat_reply, 2, 1, 2));
+      const auto asked = outbox(group, 1);
+      REQUIRE(asked.size() == 1);
+      CHECK(asked[0].entries.empty());
+      CHECK(asked[0].log_index == 4);
+      if (i == 4)
+        group[2].step(asked[0]);
+    }
+    group.settle();
+    CHECK(group[2].log().last_index() == 12);
+  }
+
+  TEST_CASE("a leader whose own disk is stuck takes no more than its limit, although the others commit") {
+    hand_driven_group group(3, [](raft_options& o) { o.max_unapplied_bytes = 300; });
+    group.elect(1);
+    group.at(1).disk_answers = false;
+    int taken = 0;
+    for (int i = 0; i < 20; ++i)
+      taken += group.propose(1, std::string(68, 'x')).refusal == raft_refusal::none; // each weighs 100
+    CHECK(taken == 3);
+    CHECK(group[1].commit() == 5);
+    group.sync(1);
+    group.settle();
+    CHECK(group.propose(1, "x").refusal == raft_refusal::none);
   }
 
   TEST_CASE("a probe waits for an answer or the next heartbeat (TestSendAppendForProgressProbe)") {
@@ -557,7 +581,7 @@ TEST_SUITE("replication") {
 
   TEST_CASE("proposals above the uncommitted limit are refused as busy, and taken again after the commit "
             "(TestUncommittedEntryLimit)") {
-    hand_driven_group group(3, [](raft_options& o) { o.max_uncommitted_bytes = 300; });
+    hand_driven_group group(3, [](raft_options& o) { o.max_unapplied_bytes = 300; });
     group.elect(1);
     CHECK(group[1].propose(std::string(100, 'x')).refusal == raft_refusal::none); // weighs 132
     CHECK(group[1].propose(std::string(100, 'x')).refusal == raft_refusal::none); // 264
@@ -569,7 +593,7 @@ TEST_SUITE("replication") {
 
   TEST_CASE("a command larger than the limit is taken when nothing else waits, but never one above max_entry_bytes") {
     hand_driven_group group(1, [](raft_options& o) {
-      o.max_uncommitted_bytes = 10;
+      o.max_unapplied_bytes = 10;
       o.max_entry_bytes = 100;
     });
     group.elect(1);

@@ -81,7 +81,7 @@ void group_simulation::start(node& n) {
   options.heartbeat_ticks = 2;
   options.max_append_bytes = 40 + draw(300);
   options.max_inflight_appends = 1 + draw(6);
-  options.max_uncommitted_bytes = 2000;
+  options.max_unapplied_bytes = 2000;
   options.max_apply_bytes = 60 + draw(500);
   options.snapshot_piece_bytes = 1 + draw(12);
   options.promotion_lag = 8;
@@ -245,9 +245,13 @@ void group_simulation::act_as_client() {
     check(target);
   }
   if (chance(habits_.reads)) {
+    auto* reader = &n;
+    for (auto& other : nodes_) // who believes to lead, and may be wrong, is asked most
+      if (other.core && other.core->soft().role == raft_role::leader && chance(600))
+        reader = &other;
     const auto context = next_context_++;
-    if (n.core->read_index(context) == raft_refusal::none)
-      n.reads[context].floor = std::max(highest_acknowledged_, highest_read_);
+    if (reader->core->read_index(context) == raft_refusal::none)
+      reader->reads[context].floor = std::max(highest_acknowledged_, highest_read_);
   }
   if (chance(habits_.snapshot) && n.state.applied > 0 &&
       n.core->take_snapshot(n.state.applied, text(n.state.chain), draw(12)))
