@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <system_error>
@@ -145,6 +146,8 @@ process_driver_state::process_driver_state(caf::stateful_actor<process_driver_st
 
 caf::behavior process_driver_state::make_behavior(process_driver_options options) {
   options_ = std::move(options);
+  if (!options_.data_directory.empty())
+    options_.data_directory = std::filesystem::absolute(options_.data_directory).lexically_normal().string();
   if (options_.agent.empty())
     options_.agent = options_.data_directory;
   if (const auto failure = start_up()) {
@@ -169,9 +172,8 @@ caf::behavior process_driver_state::make_behavior(process_driver_options options
 }
 
 std::optional<driver_failure> process_driver_state::start_up() {
-  if (options_.data_directory.empty() || options_.data_directory.front() != '/' || !options_.records)
-    return driver_failure{driver_errc::invalid_request,
-                          "the process driver needs an absolute data directory and a record store"};
+  if (options_.data_directory.empty() || !options_.records)
+    return driver_failure{driver_errc::invalid_request, "the process driver needs a data directory and a record store"};
   try {
     logs_ = std::make_unique<log_keeper>(options_.log_cap_bytes);
     const auto self = caf::actor_cast<caf::actor>(self_);

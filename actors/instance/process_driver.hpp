@@ -22,8 +22,8 @@
 namespace prunella::actors {
 
 struct process_driver_options {
-  std::string data_directory;  ///< absolute; the host's own, used by one agent at a time
-  std::string agent;           ///< marks this agent's processes; empty: `data_directory`
+  std::string data_directory; ///< the host's own, used by one agent at a time; made absolute
+  std::string agent;          ///< marks this agent's processes; empty: `data_directory`
   std::shared_ptr<storage::container_records> records; ///< required; outlives the actor, used by nobody else
   std::int64_t log_cap_bytes = default_log_cap;    ///< of each log file; a container has at most four
   std::size_t max_containers = 1024;               ///< start → too_many beyond
