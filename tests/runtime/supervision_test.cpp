@@ -411,6 +411,18 @@ TEST_CASE(
   CHECK(world.core.find_child("b")->state == child_state::stopped);
 }
 
+TEST_CASE("a child terminated while its group stops stays down also when an earlier child widens the group") {
+  supervised_names world{over({"a", "b", "c", "d"}, restart_strategy::rest_for_one)};
+  world.stubborn = {"d"};
+  world.begin();
+  world.exit("b");
+  world.run(world.core.terminate_child(1, "c", world.now));
+  world.exit("a");
+  world.exit("d", exit_kind::shutdown);
+  CHECK(world.running() == words{"a", "b", "d"});
+  CHECK(world.core.find_child("c")->state == child_state::stopped);
+}
+
 TEST_CASE("restart_child while the group is being stopped takes its place in the start that follows") {
   supervised_names world{over({"a", "b", "c"}, restart_strategy::one_for_all)};
   world.stubborn = {"c"};
@@ -464,13 +476,16 @@ TEST_CASE("all_significant: the supervisor ends with the last of them, terminate
     CHECK(!world.has_ended);
   }
   SUBCASE("the first ends while the other has not been started yet") {
+    std::swap(spec.children[0], spec.children[1]); // b, a, c
     supervised_names world{spec};
-    world.slow_to_start = {"b"};
+    world.slow_to_start = {"a"};
     world.begin();
-    world.slow_to_start.clear();
-    world.say_ready("b");
     world.exit("b", exit_kind::normal);
     CHECK(!world.has_ended);
+    world.say_ready("a");
+    CHECK(world.running() == words{"a", "c"});
+    world.exit("c", exit_kind::normal);
+    CHECK(world.has_ended);
   }
 }
 
