@@ -7,7 +7,8 @@ caf::error to_error(const driver_failure& failure) {
 }
 
 bool is_driver_error(const caf::error& error, driver_errc code) {
-  return error.category() == caf::atom("driver") && error.code() == static_cast<std::uint8_t>(code);
+  // An empty caf::error has no category to ask for: category() would read through a null pointer.
+  return error && error.category() == caf::atom("driver") && error.code() == static_cast<std::uint8_t>(code);
 }
 
 } // namespace prunella::actors

@@ -15,7 +15,7 @@ namespace prunella::actors {
 /// `failure` as what a request is answered with; its text (`runtime::reason_text`) is the sentence.
 caf::error to_error(const driver_failure& failure);
 
-/// True if `error` is this `driver_errc`.
+/// True if `error` is this `driver_errc`; false for an empty one.
 bool is_driver_error(const caf::error& error, driver_errc code);
 
 } // namespace prunella::actors

@@ -2,6 +2,7 @@
 
 #include "actors/instance/container_folder.hpp"
 #include "actors/instance/driver.hpp"
+#include "actors/instance/driver_error.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 #include "actors/instance/process.hpp"
 #include "actors/instance/process_recovery.hpp"
@@ -156,4 +157,11 @@ TEST_CASE("every driver error has a name, and only the operating system's moods 
   CHECK(is_retryable(driver_errc::fork_failed));
   CHECK_FALSE(is_retryable(driver_errc::command_not_found));
   CHECK_FALSE(is_retryable(driver_errc::stale_generation));
+}
+
+TEST_CASE("a driver error is known by its code, and no error is none of them") {
+  const auto error = to_error({driver_errc::not_running, "it does not run"});
+  CHECK(is_driver_error(error, driver_errc::not_running));
+  CHECK_FALSE(is_driver_error(error, driver_errc::released));
+  CHECK_FALSE(is_driver_error({}, driver_errc::not_running));
 }
