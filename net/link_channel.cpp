@@ -9,10 +9,19 @@
 
 namespace prunella::net {
 
-void link_wakeup::attach(caf::actor broker) {
+std::uint64_t link_wakeup::attach(caf::actor broker) {
   std::lock_guard guard(mutex_);
   broker_ = std::move(broker);
   signalled_.store(false);
+  return ++attached_;
+}
+
+bool link_wakeup::tick(std::uint64_t attached) {
+  std::lock_guard guard(mutex_);
+  if (!broker_ || attached != attached_)
+    return false;
+  caf::anon_send(broker_, link_tick{});
+  return true;
 }
 
 void link_wakeup::detach() {

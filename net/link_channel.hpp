@@ -35,19 +35,30 @@ struct link_shared_counters {
 /// Wakes the broker once per burst, however many messages are queued.
 class link_wakeup {
 public:
-  void attach(caf::actor broker);
+  /// Returns a number for `tick`.
+  std::uint64_t attach(caf::actor broker);
   void detach();
   void wake();
+  /// Sends the broker a `link_tick`; false if it is not the one of that `attach` any more.
+  bool tick(std::uint64_t attached);
   /// The broker starts to look: whatever is queued from here on wakes it again.
   void seen() { signalled_.store(false); }
 
 private:
   std::mutex mutex_;
   caf::actor broker_;
+  std::uint64_t attached_ = 0;
   std::atomic<bool> signalled_{false};
 };
 
-/// Sent by `link_wakeup`.
+/// Sent by `link_wakeup::tick`.
+struct link_tick {
+  std::uint8_t unused = 0;
+
+  PRUNELLA_FIELDS(link_tick, unused)
+};
+
+/// Sent by `link_wakeup::wake`.
 struct link_wake {
   std::uint8_t unused = 0;
 

@@ -3,9 +3,12 @@
 #include <stdexcept>
 #include <utility>
 
+#include "caf/actor_system.hpp"
+#include "caf/scheduler/abstract_coordinator.hpp"
+
 namespace prunella::net {
 
-link_channels::link_channels(caf::actor_system& owner, link_options given) : system(owner), options(std::move(given)) {}
+link_channels::link_channels(caf::actor_system& owner, link_options given) : system(owner), options(std::move(given)), members_(options.peers) {}
 
 std::shared_ptr<link_channel> link_channels::channel(const std::string& host) {
   std::lock_guard guard(mutex_);
@@ -13,6 +16,22 @@ std::shared_ptr<link_channel> link_channels::channel(const std::string& host) {
   if (!channel)
     channel = std::make_shared<link_channel>(host, options.limits, options.timeouts, wakeup, shared_counters);
   return channel;
+}
+
+void link_channels::start() {
+  for (const auto& member : members())
+    if (member.host != options.host)
+      channel(member.host)->connecting(system.clock().now());
+}
+
+std::vector<link_peer_address> link_channels::members() const {
+  std::lock_guard guard(mutex_);
+  return members_;
+}
+
+void link_channels::set_members(std::vector<link_peer_address> members) {
+  std::lock_guard guard(mutex_);
+  members_ = std::move(members);
 }
 
 void link_channels::stop() {

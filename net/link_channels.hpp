@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "caf/fwd.hpp"
 
@@ -20,6 +21,12 @@ struct link_channels {
   /// The channel of `host`, made on first use. Thread-safe.
   std::shared_ptr<link_channel> channel(const std::string& host);
 
+  /// An actor is about to serve the channels: from here on messages to members wait for a connection.
+  void start();
+  /// The last member list; a restarted actor goes on with it.
+  std::vector<link_peer_address> members() const;
+  void set_members(std::vector<link_peer_address> members);
+
   /// No actor serves the channels any more: everything that waits fails, and everything new does at once.
   void stop();
 
@@ -29,7 +36,8 @@ struct link_channels {
   const std::shared_ptr<link_shared_counters> shared_counters = std::make_shared<link_shared_counters>();
 
 private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  std::vector<link_peer_address> members_;
   std::map<std::string, std::shared_ptr<link_channel>> channels_;
 };
 

@@ -29,7 +29,10 @@ public:
   broker_links(caf::actor_system& system, link_options options)
     : hub_(std::make_shared<link_hub>(system, checked(std::move(options)))) {}
 
-  caf::actor start() override { return spawn_link_broker(hub_); }
+  caf::actor start() override {
+    hub_->start();
+    return spawn_link_broker(hub_);
+  }
 
   caf::actor remote(const std::string& host, const std::string& name) override {
     return make_remote_proxy(hub_->system, hub_->channel(host), name);

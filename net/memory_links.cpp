@@ -91,7 +91,7 @@ caf::behavior memory_links_state::start(std::shared_ptr<link_channels> shared,
                       subscribers.end());
   });
   network->join(hub->options.host, handle, hub->options.incarnation, {}, hub->options.timeouts.idle);
-  on_set_peers(hub->options.peers);
+  on_set_peers(hub->members());
   self->delayed_send(self, hub->options.timeouts.tick, memory_tick{});
   return {
     [this](const memory_frame& arrived) { on_frame(arrived); },
@@ -204,6 +204,7 @@ void memory_links_state::on_tick() {
 }
 
 void memory_links_state::on_set_peers(const std::vector<link_peer_address>& members) {
+  hub->set_members(members);
   std::set<std::string> wanted;
   for (const auto& member : members)
     if (member.host != hub->options.host)
@@ -273,6 +274,7 @@ public:
     : hub_(std::make_shared<link_channels>(system, std::move(options))), network_(std::move(network)) {}
 
   caf::actor start() override {
+    hub_->start();
     return hub_->system.spawn(
       [](caf::stateful_actor<memory_links_state>* self, std::shared_ptr<link_channels> hub,
          std::shared_ptr<memory_network_core> network) {

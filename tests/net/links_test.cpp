@@ -218,6 +218,27 @@ TEST_CASE("links that are killed fail what waits, and start again on the same po
   }
 }
 
+TEST_CASE("a request right after start waits for the link, and a restarted actor goes on with the last member list") {
+  link_host a("host-1"), b("host-2");
+  a.stop();
+  b.self->send(b.io, set_peers{{{"host-1", "127.0.0.1:1"}}});
+  b.status();
+  a.options.peers = {{"host-2", b.address}};
+  a.all = make_links(a.system, a.options);
+  a.io = a.all->start();
+  const auto first = a.ask("host-2", "answerer");
+  CHECK_MESSAGE(first.engaged(), why(first));
+  a.self->send(a.io, set_peers{});
+  a.status();
+  CHECK(a.ask("host-2", "answerer").error() == link_errc::host_unreachable);
+  a.self->send(a.io, set_peers{{{"host-2", b.address}}});
+  a.status();
+  a.stop();
+  a.io = a.all->start();
+  const auto again = a.ask("host-2", "answerer");
+  CHECK_MESSAGE(again.engaged(), why(again));
+}
+
 TEST_CASE("a link that drops is made again, and its events say so") {
   link_host a("host-1"), b("host-2");
   connect(a, b);
