@@ -108,7 +108,8 @@ caf::error to_error(consensus_errc code, const std::string& details, member_id l
   auto text = std::string{sentence(code)};
   if (!details.empty())
     text += ": " + details;
-  return caf::error{static_cast<std::uint8_t>(code), caf::atom("consensus"), caf::make_message(std::move(text), leader)};
+  return caf::error{static_cast<std::uint8_t>(code), caf::atom("consensus"),
+                    caf::make_message(std::move(text), leader)};
 }
 
 member_id leader_hint(const caf::error& error) {
@@ -118,11 +119,12 @@ member_id leader_hint(const caf::error& error) {
 }
 
 void add_consensus_errors(caf::actor_system_config& config) {
-  config.add_error_category(caf::atom("consensus"), [](std::uint8_t code, caf::atom_value, const caf::message& context) {
-    return !context.empty() && context.match_element<std::string>(0)
-               ? context.get_as<std::string>(0)
-               : std::string{sentence(static_cast<consensus_errc>(code))};
-  });
+  config.add_error_category(caf::atom("consensus"),
+                            [](std::uint8_t code, caf::atom_value, const caf::message& context) {
+                              return !context.empty() && context.match_element<std::string>(0)
+                                         ? context.get_as<std::string>(0)
+                                         : std::string{sentence(static_cast<consensus_errc>(code))};
+                            });
 }
 
 void consensus_state::start(consensus_options given) {
@@ -166,7 +168,8 @@ void consensus_state::refuse(caf::response_promise& promise, const proposal& ref
   promise.deliver(to_error(errc_of(refused.refusal), refused.why, core->leader()));
 }
 
-void consensus_state::wait_for(const proposal& taken, caf::response_promise promise, std::chrono::milliseconds timeout) {
+void consensus_state::wait_for(const proposal& taken, caf::response_promise promise,
+                               std::chrono::milliseconds timeout) {
   auto& slot = commands[taken.index];
   // An older command of this index is gone: a leader has every committed entry, and this one has another one here.
   if (slot.promise.pending())
@@ -304,7 +307,9 @@ void consensus_state::on_written(const log_written& message) {
   schedule_flush();
 }
 
-void consensus_state::arm_tick() { self->delayed_send(self, options.tick_interval, consensus_tick{++tick_epoch}); }
+void consensus_state::arm_tick() {
+  self->delayed_send(self, options.tick_interval, consensus_tick{++tick_epoch});
+}
 
 void consensus_state::on_tick(std::uint64_t epoch) {
   if (epoch != tick_epoch || stopped)
@@ -381,8 +386,8 @@ consensus_status consensus_state::status() const {
   result.snapshot_index = now.snapshot_index;
   result.members = now.members;
   for (const auto& [id, peer] : now.peers)
-    result.peers.push_back({id, is_voter(now.members, id), peer.match, peer.next, peer.state,
-                            peer.recently_active || id == now.self});
+    result.peers.push_back(
+        {id, is_voter(now.members, id), peer.match, peer.next, peer.state, peer.recently_active || id == now.self});
   return result;
 }
 

@@ -115,7 +115,7 @@ struct get_consensus_status {
 struct peer_status {
   member_id member = 0;
   bool voter = false;
-  std::uint64_t match = 0;  ///< on its disk
+  std::uint64_t match = 0; ///< on its disk
   std::uint64_t next = 0;
   progress_state state = progress_state::probe;
   bool active = false; ///< heard of since the last quorum check
@@ -146,9 +146,9 @@ struct consensus_status {
 };
 
 struct consensus_options {
-  raft_options raft;                            ///< `random` may be empty: then it is seeded from `seed`
-  std::uint64_t seed = 0;                       ///< of timeouts and read contexts; different for each start of a member
-  std::chrono::milliseconds tick_interval{50};  ///< one raft tick
+  raft_options raft;                           ///< `random` may be empty: then it is seeded from `seed`
+  std::uint64_t seed = 0;                      ///< of timeouts and read contexts; different for each start of a member
+  std::chrono::milliseconds tick_interval{50}; ///< one raft tick
   std::chrono::milliseconds command_timeout{5000};
   std::chrono::milliseconds read_timeout{5000};
   std::chrono::milliseconds load_timeout{60000}; ///< for reading the log at the start
@@ -156,16 +156,16 @@ struct consensus_options {
   std::size_t max_waiting_reads = 65536;         ///< more is refused as busy
   std::uint64_t snapshot_after_entries = 10000;  ///< applied since the last snapshot
   std::uint64_t snapshot_after_bytes = 16u << 20;
-  std::uint64_t keep_entries = 1000;             ///< behind a snapshot, for slow followers
-  caf::actor log_writer;                         ///< required
+  std::uint64_t keep_entries = 1000;                 ///< behind a snapshot, for slow followers
+  caf::actor log_writer;                             ///< required
   std::shared_ptr<replicated_state_machine> machine; ///< required
   /// Carries a message to a peer or loses it; never blocks. Called in the actor's thread. Required.
   std::function<void(member_id, raft_message)> send;
   std::function<void()> say_ready; ///< called when the log is read and ticking has begun; may be empty
 };
 
-/// Besides the messages above it takes `raft_message` from peers (the caller has checked who sent it) without an answer.
-/// Ends with log_failed or machine_failed and a sentence; the supervisor starts it again.
+/// Besides the messages above it takes `raft_message` from peers (the caller has checked who sent it) without an
+/// answer. Ends with log_failed or machine_failed and a sentence; the supervisor starts it again.
 caf::actor spawn_consensus(caf::actor_system& system, consensus_options options);
 
 /// `leader`: 0 if unknown.

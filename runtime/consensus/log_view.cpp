@@ -29,7 +29,7 @@ std::string find_fault(const raft_snapshot& snapshot, entry_id compacted, const 
 }
 
 log_view::log_view(shared_snapshot snapshot, entry_id compacted, std::vector<shared_entry> entries)
-  : snapshot_(std::move(snapshot)) {
+    : snapshot_(std::move(snapshot)) {
   offset_ = entries.empty() ? entry_id{snapshot_->index, snapshot_->term} : compacted;
   entries_.assign(std::make_move_iterator(entries.begin()), std::make_move_iterator(entries.end()));
   persisted_ = last_index();
@@ -75,7 +75,9 @@ std::vector<shared_entry> log_view::slice(std::uint64_t from, std::uint64_t to, 
   return result;
 }
 
-void log_view::append(shared_entry entry) { entries_.push_back(std::move(entry)); }
+void log_view::append(shared_entry entry) {
+  entries_.push_back(std::move(entry));
+}
 
 void log_view::truncate_from(std::uint64_t index) {
   entries_.resize(static_cast<std::size_t>(index - offset_.index - 1));

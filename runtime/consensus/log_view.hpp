@@ -48,13 +48,16 @@ public:
   entry_id last_possible_match(std::uint64_t index, std::uint64_t term) const;
 
   /// Precondition: offset() < index <= last_index().
-  const shared_entry& at(std::uint64_t index) const { return entries_[static_cast<std::size_t>(index - offset_.index - 1)]; }
+  const shared_entry& at(std::uint64_t index) const {
+    return entries_[static_cast<std::size_t>(index - offset_.index - 1)];
+  }
   /// Entries [from, to], cut where their bytes exceed `max_bytes`, but at least one if there is one.
   std::vector<shared_entry> slice(std::uint64_t from, std::uint64_t to, std::uint64_t max_bytes) const;
 
   /// Precondition: entry.index == last_index() + 1.
   void append(shared_entry entry);
-  /// Forgets entries at and above `index`, on disk too as soon as something replaces them. Precondition: index > offset().
+  /// Forgets entries at and above `index`, on disk too as soon as something replaces them. Precondition: index >
+  /// offset().
   void truncate_from(std::uint64_t index);
   /// Forgets everything; the log continues after `snapshot`. `valid_up_to`: highest index whose disk copy stays true.
   void restart_from(shared_snapshot snapshot, std::uint64_t valid_up_to);

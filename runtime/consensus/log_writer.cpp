@@ -42,7 +42,8 @@ struct log_writer_state {
 
   log_writer_self* self;
   std::unique_ptr<storage::raft_log> log;
-  std::vector<write_request> gathered; // bounded by what a leader may have unapplied and what a follower's window admits
+  std::vector<write_request>
+      gathered; // bounded by what a leader may have unapplied and what a follower's window admits
   caf::actor answer_to;
 };
 

@@ -4,8 +4,8 @@
 // transaction and one sync (group commit).
 //
 // Spawned by the composition root under a `rest_for_one` supervisor before the consensus actor; permanent. It blocks in
-// the disk, so the root spawns it detached. When the log fails it ends with consensus_errc::log_failed and the log's own
-// sentence: nothing is acknowledged that is not on disk, and a restart opens and verifies the log again. What was
+// the disk, so the root spawns it detached. When the log fails it ends with consensus_errc::log_failed and the log's
+// own sentence: nothing is acknowledged that is not on disk, and a restart opens and verifies the log again. What was
 // handed to it and not answered is lost when it crashes; the members have not promised it to anybody yet.
 
 #include <chrono>
@@ -49,8 +49,8 @@ struct log_written {
 struct log_writer_options {
   /// Opens the log; called once, in the actor's thread. Required.
   std::function<storage::result<std::unique_ptr<storage::raft_log>>()> open;
-  bool detached = true;              ///< own thread; false only under virtual time
-  std::function<void()> say_ready;   ///< called when the log is open; may be empty
+  bool detached = true;            ///< own thread; false only under virtual time
+  std::function<void()> say_ready; ///< called when the log is open; may be empty
 };
 
 /// Ends with log_failed if the log cannot be opened.

@@ -34,7 +34,9 @@ std::string why_impossible(const raft_membership& now, const membership_change& 
   const bool learns = is_learner(now, change.member);
   switch (change.kind) {
   case membership_change_kind::add_learner:
-    return votes ? name + " votes already; demote it to make it a learner" : learns ? name + " is a learner already" : "";
+    return votes    ? name + " votes already; demote it to make it a learner"
+           : learns ? name + " is a learner already"
+                    : "";
   case membership_change_kind::add_voter:
     return votes ? name + " votes already" : "";
   case membership_change_kind::demote_voter:
@@ -68,9 +70,15 @@ changed_membership apply_change(const raft_membership& now, const membership_cha
   return result;
 }
 
-bool is_voter(const raft_membership& members, member_id id) { return contains(members.voters, id); }
-bool is_learner(const raft_membership& members, member_id id) { return contains(members.learners, id); }
-bool is_member(const raft_membership& members, member_id id) { return is_voter(members, id) || is_learner(members, id); }
+bool is_voter(const raft_membership& members, member_id id) {
+  return contains(members.voters, id);
+}
+bool is_learner(const raft_membership& members, member_id id) {
+  return contains(members.learners, id);
+}
+bool is_member(const raft_membership& members, member_id id) {
+  return is_voter(members, id) || is_learner(members, id);
+}
 
 std::string find_fault(const raft_membership& members) {
   if (members.voters.size() + members.learners.size() > max_members)
@@ -85,7 +93,9 @@ std::string find_fault(const raft_membership& members) {
   return {};
 }
 
-std::string encode_membership(const raft_membership& members) { return storage::to_bytes(members); }
+std::string encode_membership(const raft_membership& members) {
+  return storage::to_bytes(members);
+}
 
 std::optional<raft_membership> decode_membership(const std::string& data) {
   raft_membership members;

@@ -110,7 +110,8 @@ std::string raft::step_by_term(raft_message& message) {
     // Who hears a leader does not let itself be disturbed (Ongaro 2014, 4.2.3); this also keeps removed servers out.
     if (asks_for_vote && !message.force && leader_in_lease())
       return {};
-    const bool hypothetical = message.type == type::pre_vote || (message.type == type::pre_vote_reply && !message.reject);
+    const bool hypothetical =
+        message.type == type::pre_vote || (message.type == type::pre_vote_reply && !message.reject);
     if (!hypothetical)
       become_follower(message.term, from_leader ? message.from : 0);
   } else if (message.term < state_.term) {
@@ -224,7 +225,8 @@ void raft::collect_write(ready_batch& out) {
   if (must_write()) {
     auto& write = out.write;
     write.ticket = ++last_ticket_;
-    write.has_state = true; // the commit hint rides along with every write and never causes one: an idle group is silent
+    write.has_state =
+        true; // the commit hint rides along with every write and never causes one: an idle group is silent
     write.state = written_state_ = state_;
     write.snapshot = to_install_ ? to_install_ : to_save_;
     write.compact_to = write.snapshot ? log_.offset() : 0;
@@ -289,7 +291,7 @@ bool raft::take_snapshot(std::uint64_t index, std::string data, std::uint64_t ke
 }
 
 raft_status raft::status() const {
-  return {options_.self,      soft(),    state_.commit, applied_, log_.persisted(), log_.last_index(),
+  return {options_.self,          soft(),    state_.commit, applied_, log_.persisted(), log_.last_index(),
           log_.snapshot()->index, members(), peers_};
 }
 

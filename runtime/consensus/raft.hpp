@@ -36,21 +36,21 @@ namespace prunella::runtime {
 
 struct raft_options {
   member_id self = 0;
-  std::uint64_t group = 1;  ///< the same for all members, unlike any other group's
-  raft_membership initial;  ///< the same for all founding members; empty for a member that is added later
-  std::uint32_t election_ticks = 10;  ///< without a leader's word before an election; drawn from [n, 2n) each time
-  std::uint32_t heartbeat_ticks = 1;  ///< < election_ticks
-  std::uint64_t max_append_bytes = 256u << 10;        ///< of entries per message; one larger entry still goes
-  std::size_t max_inflight_appends = 64;              ///< per member
-  std::uint64_t max_inflight_bytes = 4u << 20;        ///< per member
+  std::uint64_t group = 1;           ///< the same for all members, unlike any other group's
+  raft_membership initial;           ///< the same for all founding members; empty for a member that is added later
+  std::uint32_t election_ticks = 10; ///< without a leader's word before an election; drawn from [n, 2n) each time
+  std::uint32_t heartbeat_ticks = 1; ///< < election_ticks
+  std::uint64_t max_append_bytes = 256u << 10; ///< of entries per message; one larger entry still goes
+  std::size_t max_inflight_appends = 64;       ///< per member
+  std::uint64_t max_inflight_bytes = 4u << 20; ///< per member
   /// Of this leader's proposals that it has not applied yet, because a majority or its own disk is slow; more is busy.
   std::uint64_t max_unapplied_bytes = 16u << 20;
-  std::uint64_t max_entry_bytes = 512u << 10;         ///< of one proposal's data
-  std::uint64_t max_apply_bytes = 1u << 20;           ///< of committed entries per ready_batch
-  std::uint64_t snapshot_piece_bytes = 256u << 10;    ///< per message
-  std::uint64_t max_snapshot_bytes = 512u << 20;      ///< accepted from a leader
-  std::size_t max_waiting_reads = 4096;               ///< more is refused as busy
-  std::uint64_t promotion_lag = 1024;                 ///< entries a learner may be behind when it is given a vote
+  std::uint64_t max_entry_bytes = 512u << 10;      ///< of one proposal's data
+  std::uint64_t max_apply_bytes = 1u << 20;        ///< of committed entries per ready_batch
+  std::uint64_t snapshot_piece_bytes = 256u << 10; ///< per message
+  std::uint64_t max_snapshot_bytes = 512u << 20;   ///< accepted from a leader
+  std::size_t max_waiting_reads = 4096;            ///< more is refused as busy
+  std::uint64_t promotion_lag = 1024;              ///< entries a learner may be behind when it is given a vote
   bool withhold_vote = false; ///< this member's disk has forgotten promises: it follows, but never votes or campaigns
   std::function<std::uint32_t()> random; ///< required
 };
@@ -76,12 +76,12 @@ const char* to_text(raft_role role);
 /// Why an input was not taken. `none`: it was.
 enum class raft_refusal : std::uint8_t {
   none = 0,
-  not_leader = 1,         ///< only the leader does that; `leader()` may name it
-  busy = 2,               ///< a limit is reached, or leadership is being handed over: try again later
-  too_large = 3,          ///< the data is above max_entry_bytes
-  not_ready = 4,          ///< the leader has not committed in its term yet, or a membership change is under way
-  not_caught_up = 5,      ///< the learner's log is too far behind to be given a vote
-  invalid = 6,            ///< the request makes no sense, whenever it comes
+  not_leader = 1,    ///< only the leader does that; `leader()` may name it
+  busy = 2,          ///< a limit is reached, or leadership is being handed over: try again later
+  too_large = 3,     ///< the data is above max_entry_bytes
+  not_ready = 4,     ///< the leader has not committed in its term yet, or a membership change is under way
+  not_caught_up = 5, ///< the learner's log is too far behind to be given a vote
+  invalid = 6,       ///< the request makes no sense, whenever it comes
 };
 
 struct proposal {
@@ -280,8 +280,8 @@ private:
 
   std::map<member_id, progress> peers_; // of a leader: every member and itself
   std::uint64_t unapplied_bytes_ = 0;
-  std::deque<pending_read> reads_;         // of a leader, ascending rounds
-  std::uint64_t read_round_ = 0;           // the last one that heartbeats carry
+  std::deque<pending_read> reads_; // of a leader, ascending rounds
+  std::uint64_t read_round_ = 0;   // the last one that heartbeats carry
   bool read_round_wanted_ = false;
 
   arriving_snapshot arriving_;

@@ -17,8 +17,8 @@ bool raft::may_campaign() const {
     return false;
   if (is_voter(members(), options_.self))
     return true;
-  // Until its removal is committed, a server may be the only one that can complete it (Ongaro 2014, 4.2.2): the rest may
-  // lack the entry and need its vote, which it cannot give to their shorter logs. It does not count its own vote.
+  // Until its removal is committed, a server may be the only one that can complete it (Ongaro 2014, 4.2.2): the rest
+  // may lack the entry and need its vote, which it cannot give to their shorter logs. It does not count its own vote.
   const auto since = memberships_.current_since();
   return since > state_.commit && is_voter(memberships_.at(since - 1), options_.self);
 }
@@ -157,7 +157,9 @@ void raft::tally() {
     become_leader();
 }
 
-bool raft::leader_in_lease() const { return leader_ != 0 && election_elapsed_ < options_.election_ticks; }
+bool raft::leader_in_lease() const {
+  return leader_ != 0 && election_elapsed_ < options_.election_ticks;
+}
 
 void raft::on_vote_request(const raft_message& message) {
   const bool pre = message.type == raft_message_type::pre_vote;

@@ -1,5 +1,5 @@
-// Members that come, go, or are too far behind: Ongaro 2014, chapter 4 (membership), chapter 5 and figure 5.3 (snapshots
-// in pieces).
+// Members that come, go, or are too far behind: Ongaro 2014, chapter 4 (membership), chapter 5 and figure 5.3
+// (snapshots in pieces).
 
 #include <algorithm>
 
@@ -23,8 +23,8 @@ proposal raft::propose_membership(const membership_change& change) {
     const auto behind = log_.last_index() - peers_.at(change.member).match;
     if (behind > options_.promotion_lag)
       return {raft_refusal::not_caught_up, 0, 0,
-              "member " + std::to_string(change.member) + " is " + std::to_string(behind) + " entries behind; at most " +
-                  std::to_string(options_.promotion_lag) + " are allowed"};
+              "member " + std::to_string(change.member) + " is " + std::to_string(behind) +
+                  " entries behind; at most " + std::to_string(options_.promotion_lag) + " are allowed"};
   }
   append_as_leader(entry_kind::membership, encode_membership(changed.members));
   return {raft_refusal::none, log_.last_index(), state_.term, {}};
@@ -54,8 +54,7 @@ void raft::on_membership_changed() {
 }
 
 void raft::leave_leadership_if_removed() {
-  if (role_ != raft_role::leader || is_voter(members(), options_.self) ||
-      memberships_.current_since() > state_.commit)
+  if (role_ != raft_role::leader || is_voter(members(), options_.self) || memberships_.current_since() > state_.commit)
     return;
   // The others need not wait for an election timeout: the best of them starts at once.
   const progress* best = nullptr;
@@ -124,7 +123,7 @@ void raft::install_snapshot() {
   to_install_ = std::make_shared<const raft_snapshot>(raft_snapshot{
       arriving_.last.index, arriving_.last.term, std::move(arriving_.members), std::move(arriving_.data)});
   arriving_ = {};
-  to_save_.reset(); // an own, older one
+  to_save_.reset();           // an own, older one
   for (auto& write : writes_) // nothing above the commit index that is still on its way to the disk counts now
     write.last_index = std::min(write.last_index, state_.commit);
   log_.restart_from(to_install_, state_.commit);

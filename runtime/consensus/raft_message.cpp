@@ -27,7 +27,8 @@ std::string fault_of_entries(const raft_message& message) {
     lowest_term = entry->term;
     bytes += entry.bytes();
   }
-  return bytes > append_bytes_ceiling ? "its entries are larger than " + std::to_string(append_bytes_ceiling) + " bytes" : "";
+  return bytes > append_bytes_ceiling ? "its entries are larger than " + std::to_string(append_bytes_ceiling) + " bytes"
+                                      : "";
 }
 
 std::string fault_of_snapshot(const raft_message& message, std::uint64_t max_snapshot_bytes) {
@@ -56,7 +57,8 @@ std::string find_fault(const raft_message& message, std::uint64_t max_snapshot_b
     if (number >= number_ceiling)
       return "it has a term or index beyond any that exists";
   if (message.type == raft_message_type::append)
-    return message.log_term > message.term ? "it continues an entry of a term above its own" : fault_of_entries(message);
+    return message.log_term > message.term ? "it continues an entry of a term above its own"
+                                           : fault_of_entries(message);
   if (!message.entries.empty())
     return "only appends carry entries";
   if (message.type == raft_message_type::snapshot)

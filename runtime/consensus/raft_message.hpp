@@ -1,7 +1,7 @@
 #pragma once
 
-// What members of a consensus group say to each other. One flat struct, as in etcd's raft: which fields count is said per
-// type below; the others stay zero and cost a few bytes.
+// What members of a consensus group say to each other. One flat struct, as in etcd's raft: which fields count is said
+// per type below; the others stay zero and cost a few bytes.
 
 #include <cstdint>
 #include <memory>
@@ -41,7 +41,8 @@ public:
   template <class Inspector>
   friend typename Inspector::result_type inspect(Inspector& f, shared_entry& x) {
     if constexpr (Inspector::reads_state) {
-      return f(const_cast<log_entry&>(*x)); // an inspector that reads state takes a mutable reference and leaves it alone
+      return f(
+          const_cast<log_entry&>(*x)); // an inspector that reads state takes a mutable reference and leaves it alone
     } else {
       auto loaded = std::make_shared<log_entry>();
       auto& target = *loaded;
@@ -73,20 +74,20 @@ private:
 using shared_snapshot = std::shared_ptr<const raft_snapshot>;
 
 enum class raft_message_type : std::uint8_t {
-  pre_vote = 0,         ///< "would you vote for me in `term`?"; `log_index`, `log_term`: the asker's last entry
-  pre_vote_reply = 1,   ///< `reject`; granted: `term` is the asked one, refused: the answerer's own
-  vote = 2,             ///< like pre_vote, in earnest; `force`: a leadership transfer, leases do not count
-  vote_reply = 3,       ///< `reject`
-  append = 4,           ///< `entries` follow (`log_index`, `log_term`); `commit` of the leader
-  append_reply = 5,     ///< the log agrees up to `log_index` and is on disk; `reject`: it did not fit at `log_index`,
-                        ///< and `hint`, `log_term` name the last entry that may agree
-  heartbeat = 6,        ///< `commit` that the receiver may take; `round` of reads to confirm
-  heartbeat_reply = 7,  ///< `round` as it came
-  snapshot = 8,         ///< a piece of the snapshot at (`log_index`, `log_term`): `members`, `hint` = offset, `total`, `chunk`
-  snapshot_reply = 9,   ///< `hint` bytes of the snapshot at `log_index` have arrived
-  timeout_now = 10,     ///< the leader hands over: start an election at once
-  read_request = 11,    ///< a follower asks for a read index; `round` is its context
-  read_reply = 12,      ///< `log_index` to wait for before the read `round` may be served
+  pre_vote = 0,        ///< "would you vote for me in `term`?"; `log_index`, `log_term`: the asker's last entry
+  pre_vote_reply = 1,  ///< `reject`; granted: `term` is the asked one, refused: the answerer's own
+  vote = 2,            ///< like pre_vote, in earnest; `force`: a leadership transfer, leases do not count
+  vote_reply = 3,      ///< `reject`
+  append = 4,          ///< `entries` follow (`log_index`, `log_term`); `commit` of the leader
+  append_reply = 5,    ///< the log agrees up to `log_index` and is on disk; `reject`: it did not fit at `log_index`,
+                       ///< and `hint`, `log_term` name the last entry that may agree
+  heartbeat = 6,       ///< `commit` that the receiver may take; `round` of reads to confirm
+  heartbeat_reply = 7, ///< `round` as it came
+  snapshot = 8, ///< a piece of the snapshot at (`log_index`, `log_term`): `members`, `hint` = offset, `total`, `chunk`
+  snapshot_reply = 9, ///< `hint` bytes of the snapshot at `log_index` have arrived
+  timeout_now = 10,   ///< the leader hands over: start an election at once
+  read_request = 11,  ///< a follower asks for a read index; `round` is its context
+  read_reply = 12,    ///< `log_index` to wait for before the read `round` may be served
 };
 inline constexpr std::uint8_t raft_message_types = 13;
 
@@ -117,8 +118,9 @@ inline constexpr std::uint64_t append_bytes_ceiling = 64ull << 20;
 /// Terms and indexes above this are taken for damage: reaching it honestly takes ages, and arithmetic stays safe below.
 inline constexpr std::uint64_t number_ceiling = 1ull << 62;
 
-/// Why `message` cannot come from a sound member, as a sentence; empty if nothing is wrong with it by itself (whether it
-/// fits the receiver's log is the receiver's business). Checks numbers, order and terms of entries, memberships, sizes.
+/// Why `message` cannot come from a sound member, as a sentence; empty if nothing is wrong with it by itself (whether
+/// it fits the receiver's log is the receiver's business). Checks numbers, order and terms of entries, memberships,
+/// sizes.
 std::string find_fault(const raft_message& message, std::uint64_t max_snapshot_bytes);
 
 /// "append", "vote reply", …; "unknown" for a number outside the enum.

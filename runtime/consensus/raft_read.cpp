@@ -7,7 +7,9 @@
 
 namespace prunella::runtime {
 
-bool raft::committed_in_own_term() const { return log_.matches({state_.commit, state_.term}); }
+bool raft::committed_in_own_term() const {
+  return log_.matches({state_.commit, state_.term});
+}
 
 raft_refusal raft::read_index(std::uint64_t context) {
   if (role_ == raft_role::leader) {

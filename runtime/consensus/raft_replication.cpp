@@ -1,5 +1,5 @@
-// The log's way to the other members: Ongaro 2014, 3.5 and 3.6 (replication, commitment), 10.2 (pipelining, and a leader
-// that writes its own disk meanwhile).
+// The log's way to the other members: Ongaro 2014, 3.5 and 3.6 (replication, commitment), 10.2 (pipelining, and a
+// leader that writes its own disk meanwhile).
 
 #include <algorithm>
 
@@ -18,7 +18,8 @@ proposal raft::propose(std::string data) {
                 std::to_string(data.size())};
   // One is always taken, or a limit below the size of a command would block it for ever.
   if (unapplied_bytes_ > 0 && unapplied_bytes_ + data.size() > options_.max_unapplied_bytes)
-    return {raft_refusal::busy, 0, 0, "too many commands wait to be applied; a majority or this disk may be slow or away"};
+    return {raft_refusal::busy, 0, 0,
+            "too many commands wait to be applied; a majority or this disk may be slow or away"};
   append_as_leader(entry_kind::command, std::move(data));
   return {raft_refusal::none, log_.last_index(), state_.term, {}};
 }
@@ -41,7 +42,8 @@ void raft::append_entry(shared_entry entry) {
 
 void raft::truncate_log(std::uint64_t index) {
   log_.truncate_from(index);
-  for (auto& write : writes_) // what is on its way to the disk there does not count any more, even if it comes back later
+  for (auto& write :
+       writes_) // what is on its way to the disk there does not count any more, even if it comes back later
     write.last_index = std::min(write.last_index, index - 1);
   if (memberships_.truncate_from(index))
     on_membership_changed();

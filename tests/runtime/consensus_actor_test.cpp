@@ -111,9 +111,9 @@ TEST_CASE("commands during failovers on a bad network are kept if acknowledged, 
       if (answer.ok()) {
         ++acknowledged;
         CHECK(times == 1);
-      } else if (answer.done() && (answer.error() == consensus_errc::not_leader || answer.error() == consensus_errc::busy ||
-                                   answer.error() == consensus_errc::dropped ||
-                                   answer.error() == consensus_errc::starting)) {
+      } else if (answer.done() &&
+                 (answer.error() == consensus_errc::not_leader || answer.error() == consensus_errc::busy ||
+                  answer.error() == consensus_errc::dropped || answer.error() == consensus_errc::starting)) {
         CHECK(times == 0); // those errors promise it
       }
     }

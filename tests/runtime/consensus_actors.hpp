@@ -49,7 +49,8 @@ public:
       kept.pop_back();
     for (const auto& entry : batch.entries) {
       if (entry.index != last_index() + 1)
-        return storage::storage_error{storage::storage_errc::invalid_argument, "a gap before " + std::to_string(entry.index)};
+        return storage::storage_error{storage::storage_errc::invalid_argument,
+                                      "a gap before " + std::to_string(entry.index)};
       kept.push_back(entry);
     }
     if (batch.has_state)
@@ -138,10 +139,9 @@ public:
     std::chrono::milliseconds disk_delay{0};
   };
 
-  explicit actor_group(std::uint64_t size, std::uint64_t seed = 1,
-                       std::function<void(consensus_options&)> adjust = {})
-    : world({0, 1'000'000, 1'000'000, [](caf::actor_system_config& c) { add_consensus_errors(c); }}),
-      adjust_(std::move(adjust)), random_(seed) {
+  explicit actor_group(std::uint64_t size, std::uint64_t seed = 1, std::function<void(consensus_options&)> adjust = {})
+      : world({0, 1'000'000, 1'000'000, [](caf::actor_system_config& c) { add_consensus_errors(c); }}),
+        adjust_(std::move(adjust)), random_(seed) {
     for (member_id id = 1; id <= size; ++id)
       founding_.voters.push_back(id);
     for (member_id id = 1; id <= size; ++id)

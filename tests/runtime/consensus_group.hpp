@@ -24,11 +24,11 @@ class hand_driven_group {
 public:
   struct member {
     std::unique_ptr<raft> core;
-    bool disk_answers = true;            // false: writes wait in `writes`
+    bool disk_answers = true; // false: writes wait in `writes`
     std::deque<write_request> writes;
-    std::vector<log_entry> applied;      // commands only
+    std::vector<log_entry> applied; // commands only
     std::vector<read_state> reads;
-    std::vector<std::string> refusals;   // of `step`
+    std::vector<std::string> refusals; // of `step`
     shared_snapshot restored;
   };
 
@@ -186,6 +186,26 @@ inline restored_state log_of_terms(const std::vector<std::uint64_t>& terms, cons
                                              : log_entry{t, index, entry_kind::command, "e" + std::to_string(index)});
   }
   return restored;
+}
+
+/// A message with these fields and nothing else.
+inline raft_message message(raft_message_type type, member_id from, member_id to, std::uint64_t term) {
+  raft_message m;
+  m.type = type;
+  m.group = 1;
+  m.from = from;
+  m.to = to;
+  m.term = term;
+  return m;
+}
+
+inline raft_membership voters(std::vector<member_id> ids) {
+  return {std::move(ids), {}};
+}
+
+/// What `id` would send now, taken out of it.
+inline std::vector<raft_message> outbox(hand_driven_group& group, member_id id) {
+  return group.core(id).ready().messages;
 }
 
 } // namespace prunella::tests

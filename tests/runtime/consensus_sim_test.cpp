@@ -33,8 +33,9 @@ void run_seeds(std::size_t founders, const std::string& test_case) {
     try {
       group.run();
     } catch (const std::exception& e) {
-      const auto report = "seed " + std::to_string(seed) + ": " + e.what() + "\n  replay: PRUNELLA_CONSENSUS_SEEDS=" +
-                          std::to_string(seed) + " build-debug/tests/runtime/test_consensus_sim -tc='" + test_case + "'";
+      const auto report = "seed " + std::to_string(seed) + ": " + e.what() +
+                          "\n  replay: PRUNELLA_CONSENSUS_SEEDS=" + std::to_string(seed) +
+                          " build-debug/tests/runtime/test_consensus_sim -tc='" + test_case + "'";
       FAIL(report);
     }
     const auto& t = group.totals();

@@ -14,7 +14,9 @@ std::uint64_t hash_of(const log_entry& entry) {
   return std::hash<std::string>{}(entry.data) * 31 + static_cast<std::uint64_t>(entry.kind);
 }
 
-std::string text(std::uint64_t number) { return std::to_string(number); }
+std::string text(std::uint64_t number) {
+  return std::to_string(number);
+}
 
 } // namespace
 
@@ -65,8 +67,8 @@ void group_simulation::fail(const std::string& what) const {
     for (auto id : status.members.learners)
       report += " " + text(id);
     for (const auto& [id, peer] : status.peers)
-      report += "\n    knows of " + text(id) + ": match " + text(peer.match) + ", next " + text(peer.next) + ", state " +
-                text(static_cast<std::uint64_t>(peer.state)) + ", window " + text(peer.inflights.count());
+      report += "\n    knows of " + text(id) + ": match " + text(peer.match) + ", next " + text(peer.next) +
+                ", state " + text(static_cast<std::uint64_t>(peer.state)) + ", window " + text(peer.inflights.count());
   }
   throw std::runtime_error(report);
 }
@@ -462,7 +464,8 @@ void group_simulation::heal_and_converge() {
     auto* lead = leader();
     if (!lead)
       return false;
-    for (const auto& [index, term] : lead->proposed) // those of lost terms may wait for ever: nothing came in their place
+    for (const auto& [index, term] :
+         lead->proposed) // those of lost terms may wait for ever: nothing came in their place
       if (term == lead->core->term())
         return false;
     const auto& members = lead->core->members();

@@ -131,8 +131,9 @@ private:
   std::uint64_t next_context_ = 1;
 
   std::map<std::uint64_t, member_id> leaders_; // term → leader
-  std::map<std::pair<std::uint64_t, std::uint64_t>, std::pair<std::uint64_t, std::uint64_t>> entries_; // (index, term) → (hash, term before)
-  std::map<std::uint64_t, fact> committed_;           // index → entry
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::pair<std::uint64_t, std::uint64_t>>
+      entries_;                                        // (index, term) → (hash, term before)
+  std::map<std::uint64_t, fact> committed_;            // index → entry
   std::map<std::uint64_t, std::uint64_t> chain_after_; // index → machine's chain
   std::uint64_t highest_acknowledged_ = 0;
   std::uint64_t highest_read_ = 0;

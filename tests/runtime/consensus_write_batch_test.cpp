@@ -35,8 +35,8 @@ void append(std::vector<log_entry>& log, const raft_log_batch& batch) {
 } // namespace
 
 TEST_CASE("requests without snapshots become one transaction, replaced entries are not written") {
-  const auto steps = merge({request(0, {entry(1, 1), entry(1, 2), entry(1, 3)}), request(2, {entry(2, 2)}),
-                            request(0, {entry(2, 3)})});
+  const auto steps = merge(
+      {request(0, {entry(1, 1), entry(1, 2), entry(1, 3)}), request(2, {entry(2, 2)}), request(0, {entry(2, 3)})});
   REQUIRE(steps.size() == 1);
   CHECK(steps[0].batch.truncate_from == 0); // the disk never had what was replaced
   REQUIRE(steps[0].batch.entries.size() == 3);
@@ -44,7 +44,8 @@ TEST_CASE("requests without snapshots become one transaction, replaced entries a
 }
 
 TEST_CASE("a truncation that reaches before the batch is kept, the lowest one wins") {
-  const auto steps = merge({request(5, {entry(2, 5), entry(2, 6)}), request(4, {entry(3, 4)}), request(4, {entry(4, 4)})});
+  const auto steps =
+      merge({request(5, {entry(2, 5), entry(2, 6)}), request(4, {entry(3, 4)}), request(4, {entry(4, 4)})});
   REQUIRE(steps.size() == 1);
   CHECK(steps[0].batch.truncate_from == 4);
   REQUIRE(steps[0].batch.entries.size() == 1);
