@@ -33,8 +33,8 @@ sqlite_file_options raft_log_file_options(const std::string& path, const raft_lo
                    "CREATE TABLE snapshot(id INTEGER PRIMARY KEY CHECK(id=1), idx INTEGER NOT NULL,"
                    "                      term INTEGER NOT NULL, members BLOB NOT NULL, data BLOB NOT NULL,"
                    "                      sum BLOB NOT NULL)";
-  options.when_damaged = "this member must not vote with it: repair it (`prunella repair raft-log " + path +
-                         "`, which keeps a copy), or move it away and let the host rejoin empty";
+  options.when_damaged = "this member must not vote with it: repair it (`prunella host repair`, which keeps a copy; " + path +
+                         "), or move it away and let the host rejoin empty";
   options.sync = durability::each_commit;
   return options;
 }

@@ -2,6 +2,7 @@
 
 #include <iostream>
 
+#include "tools/agent/host_repair.hpp"
 #include "tools/agent/host_run.hpp"
 #include "tools/agent/site_init.hpp"
 #include "tools/agent/site_up.hpp"
@@ -13,5 +14,6 @@ int main(int argc, char** argv) {
   agent.site_init = [](const auto& options) { return tools::run_site_init(options, std::cout, std::cerr); };
   agent.site_up = [](const auto& options) { return tools::run_site_up(options, std::cout, std::cerr); };
   agent.host_run = [](const auto& options) { return tools::run_host(options, std::cout, std::cerr); };
+  agent.host_repair = [](const auto& options) { return tools::run_host_repair(options, std::cout, std::cerr); };
   return tools::run_cli(argc, argv, agent);
 }

@@ -183,7 +183,7 @@ TEST_CASE("a log that was removed while its mark stayed is refused, and removing
   must(open_log(path)->append(entries(1, 5)));
   std::filesystem::remove(path);
   check_refused(storage::open_raft_log(path, owner), storage_errc::damaged, "is gone");
-  check_refused(storage::open_raft_log(path, owner), storage_errc::damaged, "repair raft-log");
+  check_refused(storage::open_raft_log(path, owner), storage_errc::damaged, "prunella host repair");
   std::filesystem::remove(path);
   std::filesystem::remove(path + ".mark");
   CHECK(load(path).entries.empty());
@@ -230,7 +230,7 @@ TEST_CASE("a missing row, a changed row and swapped rows are named by their inde
   auto log = open_log(path);
   const auto loaded = log->load();
   check_refused(loaded, storage_errc::damaged, expected);
-  check_refused(loaded, storage_errc::damaged, "prunella repair raft-log " + path);
+  check_refused(loaded, storage_errc::damaged, "prunella host repair");
 }
 
 TEST_CASE("a newer and an older format are refused with both numbers") {

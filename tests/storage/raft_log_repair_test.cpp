@@ -143,7 +143,7 @@ TEST_CASE("a repair that was interrupted before the new file was in place is not
   // As the repair leaves it before its rename: a mark beyond every log, and a half-made replacement.
   must(storage::commit_mark::open(path + ".mark")).write({std::uint64_t{1} << 62, 0});
   write_bytes(path + ".repair", "half");
-  check_refused(storage::open_raft_log(path, owner), storage_errc::damaged, "repair raft-log");
+  check_refused(storage::open_raft_log(path, owner), storage_errc::damaged, "prunella host repair");
   const auto done = must(storage::repair_raft_log(path, owner));
   CHECK(done.last_kept == 10);
   CHECK(load(path).entries == entries(1, 10).entries);

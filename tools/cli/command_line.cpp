@@ -302,7 +302,7 @@ private:
   }
 
   void add_host() {
-    auto* host = app_.add_subcommand("host", "Run one host");
+    auto* host = app_.add_subcommand("host", "Run or repair one host");
     host->require_subcommand(1);
     auto* run = add(host, "run", "Run the agent of one host, until interrupted",
                     "  prunella host run --site site.yaml --host-id host-1 --data-dir /var/lib/prunella "
@@ -321,6 +321,14 @@ private:
         ->check(one_of({"keep", "stop"}))
         ->type_name("keep|stop")
         ->default_str("keep");
+    if (!agent_.host_repair)
+      return;
+    auto* repair = add(host, "repair", "Make a damaged consensus log readable again, keeping a copy of it",
+                       "  prunella host repair --site site.yaml --host-id host-1 --data-dir /var/lib/prunella",
+                       [this] { return agent_.host_repair(host_repair_); });
+    repair->add_option("--site", host_repair_.site_file, "The site: YAML with `kind: site`")->required()->type_name("FILE");
+    repair->add_option("--host-id", host_repair_.host_id, "Which of the site's hosts this is")->required()->type_name("ID");
+    repair->add_option("--data-dir", host_repair_.data_dir, "Where this host keeps its data")->required()->type_name("DIR");
   }
 
   void add_console() {
@@ -404,6 +412,7 @@ private:
   site_init_options site_init_;
   site_up_options site_up_;
   host_run_options host_run_;
+  host_repair_options host_repair_;
   std::string on_exit_ = "keep";
   std::function<int()> chosen_ = [] { return exit_usage; };
 };

@@ -87,11 +87,19 @@ struct host_run_options {
   bool stop_containers = false;
 };
 
+/// `host repair --site FILE --host-id ID --data-dir DIR`
+struct host_repair_options {
+  std::string site_file;
+  std::string host_id;
+  std::string data_dir;
+};
+
 /// What runs the agent's commands; each returns the exit code.
 struct agent_commands {
   std::function<int(const site_init_options&)> site_init;
   std::function<int(const site_up_options&)> site_up;
   std::function<int(const host_run_options&)> host_run;
+  std::function<int(const host_repair_options&)> host_repair;
 };
 
 } // namespace prunella::tools
