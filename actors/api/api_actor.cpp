@@ -11,7 +11,6 @@
 #include "actors/api/api_requests.hpp"
 #include "actors/host/host_actor.hpp"
 #include "actors/host/journal_actor.hpp"
-#include "actors/host/wall_clock.hpp"
 #include "actors/names.hpp"
 #include "actors/site/requests.hpp"
 #include "actors/site/site_command_bytes.hpp"
@@ -38,10 +37,11 @@ using api_self = caf::stateful_actor<api_state, runtime::supervised_actor>;
 struct api_state {
   static inline const char* name = "api";
 
-  explicit api_state(api_self* self) : self_(self), started_at_(wall_clock_ms()) {}
+  explicit api_state(api_self* self) : self_(self) {}
 
   caf::behavior start(api_options options) {
     options_ = std::move(options);
+    started_at_ = options_.clock();
     return {
       [this](api_call& call) { on_call(call); },
       [this](const retry_writes& x) { attempt(x.call); },
@@ -344,7 +344,7 @@ private:
 
   api_self* self_;
   api_options options_;
-  time_ms started_at_;
+  time_ms started_at_ = 0;
   std::map<std::uint64_t, write> writes_;
   std::uint64_t last_write_ = 0;
 };

@@ -13,6 +13,7 @@
 #include <caf/actor.hpp>
 #include <caf/fwd.hpp>
 
+#include "actors/host/wall_clock.hpp"
 #include "actors/site/leadership.hpp"
 #include "actors/site/state_cell.hpp"
 #include "net/http_router.hpp"
@@ -26,6 +27,7 @@ struct api_options {
   std::shared_ptr<leadership_cell> leader;
   /// The actor `name` on `host`, local or remote; an invalid handle if it is local and not running.
   std::function<caf::actor(const std::string& host, const std::string& name)> actor_on;
+  wall_clock clock = wall_clock_ms;
   std::chrono::milliseconds read_timeout{1'000};
   std::chrono::milliseconds write_deadline{8'000}; ///< less than the HTTP server's answer deadline
   std::chrono::milliseconds retry_after{100};

@@ -1,17 +1,7 @@
 #pragma once
 
-// The agent of one host: everything that `prunella host run` runs, put together. The composition root of the actors; the
-// only place that decides which of them get threads of their own.
-//
-//   root (one_for_one)
-//   ├─ links                           net: other hosts
-//   ├─ driver                          runs containers
-//   ├─ journal                         events
-//   ├─ leading (supervisor)            holds `site` while this host leads
-//   ├─ core (supervisor, rest_for_one) log, consensus, leadership
-//   ├─ applications (supervisor)       application → instance → container
-//   ├─ host                            reconciles, reports
-//   ├─ tree, api                       answers
+// The agent of one host: everything that `prunella host run` runs. Gives the composition (`composition.hpp`, with the tree)
+// its outer parts, links over TLS, processes and files, and decides which actors get threads of their own.
 
 #include <memory>
 #include <string>

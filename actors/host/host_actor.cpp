@@ -11,7 +11,6 @@
 #include "actors/application/reconcile.hpp"
 #include "actors/host/assigned.hpp"
 #include "actors/host/journal_actor.hpp"
-#include "actors/host/wall_clock.hpp"
 #include "actors/site/leadership_actor.hpp"
 #include "actors/site/observations.hpp"
 #include "runtime/consensus/consensus_actor.hpp"
@@ -360,7 +359,7 @@ private:
   void note(std::string object, std::string from, std::string to, std::string reason, std::string cause) {
     const auto journal = options_.actor_on(options_.host, "journal");
     if (journal)
-      self_->send(journal, record_events{{{"", 0, wall_clock_ms(), std::move(object), std::move(from), std::move(to),
+      self_->send(journal, record_events{{{"", 0, options_.clock(), std::move(object), std::move(from), std::move(to),
                                            std::move(reason), std::move(cause)}}});
   }
 

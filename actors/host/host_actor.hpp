@@ -18,6 +18,7 @@
 
 #include "actors/application/application_plan.hpp"
 #include "actors/host/instance_table.hpp"
+#include "actors/host/wall_clock.hpp"
 #include "actors/messages.hpp"
 #include "actors/site/leadership.hpp"
 #include "actors/site/state_cell.hpp"
@@ -73,6 +74,7 @@ struct host_actor_options {
   std::string applications_path;                             ///< of the supervisor of applications
   container_context containers;
   runtime::liveness_figures figures;
+  wall_clock clock = wall_clock_ms;
   /// At start nothing is decided before the log was heard from, or this long if no quorum is there: then the host
   /// works from its own copy.
   std::chrono::milliseconds sync_patience{4'000};

@@ -8,7 +8,6 @@
 #include <caf/local_actor.hpp>
 #include <caf/stateful_actor.hpp>
 
-#include "actors/host/wall_clock.hpp"
 #include "runtime/exit_reason.hpp"
 #include "runtime/supervised_actor.hpp"
 
@@ -55,7 +54,7 @@ private:
         event.sequence = next_sequence_++;
       }
       if (event.time_ms == 0)
-        event.time_ms = wall_clock_ms();
+        event.time_ms = options_.clock();
       waiting_.push_back(std::move(event));
     }
     if (waiting_.size() > options_.max_waiting)
@@ -75,7 +74,7 @@ private:
     if (waiting_.empty())
       return;
     // A full disk keeps the events waiting, within their bound; nothing else depends on them.
-    if (journal_->append(waiting_, wall_clock_ms()).ok())
+    if (journal_->append(waiting_, options_.clock()).ok())
       waiting_.clear();
   }
 

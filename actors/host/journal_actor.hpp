@@ -13,6 +13,7 @@
 #include <caf/actor.hpp>
 #include <caf/fwd.hpp>
 
+#include "actors/host/wall_clock.hpp"
 #include "actors/messages.hpp"
 #include "storage/event_journal.hpp"
 
@@ -30,6 +31,7 @@ struct journal_actor_options {
   std::string host;
   /// Opens the journal; called when the actor starts, also after a crash.
   std::function<storage::result<std::unique_ptr<storage::event_journal>>()> open;
+  wall_clock clock = wall_clock_ms;
   std::chrono::milliseconds flush_after{50};
   std::size_t max_waiting = 10'000;
 };

@@ -8,7 +8,6 @@
 #include <caf/result.hpp>
 #include <caf/stateful_actor.hpp>
 
-#include "actors/host/wall_clock.hpp"
 #include "actors/messages.hpp"
 #include "actors/site/host_liveness.hpp"
 #include "actors/site/observations.hpp"
@@ -99,7 +98,7 @@ private:
     site_command command;
     if (!decode(x.command, command))
       return make_site_error(site_errc::malformed, "the command is not one of this version");
-    command.at = wall_clock_ms();
+    command.at = options_.clock();
     if (auto problem = refuse(command, *state()); problem.status != 0)
       return site_answer{{}, problem};
     auto promise = self_->make_response_promise<site_answer>();
@@ -142,7 +141,7 @@ private:
     const auto verdicts = liveness_->judge(current->hosts, now);
     if (!verdicts.empty())
       return propose_decision(verdicts.front());
-    auto next = plan(*current, seen_.gave_up(), wall_clock_ms());
+    auto next = plan(*current, seen_.gave_up(), options_.clock());
     if (!next.changes.changes.empty())
       return propose_decision(std::move(next.changes));
     arm_timer(next.look_again_at);
@@ -151,7 +150,7 @@ private:
   template <class Body>
   void propose_decision(Body body) {
     deciding_ = true;
-    propose({wall_clock_ms(), std::move(body)}, [this](const command_outcome* outcome, const caf::error& reason) {
+    propose({options_.clock(), std::move(body)}, [this](const command_outcome* outcome, const caf::error& reason) {
       deciding_ = false;
       if (outcome == nullptr && !is_passing(reason))
         return self_->quit(reason);
@@ -169,7 +168,7 @@ private:
     if (deadline != runtime::instant::max())
       wait = std::min(wait, std::chrono::ceil<std::chrono::milliseconds>(deadline - now));
     if (plan_at != 0)
-      wait = std::min(wait, std::chrono::milliseconds{plan_at - wall_clock_ms()});
+      wait = std::min(wait, std::chrono::milliseconds{plan_at - options_.clock()});
     if (std::any_of(state()->hosts.begin(), state()->hosts.end(), [](const auto& x) { return !x.second.up; }))
       wait = std::min(wait, options_.figures.heartbeat); // one of them may be back
     self_->delayed_send(self_, std::max(wait, std::chrono::milliseconds{1}), look_again{++timer_epoch_});

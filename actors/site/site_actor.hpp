@@ -19,6 +19,7 @@
 #include <caf/actor.hpp>
 #include <caf/fwd.hpp>
 
+#include "actors/host/wall_clock.hpp"
 #include "actors/site/site_errors.hpp"
 #include "actors/site/state_cell.hpp"
 #include "config/spec.hpp"
@@ -35,6 +36,7 @@ struct site_actor_options {
   std::function<caf::actor()> consensus; ///< looked up anew each time: it may be restarted
   runtime::liveness_figures figures;
   std::map<std::string, runtime::instant> last_heard; ///< of the former leader's host, by this host's clock
+  wall_clock clock = wall_clock_ms;
   std::chrono::milliseconds commit_timeout{4'000};
   std::size_t max_requests = 1'000;
 };

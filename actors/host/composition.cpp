@@ -1,0 +1,303 @@
+#include "actors/host/composition.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/send.hpp>
+
+#include "actors/api/api_actor.hpp"
+#include "actors/host/journal_actor.hpp"
+#include "actors/host/link_watch.hpp"
+#include "actors/host/tree_actor.hpp"
+#include "actors/site/leadership_actor.hpp"
+#include "actors/site/membership.hpp"
+#include "actors/site/site_errors.hpp"
+#include "actors/site/site_machine.hpp"
+#include "actors/type_ids.hpp"
+#include "runtime/consensus/consensus_actor.hpp"
+#include "runtime/exit_reason.hpp"
+
+namespace prunella::actors {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+template <class T>
+T or_throw(storage::result<T> result) {
+  if (!result.ok())
+    throw std::runtime_error(result.error().message);
+  return std::move(result).value();
+}
+
+} // namespace
+
+void announce(caf::actor_system_config& config) {
+  config.add_message_types<caf::id_block::prunella>();
+  runtime::add_supervision_errors(config);
+  runtime::add_consensus_errors(config);
+  add_site_errors(config);
+  config.add_error_category(net::link_category, net::render_link_error);
+}
+
+composition::composition(caf::actor_system& system, composition_options options, outer_parts outer)
+  : system_(system),
+    options_(std::move(options)),
+    outer_(std::move(outer)),
+    figures_(runtime::figures_of(options_.site.liveness)) {
+  const auto& hosts = options_.site.hosts;
+  if (std::none_of(hosts.begin(), hosts.end(), [&](const auto& h) { return h.id == options_.host; }))
+    throw std::runtime_error("the site " + options_.site.name + " has no host " + options_.host
+                             + "; name one of its `hosts` with --host-id");
+  links_ = outer_.make_links(link_options());
+}
+
+caf::actor composition::start() {
+  runtime::supervisor_options supervision;
+  supervision.path = options_.host + "/root";
+  supervision.tree = tree_;
+  supervision.names = names_;
+  supervision.on_event = [this](const runtime::supervision_event& event) { on_event(event); };
+  supervision.jitter_seed = outer_.draw_seed();
+  return runtime::spawn_supervisor(system_, make_tree(), supervision);
+}
+
+net::http_router composition::router() {
+  return make_api_router([this] { return local("api"); });
+}
+
+void composition::release() {
+  std::lock_guard<std::mutex> guard{proxies_mutex_};
+  proxies_.clear();
+}
+
+// -- names ---------------------------------------------------------------------------------------------------------------
+
+caf::actor composition::lookup(const std::string& path) const {
+  return names_->lookup(options_.host + "/root/" + path);
+}
+
+caf::actor composition::local(const std::string& name) const {
+  if (name == "site")
+    return lookup("leading/site");
+  if (name == "consensus")
+    return lookup("core/consensus");
+  return lookup(name);
+}
+
+caf::actor composition::actor_on(const std::string& host, const std::string& name) {
+  if (host == options_.host)
+    return local(name);
+  std::lock_guard<std::mutex> guard{proxies_mutex_};
+  auto& proxy = proxies_[{host, name}];
+  if (!proxy)
+    proxy = links_->remote(host, name);
+  return proxy;
+}
+
+net::link_options composition::link_options() {
+  net::link_options result;
+  result.host = options_.host;
+  for (const auto& host : options_.site.hosts)
+    if (host.id == options_.host)
+      result.listen = host.address;
+    else
+      result.peers.push_back({host.id, host.address});
+  const auto type = [](const char* name) { return std::string{"prunella::actors::"} + name; };
+  const auto serve = [&](const std::string& name, std::vector<std::string> types) {
+    result.exports[name] = {[this, name] { return local(name); }, std::move(types)};
+  };
+  serve("consensus", {"prunella::runtime::raft_message"});
+  serve("site", {type("host_heartbeat"), type("site_request"), type("view_request")});
+  serve("journal", {type("events_request")});
+  serve("tree", {type("actors_request"), type("kill_request")});
+  // A lost peer is back within a heartbeat or two of its return.
+  result.timeouts.backoff_max = 1s;
+  return result;
+}
+
+// -- the tree ------------------------------------------------------------------------------------------------------------
+
+runtime::supervision_tree composition::make_tree() {
+  using runtime::spec_of;
+  using runtime::worker;
+  const auto group = [](const char* id, runtime::supervision_tree below) {
+    return runtime::supervisor(spec_of(id), std::move(below));
+  };
+  runtime::supervision_tree root_tree;
+  root_tree.spec.limit = {10, 60s};
+  runtime::supervision_tree leading;
+  leading.spec.limit = {10, 60s};
+  runtime::supervision_tree applications;
+  applications.spec.limit = {10, 60s};
+  applications.spec.order = runtime::shutdown_order::together;
+
+  auto driver = spec_of("driver");
+  driver.shutdown = runtime::shutdown_policy::after(15s);
+  root_tree.children = {
+    worker(spec_of("links"), [this](const runtime::start_context&) { return links_->start(); }),
+    worker(driver, [this](const runtime::start_context&) { return outer_.spawn_driver(); }),
+    worker(spec_of("journal"), [this](const runtime::start_context& my) { return start_journal(my); }),
+    group("leading", std::move(leading)),
+    core_child(),
+    group("applications", std::move(applications)),
+    worker(spec_of("host"), [this](const runtime::start_context& my) { return start_host(my); }),
+    worker(spec_of("tree"), [this](const runtime::start_context& my) { return spawn_tree(my.self, tree_); }),
+    worker(spec_of("api"), [this](const runtime::start_context& my) { return start_api(my); }),
+  };
+  return root_tree;
+}
+
+runtime::supervised_child composition::core_child() {
+  using runtime::spec_of;
+  runtime::supervision_tree core;
+  core.spec.strategy = config::restart_strategy::rest_for_one;
+  core.spec.limit = {5, 60s};
+  auto log = spec_of("log");
+  log.start_timeout = 60s; // verifies every entry
+  auto consensus = spec_of("consensus");
+  consensus.start_timeout = 60s;
+  core.children = {
+    runtime::worker_that_says_ready(log,
+                                    [this](const runtime::start_context& my) {
+                                      return outer_.spawn_log([parent = my.parent] { parent.say_ready(); });
+                                    }),
+    runtime::worker_that_says_ready(consensus, [this](const runtime::start_context& my) { return start_consensus(my); }),
+    runtime::worker(spec_of("leadership"), [this](const runtime::start_context& my) { return start_leadership(my); }),
+    runtime::worker(spec_of("link-watch"),
+                    [this](const runtime::start_context& my) {
+                      return spawn_link_watch(my.self, {lookup("links"), [this] { return local("consensus"); }});
+                    }),
+  };
+  return runtime::supervisor(spec_of("core"), std::move(core));
+}
+
+caf::actor composition::start_journal(const runtime::start_context& my) {
+  journal_actor_options x;
+  x.host = options_.host;
+  x.open = outer_.open_journal;
+  x.clock = outer_.clock;
+  return spawn_journal(my.self, x);
+}
+
+caf::actor composition::start_consensus(const runtime::start_context& my) {
+  runtime::consensus_options x;
+  x.raft.self = member_id_of(options_.host);
+  x.raft.group = member_id_of("site/" + options_.site.name);
+  x.raft.initial = initial_membership(options_.site.hosts);
+  x.raft.election_ticks = figures_.raft_election_ticks;
+  x.raft.heartbeat_ticks = figures_.raft_heartbeat_ticks;
+  x.tick_interval = figures_.raft_tick;
+  x.seed = outer_.draw_seed();
+  x.log_writer = lookup("core/log");
+  site_machine_options machine;
+  machine.database = or_throw(outer_.open_database());
+  machine.state = state_;
+  machine.on_decided = [this](std::vector<storage::journal_event> events) {
+    if (const auto journal = local("journal"))
+      caf::anon_send(journal, record_events{std::move(events)});
+  };
+  x.machine = or_throw(make_site_machine(std::move(machine)));
+  x.send = [this](storage::member_id to, runtime::raft_message message) {
+    const auto host = host_of(to, options_.site.hosts);
+    if (!host.empty())
+      caf::anon_send(actor_on(host, "consensus"), std::move(message));
+  };
+  x.say_ready = [parent = my.parent] { parent.say_ready(); };
+  return runtime::spawn_consensus(system_, x);
+}
+
+caf::actor composition::start_leadership(const runtime::start_context& my) {
+  const auto controllers = controllers_of(options_.site.hosts);
+  leadership_actor_options x;
+  x.host = options_.host;
+  x.is_controller = std::binary_search(controllers.begin(), controllers.end(), options_.host);
+  x.cell = leader_;
+  x.consensus = [this] { return local("consensus"); };
+  x.supervisor = [this] { return lookup("leading"); };
+  x.host_of = [this](storage::member_id member) { return host_of(member, options_.site.hosts); };
+  x.site_options = [this](std::uint64_t term, const std::string& former) { return site_options(term, former); };
+  x.on_elected = [this](std::uint64_t term, const std::string& former) {
+    record({"", 0, 0, "site/" + options_.site.name, former.empty() ? std::string{} : "led by " + former,
+            "led by " + options_.host, "elected in term " + std::to_string(term), ""});
+  };
+  x.listeners = [this] {
+    std::vector<caf::actor> listeners;
+    for (const auto* name : {"site", "host"})
+      if (auto listener = local(name))
+        listeners.push_back(std::move(listener));
+    return listeners;
+  };
+  return spawn_leadership(my.self, x);
+}
+
+site_actor_options composition::site_options(std::uint64_t term, const std::string& former) {
+  site_actor_options x;
+  x.host = options_.host;
+  x.term = term;
+  x.site = options_.site;
+  x.state = state_;
+  x.consensus = [this] { return local("consensus"); };
+  x.figures = figures_;
+  x.clock = outer_.clock;
+  const auto heard = contacts_->get();
+  if (const auto it = heard.find(former); it != heard.end())
+    x.last_heard.insert(*it);
+  return x;
+}
+
+caf::actor composition::start_host(const runtime::start_context& my) {
+  host_actor_options x;
+  x.host = options_.host;
+  x.site = options_.site.name;
+  x.incarnation = links_->incarnation();
+  x.state = state_;
+  x.leader = leader_;
+  x.contacts = contacts_;
+  x.memory = memory_;
+  x.actor_on = [this](const std::string& host, const std::string& name) { return actor_on(host, name); };
+  x.lookup = [this](const std::string& path) { return names_->lookup(path); };
+  x.applications_path = options_.host + "/root/applications";
+  x.containers.driver = [this] { return local("driver"); };
+  x.containers.observer = [this] { return local("host"); };
+  x.figures = figures_;
+  x.clock = outer_.clock;
+  return spawn_host(my.self, x);
+}
+
+caf::actor composition::start_api(const runtime::start_context& my) {
+  api_options x;
+  x.host = options_.host;
+  x.version = options_.version;
+  x.state = state_;
+  x.leader = leader_;
+  x.actor_on = [this](const std::string& host, const std::string& name) { return actor_on(host, name); };
+  x.clock = outer_.clock;
+  return spawn_api(my.self, x);
+}
+
+// -- events --------------------------------------------------------------------------------------------------------------
+
+/// The host actor acts on what happens below `applications`; the end of any other actor is an event for people.
+void composition::on_event(const runtime::supervision_event& event) {
+  const auto applications = options_.host + "/root/applications";
+  if (event.path.compare(0, applications.size(), applications) == 0) {
+    if (const auto host = local("host"))
+      caf::anon_send(host, event);
+    return;
+  }
+  const bool is_news = event.report.kind == runtime::report_kind::exited || event.report.kind == runtime::report_kind::gave_up
+                       || event.report.kind == runtime::report_kind::start_failed;
+  if (is_news)
+    record({"", 0, 0, "actor/" + event.path, "", std::string{to_text(event.report.kind)}, event.report.reason, ""});
+}
+
+void composition::record(storage::journal_event event) const {
+  if (const auto journal = local("journal"))
+    caf::anon_send(journal, record_events{{std::move(event)}});
+}
+
+} // namespace prunella::actors
