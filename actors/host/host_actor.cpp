@@ -24,6 +24,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds request_margin{5'000};
+constexpr milliseconds longest_stop{600'000}; ///< of what is not known
 constexpr std::size_t max_unanswered_heartbeats = 4;
 
 struct heartbeat_tick {
@@ -60,7 +61,7 @@ struct host_actor_state {
       [this](const state_applied&) { reconcile_all(); },
       [this](const leader_changed&) { on_leader_changed(); },
       [this](const heartbeat_tick&) { on_tick(); },
-      [this](const reconcile_again& x) { x.application.empty() ? reconcile_all() : reconcile_one(x.application); },
+      [this](const reconcile_again& x) { on_reconcile_again(x.application); },
       [this](const get_reports&) { return full_report(); },
     };
   }
@@ -82,7 +83,7 @@ private:
     synchronising_ = true;
     const auto again = [this](const caf::error&) {
       synchronising_ = false;
-      self_->delayed_send(self_, options_.figures.heartbeat, reconcile_again{});
+      retry({}, options_.figures.heartbeat);
     };
     if (!consensus)
       return again({});
@@ -109,12 +110,21 @@ private:
             desired.push_back(plan);
           for (const auto& x : unwanted_containers(found.containers, desired)) {
             note("container/" + x.name, "running", "stopping", "no longer assigned to " + options_.host, "instance/" + x.instance);
-            self_->send(driver, stop_container{x.name, x.generation, milliseconds{2'000}});
+            stop_leftover(driver, x);
           }
         },
         [](const caf::error&) {
           // A driver that is being restarted: the containers stay, and the next start of the agent finds them.
         });
+  }
+
+  void stop_leftover(const caf::actor& driver, const recovered_container& x) {
+    constexpr milliseconds grace{2'000};
+    self_->request(driver, grace + request_margin, stop_container{x.name, x.generation, grace})
+      .then([](const container_exited&) {},
+            [](const caf::error&) {
+              // It is gone, or a newer one runs in its place, or the driver is being restarted: see above.
+            });
   }
 
   // -- reconcile -------------------------------------------------------------------------------------------------------
@@ -142,11 +152,25 @@ private:
       step(application, desired_plans());
   }
 
+  void on_reconcile_again(const std::string& application) {
+    retrying_.erase(application);
+    application.empty() ? reconcile_all() : reconcile_one(application);
+  }
+
+  /// One timer per application, and no step of it before that.
+  void retry(const std::string& application, milliseconds after) {
+    if (retrying_.insert(application).second)
+      self_->delayed_send(self_, after, reconcile_again{application});
+  }
+
   /// Takes the first step that brings `application` closer to what is desired; its answer leads to the next. Applications
   /// do not wait for each other.
   void step(const std::string& application, const std::map<std::string, application_plan>& desired) {
-    if (busy_.count(application) != 0)
+    if (busy_.count(application) != 0 || retrying_.count(application) != 0)
       return;
+    // Its supervisor is never restarted; without one it ended, also if this actor did not live to hear of it.
+    if (memory().running.count(application) != 0 && !options_.lookup(path_of(application)))
+      memory().running.erase(application);
     std::vector<application_plan> want;
     std::vector<application_plan> have;
     if (const auto it = desired.find(application); it != desired.end())
@@ -163,7 +187,7 @@ private:
     case reconcile_step::start_application: return start_application(plan);
     case reconcile_step::start_instance: return start_instance(action, plan);
     case reconcile_step::stop_application:
-    case reconcile_step::replace_application: return stop_application(action);
+    case reconcile_step::replace_application: return stop_application(action.application);
     case reconcile_step::stop_instance:
     case reconcile_step::replace_instance: return stop_instance(action);
     }
@@ -174,7 +198,11 @@ private:
       expect(instance);
     memory().running[plan.name] = plan;
     ask(plan.name, options_.applications_path, runtime::start_child{application_child(plan, options_.containers)},
-        start_time(plan.instances), [this, application = plan.name] { memory().running.erase(application); });
+        start_time(plan.instances), [this, application = plan.name](const caf::error& reason) {
+          memory().running.erase(application);
+          if (is_there_already(reason))
+            stop_application(application);
+        });
   }
 
   void start_instance(const reconcile_action& action, const application_plan& plan) {
@@ -183,27 +211,42 @@ private:
     expect(*it);
     memory().running[plan.name].instances.push_back(*it);
     ask(plan.name, path_of(plan.name), runtime::start_child{instance_child(*it, options_.containers)}, start_time({*it}),
-        [this, application = plan.name, instance = action.instance] { drop_instance(application, instance); });
+        [this, action](const caf::error& reason) {
+          drop_instance(action.application, action.instance);
+          if (is_there_already(reason))
+            stop_instance(action);
+        });
   }
 
-  void stop_application(const reconcile_action& action) {
-    const auto limit = stop_time(memory().running[action.application].instances);
-    ask<runtime::child_done>(action.application, options_.applications_path,
-                             runtime::terminate_child{application_id(action.application)}, limit, [] {},
-                             [this, application = action.application] { memory().running.erase(application); });
+  /// A child that this actor did not know of: what runs under that name is unknown, so it makes room.
+  static bool is_there_already(const caf::error& reason) {
+    using runtime::supervision_errc;
+    return reason == supervision_errc::already_started || reason == supervision_errc::already_present
+           || reason == supervision_errc::restarting;
+  }
+
+  void stop_application(const std::string& application) {
+    ask<runtime::child_done>(application, options_.applications_path,
+                             runtime::terminate_child{application_id(application)}, stop_time(application),
+                             [](const caf::error&) {}, [this, application] { memory().running.erase(application); });
   }
 
   void stop_instance(const reconcile_action& action) {
     const auto id = instance_id(action.instance);
-    const auto limit = stop_time(memory().running[action.application].instances);
     ask<runtime::child_done>(
-      action.application, path_of(action.application), runtime::terminate_child{id}, limit, [] {},
+      action.application, path_of(action.application), runtime::terminate_child{id}, stop_time(action.application),
+      [](const caf::error&) {},
       [this, action, id] {
-        const auto supervisor = options_.lookup(path_of(action.application));
-        if (supervisor)
-          self_->send(supervisor, runtime::delete_child{id});
+        delete_child(path_of(action.application), id);
         drop_instance(action.application, action.instance);
       });
+  }
+
+  void delete_child(const std::string& path, const std::string& id) {
+    // Without an answer the supervisor is on its way out, and its children's specs with it.
+    if (const auto supervisor = options_.lookup(path))
+      self_->request(supervisor, request_margin, runtime::delete_child{id})
+        .then([](const runtime::child_done&) {}, [](const caf::error&) {});
   }
 
   /// Sends `request` to the supervisor at `path`. Until the answer this application takes no other step.
@@ -212,8 +255,8 @@ private:
            OnFailed on_failed, OnDone on_done = [] {}) {
     const auto supervisor = options_.lookup(path);
     if (!supervisor) {
-      on_failed();
-      return self_->delayed_send(self_, options_.retry_after, reconcile_again{application});
+      on_failed(caf::error{});
+      return retry(application, options_.figures.heartbeat); // it is being restarted
     }
     busy_.insert(application);
     self_->request(supervisor, limit, std::move(request))
@@ -229,9 +272,10 @@ private:
             on_done();
             return reconcile_one(application);
           }
-          on_failed();
           note("application/" + application, "", "retrying", runtime::reason_text(reason), "");
-          self_->delayed_send(self_, options_.retry_after, reconcile_again{application});
+          on_failed(reason);
+          if (busy_.count(application) == 0)
+            retry(application, options_.retry_after);
         });
   }
 
@@ -242,9 +286,12 @@ private:
     return time;
   }
 
-  milliseconds stop_time(const std::vector<instance_plan>& instances) const {
+  milliseconds stop_time(const std::string& application) {
     milliseconds time = request_margin;
-    for (const auto& instance : instances)
+    const auto it = memory().running.find(application);
+    if (it == memory().running.end())
+      return longest_stop;
+    for (const auto& instance : it->second.instances)
       for (const auto& container : instance.containers)
         time += 2 * (container.spec.grace + options_.containers.margin) + request_margin;
     return time;
@@ -260,9 +307,8 @@ private:
     if (it == memory().running.end())
       return;
     auto& list = it->second.instances;
+    // Without instances it still has a supervisor, which `reconcile` stops or gives instances to.
     list.erase(std::remove_if(list.begin(), list.end(), [&](const auto& x) { return x.name == instance; }), list.end());
-    if (list.empty())
-      memory().running.erase(it);
   }
 
   /// Instances that neither run nor are assigned are none of this host's any more.
@@ -421,7 +467,8 @@ private:
   bool synchronised_ = false;
   bool synchronising_ = false;
   runtime::instant sync_by_;
-  std::set<std::string> busy_; ///< applications with a step under way
+  std::set<std::string> busy_;     ///< applications with a step under way
+  std::set<std::string> retrying_; ///< applications that wait before their next step; empty name: all
   report_log reports_;
   std::uint64_t confirmed_ = 0;
   std::uint64_t leader_epoch_ = 0;

@@ -10,6 +10,7 @@
 
 #include "actors/messages.hpp"
 #include "actors/site/host_liveness.hpp"
+#include "actors/site/leadership_actor.hpp"
 #include "actors/site/observations.hpp"
 #include "actors/site/plan.hpp"
 #include "actors/site/requests.hpp"
@@ -47,6 +48,7 @@ struct site_actor_state {
       [this](const site_request& x) { return on_request(x); },
       [this](const view_request& x) { return on_view(x); },
       [this](const state_applied&) { decide(); },
+      [](const leader_changed&) {}, // who no longer leads is stopped by the leadership actor
       [this](const look_again& x) { on_look_again(x); },
     };
   }
