@@ -70,6 +70,7 @@ struct agent::parts {
   std::shared_ptr<storage::container_records> records;
   composition inside;
   caf::actor root;
+  caf::actor watcher; ///< held: a monitor does not keep its actor alive, and an unreachable one never hears of the end
   std::unique_ptr<net::http_server> http;
 
   std::mutex end_mutex;
@@ -99,6 +100,7 @@ agent::parts::~parts() {
     caf::anon_send_exit(root, caf::exit_reason::kill);
   inside.release();
   root = nullptr;
+  watcher = nullptr;
 }
 
 /// Links over TLS, processes, SQLite files in the data directory, the machine's clock.
@@ -132,14 +134,14 @@ outer_parts agent::parts::outside() {
 }
 
 void agent::parts::watch_root() {
-  system.spawn([this](caf::event_based_actor* watcher) {
-    watcher->monitor(root);
-    watcher->set_down_handler([this, watcher](const caf::down_msg& down) {
+  watcher = system.spawn([this](caf::event_based_actor* self) {
+    self->monitor(root);
+    self->set_down_handler([this, self](const caf::down_msg& down) {
       std::lock_guard<std::mutex> guard{end_mutex};
       root_ended = true;
       root_reason = down.reason;
       end_changed.notify_all();
-      watcher->quit();
+      self->quit();
     });
     return caf::behavior{[](caf::unit_t) {}};
   });
