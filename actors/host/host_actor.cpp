@@ -25,12 +25,18 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds request_margin{5'000};
 constexpr milliseconds longest_stop{600'000}; ///< of what is not known
-constexpr std::size_t max_unanswered_heartbeats = 4;
+constexpr milliseconds sweep_every{5'000};
 
 struct heartbeat_tick {
   std::uint64_t epoch = 0;
 
   PRUNELLA_FIELDS(heartbeat_tick, epoch)
+};
+
+struct sweep_leftovers {
+  std::uint64_t epoch = 0;
+
+  PRUNELLA_FIELDS(sweep_leftovers, epoch)
 };
 
 struct reconcile_again {
@@ -62,6 +68,10 @@ struct host_actor_state {
       [this](const leader_changed&) { on_leader_changed(); },
       [this](const heartbeat_tick&) { on_tick(); },
       [this](const reconcile_again& x) { on_reconcile_again(x.application); },
+      [this](const sweep_leftovers& x) {
+        if (x.epoch == sweep_epoch_)
+          stop_leftovers();
+      },
       [this](const get_reports&) { return full_report(); },
     };
   }
@@ -94,17 +104,21 @@ private:
   void on_synchronised() {
     synchronised_ = true;
     reconcile_all();
-    stop_unwanted();
+    stop_leftovers();
   }
 
-  /// What an earlier life of the agent left running and the site has given to nobody, or to others.
-  void stop_unwanted() {
+  /// What runs without anybody here who looks after it, and is assigned to nobody or to others: left by an earlier life of
+  /// the agent, or by a container actor that was killed and has no successor. Now, and again from time to time.
+  void stop_leftovers() {
+    self_->delayed_send(self_, sweep_every, sweep_leftovers{++sweep_epoch_});
     const auto driver = options_.containers.driver();
     if (!driver)
       return;
-    self_->request(driver, request_margin, recover_containers{})
+    self_->request(driver, request_margin, recover_containers{true})
       .then(
         [this, driver](const recovered_containers& found) {
+          if (!synchronised_)
+            return;
           std::vector<application_plan> desired;
           for (auto& [key, plan] : desired_plans())
             desired.push_back(plan);
@@ -114,7 +128,7 @@ private:
           }
         },
         [](const caf::error&) {
-          // A driver that is being restarted: the containers stay, and the next start of the agent finds them.
+          // A driver that is being restarted: the next sweep finds them.
         });
   }
 
@@ -355,6 +369,7 @@ private:
       memory().running.erase(application);
       reconcile_one(application);
       forget_unassigned();
+      stop_leftovers();
     } else if (slash != std::string::npos && rest.find('/', slash + 1) == std::string::npos
                && x.report.kind == runtime::report_kind::gave_up) {
       on_application_gave_up(application, x.report.reason);
@@ -434,7 +449,9 @@ private:
   void send_heartbeat() {
     const auto leader = options_.leader->get().leader;
     const auto site = leader.empty() ? caf::actor{} : options_.actor_on(leader, "site");
-    if (!site || unanswered_ >= max_unanswered_heartbeats)
+    // As many as fit into the silence that is allowed: after an outage the next one goes out at once.
+    const auto most = static_cast<std::size_t>(options_.figures.down_after / options_.figures.heartbeat);
+    if (!site || unanswered_ >= most)
       return;
     host_heartbeat beat;
     beat.host = options_.host;
@@ -472,6 +489,7 @@ private:
   report_log reports_;
   std::uint64_t confirmed_ = 0;
   std::uint64_t leader_epoch_ = 0;
+  std::uint64_t sweep_epoch_ = 0;
   std::size_t unanswered_ = 0;
 };
 

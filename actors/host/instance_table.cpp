@@ -47,6 +47,7 @@ void instance_table::take(const container_report& report) {
   if (report.phase == container_phase::running && report.adopted && x.attempts > 1)
     --x.attempts; // it had been running all along
   x.is_known = true;
+  x.was_told = report.phase == container_phase::stopping || (x.was_told && has_ended(report.phase));
   x.phase = report.phase;
   x.pid = has_ended(report.phase) ? 0 : report.pid;
   x.started_at = report.started_at_ms;
@@ -79,7 +80,7 @@ instance_phase instance_table::phase_of(const instance& x, std::string& reason) 
   for (const auto& c : x.containers) {
     known += c.is_known ? 1 : 0;
     running += c.is_known && c.phase == container_phase::running ? 1 : 0;
-    is_stopping = is_stopping || (c.is_known && c.phase == container_phase::stopping);
+    is_stopping = is_stopping || (c.is_known && c.was_told);
     const bool is_final = c.phase == container_phase::exited ? x.restart != config::restart_type::permanent
                                                              : c.phase == container_phase::failed
                                                                  && x.restart == config::restart_type::temporary;

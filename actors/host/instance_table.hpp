@@ -42,6 +42,7 @@ private:
     std::string name;
     container_phase phase = container_phase::starting;
     bool is_known = false;      ///< it has reported
+    bool was_told = false;      ///< to stop, since its last start
     std::uint32_t attempts = 0; ///< to start it
     std::int64_t pid = 0;
     time_ms started_at = 0;
