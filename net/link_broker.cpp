@@ -8,11 +8,11 @@
 #include <utility>
 #include <vector>
 
-#include "caf/actor_system.hpp"
-#include "caf/event_based_actor.hpp"
-#include "caf/io/broker.hpp"
-#include "caf/io/middleman.hpp"
-#include "caf/stateful_actor.hpp"
+#include <caf/actor_system.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/io/broker.hpp>
+#include <caf/io/middleman.hpp>
+#include <caf/stateful_actor.hpp>
 
 #include "net/link_connection.hpp"
 #include "net/link_inbound.hpp"

@@ -4,8 +4,8 @@
 
 #include <memory>
 
-#include "caf/actor.hpp"
-#include "caf/fwd.hpp"
+#include <caf/actor.hpp>
+#include <caf/fwd.hpp>
 
 #include "net/link_channels.hpp"
 #include "net/links.hpp"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "caf/send.hpp"
+#include <caf/send.hpp>
 
 #include "net/link_codec.hpp"
 

@@ -14,9 +14,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "caf/actor.hpp"
-#include "caf/actor_control_block.hpp"
-#include "caf/message_id.hpp"
+#include <caf/actor.hpp>
+#include <caf/actor_control_block.hpp>
+#include <caf/message_id.hpp>
 
 #include "config/fields.hpp"
 #include "net/link_errors.hpp"

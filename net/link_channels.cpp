@@ -3,8 +3,8 @@
 #include <stdexcept>
 #include <utility>
 
-#include "caf/actor_system.hpp"
-#include "caf/scheduler/abstract_coordinator.hpp"
+#include <caf/actor_system.hpp>
+#include <caf/scheduler/abstract_coordinator.hpp>
 
 namespace prunella::net {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "caf/fwd.hpp"
+#include <caf/fwd.hpp>
 
 #include "net/link_channel.hpp"
 #include "net/links.hpp"

@@ -6,15 +6,15 @@
 #include <limits>
 #include <type_traits>
 
-#include "caf/actor_system.hpp"
-#include "caf/binary_serializer.hpp"
-#include "caf/deserializer.hpp"
-#include "caf/detail/dynamic_message_data.hpp"
-#include "caf/detail/ieee_754.hpp"
-#include "caf/make_counted.hpp"
-#include "caf/message.hpp"
-#include "caf/sec.hpp"
-#include "caf/uniform_type_info_map.hpp"
+#include <caf/actor_system.hpp>
+#include <caf/binary_serializer.hpp>
+#include <caf/deserializer.hpp>
+#include <caf/detail/dynamic_message_data.hpp>
+#include <caf/detail/ieee_754.hpp>
+#include <caf/make_counted.hpp>
+#include <caf/message.hpp>
+#include <caf/sec.hpp>
+#include <caf/uniform_type_info_map.hpp>
 
 namespace prunella::net {
 

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "caf/fwd.hpp"
+#include <caf/fwd.hpp>
 
 #include "net/link_errors.hpp"
 #include "net/link_frame.hpp"

@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <string>
 
-#include "caf/atom.hpp"
-#include "caf/error.hpp"
-#include "caf/make_message.hpp"
-#include "caf/message.hpp"
+#include <caf/atom.hpp>
+#include <caf/error.hpp>
+#include <caf/make_message.hpp>
+#include <caf/message.hpp>
 
 namespace prunella::net {
 

@@ -2,7 +2,7 @@
 
 #include <exception>
 
-#include "caf/actor_cast.hpp"
+#include <caf/actor_cast.hpp>
 
 #include "net/link_codec.hpp"
 #include "net/link_proxy.hpp"

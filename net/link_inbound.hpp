@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "caf/fwd.hpp"
+#include <caf/fwd.hpp>
 
 #include "net/link_channel.hpp"
 #include "net/links.hpp"

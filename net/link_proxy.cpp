@@ -2,14 +2,14 @@
 
 #include <utility>
 
-#include "caf/actor_cast.hpp"
-#include "caf/actor_config.hpp"
-#include "caf/actor_proxy.hpp"
-#include "caf/exit_reason.hpp"
-#include "caf/make_actor.hpp"
-#include "caf/monitorable_actor.hpp"
-#include "caf/scheduler/abstract_coordinator.hpp"
-#include "caf/system_messages.hpp"
+#include <caf/actor_cast.hpp>
+#include <caf/actor_config.hpp>
+#include <caf/actor_proxy.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/make_actor.hpp>
+#include <caf/monitorable_actor.hpp>
+#include <caf/scheduler/abstract_coordinator.hpp>
+#include <caf/system_messages.hpp>
 
 #include "net/link_codec.hpp"
 

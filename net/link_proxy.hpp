@@ -7,10 +7,10 @@
 #include <memory>
 #include <string>
 
-#include "caf/actor.hpp"
-#include "caf/actor_system.hpp"
-#include "caf/mailbox_element.hpp"
-#include "caf/message.hpp"
+#include <caf/actor.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/mailbox_element.hpp>
+#include <caf/message.hpp>
 
 #include "net/link_channel.hpp"
 

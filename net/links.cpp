@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "caf/actor_system.hpp"
+#include <caf/actor_system.hpp>
 
 #include "net/link_broker.hpp"
 #include "net/link_proxy.hpp"

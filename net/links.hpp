@@ -23,7 +23,7 @@
 #include <string>
 #include <vector>
 
-#include "caf/actor.hpp"
+#include <caf/actor.hpp>
 
 #include "config/fields.hpp"
 #include "net/identity.hpp"

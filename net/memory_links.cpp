@@ -6,10 +6,10 @@
 #include <utility>
 #include <vector>
 
-#include "caf/actor_cast.hpp"
-#include "caf/actor_system.hpp"
-#include "caf/event_based_actor.hpp"
-#include "caf/stateful_actor.hpp"
+#include <caf/actor_cast.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/stateful_actor.hpp>
 
 #include "net/link_channels.hpp"
 #include "net/link_inbound.hpp"

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "caf/actor_system.hpp"
-#include "caf/send.hpp"
+#include <caf/actor_system.hpp>
+#include <caf/send.hpp>
 
 namespace prunella::net {
 

@@ -11,7 +11,7 @@
 #include <string>
 #include <utility>
 
-#include "caf/actor.hpp"
+#include <caf/actor.hpp>
 
 #include "net/link_frame.hpp"
 #include "net/memory_links.hpp"

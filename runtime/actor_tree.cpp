@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <chrono>
 
-#include "caf/actor_cast.hpp"
-#include "caf/exit_reason.hpp"
-#include "caf/send.hpp"
+#include <caf/actor_cast.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/send.hpp>
 
 #include "runtime/supervised_actor.hpp"
 

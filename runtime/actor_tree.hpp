@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "caf/actor.hpp"
-#include "caf/actor_addr.hpp"
+#include <caf/actor.hpp>
+#include <caf/actor_addr.hpp>
 
 #include "config/fields.hpp"
 #include "runtime/instant.hpp"

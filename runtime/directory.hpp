@@ -9,9 +9,9 @@
 #include <string>
 #include <string_view>
 
-#include "caf/actor.hpp"
-#include "caf/actor_addr.hpp"
-#include "caf/actor_cast.hpp"
+#include <caf/actor.hpp>
+#include <caf/actor_addr.hpp>
+#include <caf/actor_cast.hpp>
 
 namespace prunella::runtime {
 

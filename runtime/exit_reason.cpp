@@ -1,11 +1,11 @@
 #include "runtime/exit_reason.hpp"
 
-#include "caf/actor_system_config.hpp"
-#include "caf/atom.hpp"
-#include "caf/exit_reason.hpp"
-#include "caf/make_message.hpp"
-#include "caf/message.hpp"
-#include "caf/sec.hpp"
+#include <caf/actor_system_config.hpp>
+#include <caf/atom.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/make_message.hpp>
+#include <caf/message.hpp>
+#include <caf/sec.hpp>
 
 namespace prunella::runtime {
 

@@ -5,9 +5,9 @@
 #include <exception>
 #include <string>
 
-#include "caf/error.hpp"
-#include "caf/fwd.hpp"
-#include "caf/make_message.hpp"
+#include <caf/error.hpp>
+#include <caf/fwd.hpp>
+#include <caf/make_message.hpp>
 
 #include "runtime/supervision.hpp"
 #include "runtime/supervision_error.hpp"

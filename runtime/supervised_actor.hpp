@@ -12,9 +12,9 @@
 #include <atomic>
 #include <cstdint>
 
-#include "caf/event_based_actor.hpp"
-#include "caf/invoke_message_result.hpp"
-#include "caf/mailbox_element.hpp"
+#include <caf/event_based_actor.hpp>
+#include <caf/invoke_message_result.hpp>
+#include <caf/mailbox_element.hpp>
 
 #include "runtime/exit_reason.hpp"
 

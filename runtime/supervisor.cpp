@@ -3,8 +3,8 @@
 #include <stdexcept>
 #include <utility>
 
-#include "caf/actor_system.hpp"
-#include "caf/send.hpp"
+#include <caf/actor_system.hpp>
+#include <caf/send.hpp>
 
 #include "runtime/supervisor_state.hpp"
 

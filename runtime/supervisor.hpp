@@ -24,9 +24,9 @@
 #include <utility>
 #include <vector>
 
-#include "caf/actor.hpp"
-#include "caf/allowed_unsafe_message_type.hpp"
-#include "caf/fwd.hpp"
+#include <caf/actor.hpp>
+#include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/fwd.hpp>
 
 #include "runtime/actor_tree.hpp"
 #include "runtime/directory.hpp"

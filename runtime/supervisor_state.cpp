@@ -2,10 +2,10 @@
 
 #include <utility>
 
-#include "caf/actor_cast.hpp"
-#include "caf/exit_reason.hpp"
-#include "caf/make_message.hpp"
-#include "caf/send.hpp"
+#include <caf/actor_cast.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/make_message.hpp>
+#include <caf/send.hpp>
 
 #include "runtime/exit_reason.hpp"
 

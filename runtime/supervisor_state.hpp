@@ -9,11 +9,11 @@
 #include <string>
 #include <unordered_map>
 
-#include "caf/behavior.hpp"
-#include "caf/response_promise.hpp"
-#include "caf/result.hpp"
-#include "caf/stateful_actor.hpp"
-#include "caf/system_messages.hpp"
+#include <caf/behavior.hpp>
+#include <caf/response_promise.hpp>
+#include <caf/result.hpp>
+#include <caf/stateful_actor.hpp>
+#include <caf/system_messages.hpp>
 
 #include "runtime/supervised_actor.hpp"
 #include "runtime/supervisor.hpp"

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "caf/actor_cast.hpp"
-#include "caf/actor_system.hpp"
-#include "caf/actor_system_config.hpp"
-#include "caf/behavior.hpp"
-#include "caf/make_message.hpp"
-#include "caf/system_messages.hpp"
+#include <caf/actor_cast.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/behavior.hpp>
+#include <caf/make_message.hpp>
+#include <caf/system_messages.hpp>
 
 #include "runtime/consensus/consensus_state.hpp"
 #include "runtime/exit_reason.hpp"

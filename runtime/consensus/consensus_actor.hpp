@@ -14,9 +14,9 @@
 #include <string>
 #include <vector>
 
-#include "caf/actor.hpp"
-#include "caf/error.hpp"
-#include "caf/fwd.hpp"
+#include <caf/actor.hpp>
+#include <caf/error.hpp>
+#include <caf/fwd.hpp>
 
 #include "runtime/consensus/consensus_error.hpp"
 #include "runtime/consensus/raft.hpp"

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "caf/actor_cast.hpp"
-#include "caf/message.hpp"
+#include <caf/actor_cast.hpp>
+#include <caf/message.hpp>
 
 #include "runtime/consensus/consensus_state.hpp"
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "caf/response_promise.hpp"
-#include "caf/stateful_actor.hpp"
+#include <caf/response_promise.hpp>
+#include <caf/stateful_actor.hpp>
 
 #include "runtime/consensus/consensus_actor.hpp"
 #include "runtime/consensus/log_writer.hpp"

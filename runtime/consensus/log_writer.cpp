@@ -2,12 +2,12 @@
 
 #include <utility>
 
-#include "caf/actor_cast.hpp"
-#include "caf/actor_system.hpp"
-#include "caf/behavior.hpp"
-#include "caf/result.hpp"
-#include "caf/spawn_options.hpp"
-#include "caf/stateful_actor.hpp"
+#include <caf/actor_cast.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/behavior.hpp>
+#include <caf/result.hpp>
+#include <caf/spawn_options.hpp>
+#include <caf/stateful_actor.hpp>
 
 #include "runtime/consensus/consensus_actor.hpp"
 #include "runtime/consensus/write_batch.hpp"

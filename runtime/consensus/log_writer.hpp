@@ -13,9 +13,9 @@
 #include <functional>
 #include <memory>
 
-#include "caf/actor.hpp"
-#include "caf/allowed_unsafe_message_type.hpp"
-#include "caf/fwd.hpp"
+#include <caf/actor.hpp>
+#include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/fwd.hpp>
 
 #include "runtime/consensus/raft.hpp"
 #include "storage/raft_log.hpp"

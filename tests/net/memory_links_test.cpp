@@ -7,7 +7,7 @@
 
 #include <doctest/doctest.h>
 
-#include "caf/stateful_actor.hpp"
+#include <caf/stateful_actor.hpp>
 
 #include "net/memory_links.hpp"
 #include "tests/runtime/virtual_time.hpp"

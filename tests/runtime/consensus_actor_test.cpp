@@ -2,8 +2,8 @@
 
 #include <doctest/doctest.h>
 
-#include "caf/binary_deserializer.hpp"
-#include "caf/binary_serializer.hpp"
+#include <caf/binary_deserializer.hpp>
+#include <caf/binary_serializer.hpp>
 
 #include "consensus_actors.hpp"
 #include "runtime/exit_reason.hpp"

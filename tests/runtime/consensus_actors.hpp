@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "caf/actor_system_config.hpp"
-#include "caf/send.hpp"
+#include <caf/actor_system_config.hpp>
+#include <caf/send.hpp>
 
 #include "runtime/consensus/consensus_actor.hpp"
 #include "runtime/consensus/log_writer.hpp"

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "caf/behavior.hpp"
-#include "caf/response_promise.hpp"
-#include "caf/stateful_actor.hpp"
+#include <caf/behavior.hpp>
+#include <caf/response_promise.hpp>
+#include <caf/stateful_actor.hpp>
 
 #include "runtime/exit_reason.hpp"
 #include "runtime/supervised_actor.hpp"

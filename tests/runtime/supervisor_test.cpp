@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "caf/sec.hpp"
+#include <caf/sec.hpp>
 
 #include "tests/runtime/supervisor_fixture.hpp"
 

@@ -8,11 +8,11 @@
 #include <mutex>
 #include <random>
 
-#include "caf/actor_system.hpp"
-#include "caf/actor_system_config.hpp"
-#include "caf/scoped_actor.hpp"
-#include "caf/send.hpp"
-#include "caf/stateful_actor.hpp"
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/scoped_actor.hpp>
+#include <caf/send.hpp>
+#include <caf/stateful_actor.hpp>
 
 #include "runtime/exit_reason.hpp"
 #include "runtime/supervised_actor.hpp"

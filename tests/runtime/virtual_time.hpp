@@ -32,15 +32,15 @@
 #include <utility>
 #include <vector>
 
-#include "caf/actor.hpp"
-#include "caf/actor_system.hpp"
-#include "caf/actor_system_config.hpp"
-#include "caf/event_based_actor.hpp"
-#include "caf/exit_reason.hpp"
-#include "caf/expected.hpp"
-#include "caf/scheduler/test_coordinator.hpp"
-#include "caf/scoped_actor.hpp"
-#include "caf/send.hpp"
+#include <caf/actor.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/expected.hpp>
+#include <caf/scheduler/test_coordinator.hpp>
+#include <caf/scoped_actor.hpp>
+#include <caf/send.hpp>
 
 namespace prunella::tests {
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "caf/behavior.hpp"
-#include "caf/sec.hpp"
+#include <caf/behavior.hpp>
+#include <caf/sec.hpp>
 
 #include "tests/runtime/virtual_time.hpp"
 

@@ -10,12 +10,12 @@
 #include <string>
 #include <vector>
 
-#include "caf/actor_system.hpp"
-#include "caf/actor_system_config.hpp"
-#include "caf/event_based_actor.hpp"
-#include "caf/io/middleman.hpp"
-#include "caf/scoped_actor.hpp"
-#include "caf/send.hpp"
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/io/middleman.hpp>
+#include <caf/scoped_actor.hpp>
+#include <caf/send.hpp>
 
 #include "net/links.hpp"
 
