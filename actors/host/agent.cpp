@@ -1,5 +1,7 @@
 #include "actors/host/agent.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
@@ -21,6 +23,8 @@
 #include "actors/instance/process_driver.hpp"
 #include "actors/site/membership.hpp"
 #include "net/http_server.hpp"
+#include "net/identity.hpp"
+#include "net/link_socket.hpp"
 #include "runtime/consensus/log_writer.hpp"
 #include "runtime/exit_reason.hpp"
 #include "storage/data_dir.hpp"
@@ -46,6 +50,24 @@ T or_throw(storage::result<T> result) {
   if (!result.ok())
     throw std::runtime_error(result.error().message);
   return std::move(result).value();
+}
+
+/// What shows from outside is refused before the data directory is touched: a mistyped command must not mark it as some
+/// other host's.
+agent_options checked(agent_options x) {
+  require_host(x.site, x.host);
+  net::load_identity(x.identity_dir, x.host);
+  return x;
+}
+
+/// Under the tree, a port that is taken would only show after all restarts. `address`: numeric.
+void require_free(const std::string& address, const std::string& host) {
+  net::socket_address parsed;
+  std::string problem;
+  const int fd = net::parse_socket_address(address, parsed, problem) ? net::listen_on(parsed, problem) : -1;
+  if (fd < 0)
+    throw std::runtime_error(problem + "; stop what listens there, or give " + host + " another `address` in the site's document");
+  ::close(fd);
 }
 
 std::uint64_t random_seed() {
@@ -81,7 +103,7 @@ struct agent::parts {
 };
 
 agent::parts::parts(agent_options x)
-  : options(std::move(x)),
+  : options(checked(std::move(x))),
     owner{options.site.name, options.host},
     data(or_throw(storage::data_dir::open(options.data_dir, owner))),
     system(config),
@@ -109,6 +131,7 @@ outer_parts agent::parts::outside() {
   x.make_links = [this](net::link_options links) {
     links.identity = net::load_identity(options.identity_dir, options.host);
     links.listen = numeric_address(links.listen);
+    require_free(links.listen, options.host);
     for (auto& peer : links.peers)
       peer.address = numeric_address(peer.address);
     return net::make_links(system, std::move(links));

@@ -12,6 +12,7 @@
 #include "actors/host/journal_actor.hpp"
 #include "actors/host/link_watch.hpp"
 #include "actors/host/tree_actor.hpp"
+#include "actors/instance/driver.hpp"
 #include "actors/site/leadership_actor.hpp"
 #include "actors/site/membership.hpp"
 #include "actors/site/site_errors.hpp"
@@ -43,15 +44,17 @@ void announce(caf::actor_system_config& config) {
   config.add_error_category(net::link_category, net::render_link_error);
 }
 
+void require_host(const config::site_spec& site, const std::string& host) {
+  if (std::none_of(site.hosts.begin(), site.hosts.end(), [&](const auto& x) { return x.id == host; }))
+    throw std::runtime_error("the site " + site.name + " has no host " + host + "; name one of its `hosts` with --host-id");
+}
+
 composition::composition(caf::actor_system& system, composition_options options, outer_parts outer)
   : system_(system),
     options_(std::move(options)),
     outer_(std::move(outer)),
     figures_(runtime::figures_of(options_.site.liveness)) {
-  const auto& hosts = options_.site.hosts;
-  if (std::none_of(hosts.begin(), hosts.end(), [&](const auto& h) { return h.id == options_.host; }))
-    throw std::runtime_error("the site " + options_.site.name + " has no host " + options_.host
-                             + "; name one of its `hosts` with --host-id");
+  require_host(options_.site, options_.host);
   links_ = outer_.make_links(link_options());
 }
 
@@ -137,8 +140,13 @@ runtime::supervision_tree composition::make_tree() {
 
   auto driver = spec_of("driver");
   driver.shutdown = runtime::shutdown_policy::after(15s);
+  // What is in the way of a listening socket, such as the connections of its last life, is often gone a moment later.
+  auto links = spec_of("links");
+  links.backoff = runtime::backoff_options{};
+  links.backoff->initial = 50ms;
+  links.backoff->max = 1s;
   root_tree.children = {
-    worker(spec_of("links"), [this](const runtime::start_context&) { return links_->start(); }),
+    worker(links, [this](const runtime::start_context&) { return links_->start(); }),
     worker(driver, [this](const runtime::start_context&) { return outer_.spawn_driver(); }),
     worker(spec_of("journal"), [this](const runtime::start_context& my) { return start_journal(my); }),
     group("leading", std::move(leading)),
@@ -291,8 +299,19 @@ void composition::on_event(const runtime::supervision_event& event) {
   }
   const bool is_news = event.report.kind == runtime::report_kind::exited || event.report.kind == runtime::report_kind::gave_up
                        || event.report.kind == runtime::report_kind::start_failed;
+  const auto root = options_.host + "/root/";
+  const bool is_of_root = event.path.compare(0, root.size(), root) == 0 && event.path.find('/', root.size()) == std::string::npos;
+  if (is_of_root && event.report.kind == runtime::report_kind::gave_up)
+    keep_containers(event.report.reason);
   if (is_news)
     record({"", 0, 0, "actor/" + event.path, "", std::string{to_text(event.report.kind)}, event.report.reason, ""});
+}
+
+/// The root gave up and stops its children in order, which would stop the containers too. But an agent that fails is no
+/// reason for what runs to end: the driver hears of it before anybody can ask it to stop something.
+void composition::keep_containers(const std::string& why) const {
+  if (const auto driver = local("driver"))
+    caf::anon_send(driver, release_containers{"the agent gave up: " + why});
 }
 
 void composition::record(storage::journal_event event) const {

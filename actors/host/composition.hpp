@@ -62,6 +62,9 @@ struct composition_options {
 /// What an agent has to announce to CAF before its actor system starts: message types and error categories.
 void announce(caf::actor_system_config& config);
 
+/// Throws std::runtime_error with a sentence if `site` has no `host`.
+void require_host(const config::site_spec& site, const std::string& host);
+
 /// Must outlive the actors that it starts: they hold on to it.
 class composition {
 public:
@@ -102,6 +105,7 @@ private:
   caf::actor start_api(const runtime::start_context& my);
   site_actor_options site_options(std::uint64_t term, const std::string& former);
   void on_event(const runtime::supervision_event& event);
+  void keep_containers(const std::string& why) const;
   void record(storage::journal_event event) const;
   caf::actor lookup(const std::string& path) const;
   caf::actor actor_on(const std::string& host, const std::string& name);
