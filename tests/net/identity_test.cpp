@@ -2,7 +2,7 @@
 
 #include <sys/stat.h>
 
-#include "link_fixture.hpp"
+#include "tests/net/link_fixture.hpp"
 #include "net/identity_openssl.hpp"
 
 using namespace prunella::net;

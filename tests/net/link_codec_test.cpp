@@ -3,7 +3,7 @@
 #include <limits>
 #include <random>
 
-#include "link_fixture.hpp"
+#include "tests/net/link_fixture.hpp"
 
 using namespace prunella::net;
 

@@ -2,7 +2,7 @@
 
 #include <random>
 
-#include "link_fixture.hpp"
+#include "tests/net/link_fixture.hpp"
 #include "net/link_connection.hpp"
 #include "net/link_peer.hpp"
 #include "net/link_queue.hpp"

@@ -5,7 +5,7 @@
 
 #include <openssl/ssl.h>
 
-#include "link_fixture.hpp"
+#include "tests/net/link_fixture.hpp"
 
 using namespace prunella::net;
 using namespace std::chrono_literals;

@@ -1,6 +1,6 @@
 // Two or more hosts, real sockets: what callers see.
 
-#include "link_fixture.hpp"
+#include "tests/net/link_fixture.hpp"
 
 using namespace prunella::net;
 using namespace std::chrono_literals;

@@ -5,7 +5,7 @@
 #include <caf/binary_deserializer.hpp>
 #include <caf/binary_serializer.hpp>
 
-#include "consensus_actors.hpp"
+#include "tests/runtime/consensus_actors.hpp"
 #include "runtime/exit_reason.hpp"
 #include "tests/storage/temporary_folder.hpp"
 

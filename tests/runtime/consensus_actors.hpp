@@ -16,7 +16,7 @@
 
 #include "runtime/consensus/consensus_actor.hpp"
 #include "runtime/consensus/log_writer.hpp"
-#include "virtual_time.hpp"
+#include "tests/runtime/virtual_time.hpp"
 
 namespace prunella::tests {
 

@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "consensus_group.hpp"
+#include "tests/runtime/consensus_group.hpp"
 
 using namespace prunella::tests;
 using strings = std::vector<std::string>;

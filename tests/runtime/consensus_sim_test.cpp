@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include "consensus_simulation.hpp"
+#include "tests/runtime/consensus_simulation.hpp"
 
 using namespace prunella::tests;
 

@@ -1,4 +1,4 @@
-#include "consensus_simulation.hpp"
+#include "tests/runtime/consensus_simulation.hpp"
 
 #include <algorithm>
 #include <functional>

@@ -111,6 +111,8 @@ TEST_CASE("headers are guarded, and nobody opens a namespace for all who include
       continue;
     CAPTURE(x.path.string());
     CHECK((!x.lines.empty() && x.lines.front() == "#pragma once"));
+    if (first_part(x.path) == "tests")
+      continue; // a fixture's includer is a test that wants its words
     for (const auto& line : x.lines)
       CHECK_FALSE(std::regex_search(line, opened));
   }
