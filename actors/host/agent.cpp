@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <filesystem>
 #include <mutex>
 #include <random>
 #include <stdexcept>
@@ -56,6 +57,9 @@ T or_throw(storage::result<T> result) {
 /// other host's.
 agent_options checked(agent_options x) {
   require_host(x.site, x.host);
+  if (std::error_code ignored; !std::filesystem::exists(x.identity_dir, ignored))
+    throw std::runtime_error("there are no keys in " + x.identity_dir + "; make them with `prunella site init` and copy the "
+                             "folder of " + x.host + " there");
   net::load_identity(x.identity_dir, x.host);
   return x;
 }

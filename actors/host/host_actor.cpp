@@ -162,8 +162,10 @@ private:
   }
 
   void reconcile_one(const std::string& application) {
-    if (synchronised_)
-      step(application, desired_plans());
+    if (!synchronised_)
+      return;
+    step(application, desired_plans());
+    forget_unassigned(); // the last step may have stopped what is not assigned any more
   }
 
   void on_reconcile_again(const std::string& application) {

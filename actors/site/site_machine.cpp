@@ -49,8 +49,7 @@ public:
     auto stored = options_.database->apply(batch);
     if (!stored.ok())
       return stored.error();
-    if (!rows.empty() || options_.state->get()->applied_index == 0)
-      publish();
+    publish(); // also without a changed row: how far this host has come shows in its status
     if (!decided.empty() && options_.on_decided)
       options_.on_decided(std::move(decided));
     return results;
