@@ -10,6 +10,19 @@
 
 namespace prunella::tools {
 
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The state was made by applying entries that the log may have lost; the host builds it anew from what it gets.
+void set_aside(const std::string& database) {
+  for (const auto* suffix : {"", "-wal"})
+    if (fs::exists(database + suffix))
+      fs::rename(database + suffix, database + ".before-repair" + suffix);
+}
+
+} // namespace
+
 int run_host_repair(const host_repair_options& options, std::ostream& out, std::ostream& err) {
   const auto site = read_site_file(options.site_file, err);
   if (!site)
@@ -19,14 +32,17 @@ int run_host_repair(const host_repair_options& options, std::ostream& out, std::
     return 1;
   };
   // Opening it checks whose it is, and that no agent is running on it.
-  auto data = storage::data_dir::open(std::filesystem::absolute(options.data_dir).string(), {site->name, options.host_id});
+  auto data = storage::data_dir::open(fs::absolute(options.data_dir).string(), {site->name, options.host_id});
   if (!data.ok())
     return fail(data.error());
   const auto path = data->file("raft.db");
   const auto done = storage::repair_raft_log(path, {site->name, actors::member_id_of(options.host_id)});
   if (!done.ok())
     return fail(done.error());
-  out << (done->was_sound ? path + " is sound; nothing was changed." : done->message) << '\n';
+  if (!done->was_sound)
+    set_aside(data->file("site.db"));
+  out << (done->was_sound ? path + " is sound; nothing was changed."
+                            : done->message + " It catches up when the site has its next leader.") << '\n';
   return 0;
 }
 

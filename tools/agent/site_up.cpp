@@ -110,7 +110,7 @@ private:
 
   void on_interrupt() {
     ++interrupts_;
-    out_ << (interrupts_ == 1 ? "stopping the hosts and what runs on them; once more to kill them\n" : "killing the hosts\n")
+    out_ << (interrupts_ == 1 ? "stopping the hosts and what runs on them; once more to kill them\n" : "killing the hosts; what runs on them goes on\n")
          << std::flush;
     for (const auto& agent : agents_)
       if (agent.pid != 0)
