@@ -87,7 +87,9 @@ TEST_CASE("a crash loop is tried with pauses on every host, ends as failed with 
   spec.services[0].restart.backoff_max = 100ms;
   spec.intensity = 1;
   REQUIRE(site.apply(spec).status == 201);
-  site.wait_for("the application has failed", [&] { return site.application("shop").state == "failed"; });
+  site.wait_for("no host is left to try", [&] {
+    return site.application("shop").state == "failed" && site.instance(instance).host.empty();
+  });
   // A restart of the container, one of the instance with a restart of the container: four starts on each host.
   CHECK(lines_of(starts) == 12);
   const auto text = file_text(starts);
@@ -165,6 +167,26 @@ TEST_CASE("an agent that ends with `--on-exit keep` leaves its containers to the
   site.wait_for_agreement(site.hosts());
   site.wait_for_running(1);
   CHECK(site.instance(instance).pid != before.pid);
+}
+
+TEST_CASE("an agent whose actors need more restarts than allowed ends with code 1 and a reason, and its containers go on") {
+  site_processes site{config::liveness_profile::patient};
+  site.start_all();
+  const std::string host = "host-2";
+  REQUIRE(site.apply(on("host = " + host, simple_application("shop"))).status == 201);
+  site.wait_for_running(1);
+  const auto before = site.instance(instance);
+  site.wait_for("the agent gives up over its killed actors", [&] {
+    site.call(host, "POST", "/v1/actors/kill", R"({"path": ")" + host + R"(/root/journal"})");
+    return !site.agent(host).is_alive();
+  });
+  CHECK(site.agent(host).wait() == 1);
+  CHECK(file_text(site.log_file(host)).find("restarts within 60000 ms; the last was of child 'journal'") != std::string::npos);
+  CHECK(site.containers_of(host) == std::map<std::string, pid_t>{{container, static_cast<pid_t>(before.pid)}});
+  site.start(host);
+  site.wait_for_agreement(site.hosts());
+  site.wait_for_running(1);
+  check_untouched(site, before);
 }
 
 TEST_CASE("scaling up starts copies, scaling down stops them, and deleting leaves neither process nor name") {

@@ -35,7 +35,7 @@ void check_only_these_moved(const instance_list& before, const instance_list& af
 }
 
 /// Loses `lost` as by a power cut, with three instances spread over three hosts, and lets it return.
-void lose_and_return(site_processes& site, const std::string& lost, const char* who) {
+void lose_and_return(site_processes& site, const std::string& lost, const std::string& who) {
   const auto before = site.instances();
   const auto start = std::chrono::steady_clock::now();
   site.kill_host(lost);

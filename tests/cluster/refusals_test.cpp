@@ -110,7 +110,7 @@ TEST_CASE("a taken port is refused with its address, be it of the links or of th
   {
     const auto colon = links.rfind(':');
     const occupied_port taken{links.substr(0, colon), static_cast<std::uint16_t>(std::stoi(links.substr(colon + 1)))};
-    check_refused(site, site.run_words("host-1"), {links, "in use"});
+    check_refused(site, site.run_words("host-1"), {links, "in use", "stop what listens there"});
   }
   const occupied_port taken{"127.0.0.1"};
   check_refused(site, with(site.run_words("host-1"), "--api", taken.text()), {taken.text(), "in use"});
@@ -125,7 +125,7 @@ TEST_CASE("a bad site file is refused with file, line and what would be right") 
     std::ofstream{file} << text;
     check_refused(site, with(site.run_words("host-1"), "--site", file), says);
   };
-  refuse("kind: site\nname: market\nhost:\n  - {id: host-1, address: 127.0.0.1:1}\n", {file + ":3:1", "`hosts`"});
+  refuse("kind: site\nname: market\nhost:\n  - {id: host-1, address: 127.0.0.1:1}\n", {file + ":3:1", "did you mean hosts?"});
   refuse("kind: site\nname: market\nhosts:\n  - {id: host-1, address: nowhere, capacity: {cpu: 1, memory: 1Gi}}\n",
          {file + ":4:", "address"});
   refuse("kind: application\nname: shop\nversion: 1\nservices:\n  - name: a\n    containers: [{name: b, command: [c]}]\n",

@@ -42,6 +42,7 @@ public:
   std::filesystem::path folder() const { return area_.path(); }
   std::filesystem::path site_file() const { return area_.path() / "site.yaml"; }
   std::filesystem::path data_dir(const std::string& host) const { return area_.path() / host; }
+  std::filesystem::path log_file(const std::string& host) const { return area_.path() / (host + ".log"); }
   std::string link_address(const std::string& host) const;
   std::string url(const std::string& host) const;
 
@@ -116,7 +117,6 @@ public:
 
 private:
   void make_keys() const;
-  std::filesystem::path log_file(const std::string& host) const { return area_.path() / (host + ".log"); }
   bool lives(const std::string& host) const;
 
   scratch_area area_; // first: its cleaner must not inherit anything of the rest
