@@ -152,7 +152,7 @@ TEST_CASE_FIXTURE(fixture, "what a container leaves in its process group when it
   CHECK(eventually([&] { return is_gone(left); }));
 }
 
-TEST_CASE_FIXTURE(fixture, "the same order again adopts what runs; a changed spec of the same generation replaces it") {
+TEST_CASE_FIXTURE(fixture, "the same order again adopts what runs, a changed spec of the same generation replaces it") {
   const auto first = start(order("exec sleep 1000"));
   const auto second = start(order("exec sleep 1000"));
   CHECK(second.adopted);

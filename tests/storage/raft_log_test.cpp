@@ -62,7 +62,7 @@ TEST_CASE("a term that goes back is refused even in the middle of a batch, and t
 }
 
 TEST_CASE(
-    "an older term and a second vote in the same term are refused; the same vote again and a newer term are not") {
+    "an older term and a second vote in the same term are refused, the same vote again and a newer term are not") {
   temporary_folder folder;
   auto log = open_log(folder / "raft.db");
   must(log->append(state(5, 0, 0)));
