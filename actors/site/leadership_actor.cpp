@@ -1,5 +1,6 @@
 #include "actors/site/leadership_actor.hpp"
 
+#include <caf/actor_addr.hpp>
 #include <caf/event_based_actor.hpp>
 #include <caf/local_actor.hpp>
 #include <caf/stateful_actor.hpp>
@@ -34,6 +35,7 @@ struct leadership_state {
   caf::behavior start(leadership_actor_options options) {
     options_ = std::move(options);
     self_->send(options_.consensus(), runtime::subscribe_consensus{true, true});
+    self_->set_down_handler([this](const caf::down_msg& down) { on_supervisor_down(down); });
     // A site actor of a life before this one decides for a term that may be over.
     stop_site();
     return {
@@ -86,11 +88,14 @@ private:
     auto child = runtime::worker(runtime::spec_of("site"), [options](const runtime::start_context& my) {
       return spawn_site(my.self, options);
     });
-    self_->request(options_.supervisor(), child_timeout, runtime::start_child{std::move(child)})
+    const auto supervisor = options_.supervisor();
+    self_->request(supervisor, child_timeout, runtime::start_child{std::move(child)})
       .then(
-        [this, term](const runtime::child_started&) {
+        [this, term, supervisor](const runtime::child_started&) {
           busy_ = false;
           running_term_ = term;
+          watched_ = supervisor.address();
+          self_->monitor(supervisor);
           step();
         },
         [this](const caf::error&) {
@@ -98,6 +103,15 @@ private:
           busy_ = false;
           stop_site();
         });
+  }
+
+  /// Its successor starts without children.
+  void on_supervisor_down(const caf::down_msg& down) {
+    if (down.source != watched_)
+      return;
+    watched_ = nullptr;
+    running_term_ = 0;
+    step();
   }
 
   void stop_site() {
@@ -120,6 +134,7 @@ private:
 
   void on_stopped() {
     busy_ = false;
+    watched_ = nullptr;
     running_term_ = 0;
     step();
   }
@@ -131,6 +146,7 @@ private:
   std::uint64_t running_term_ = 0;
   std::uint64_t epoch_ = 0;
   bool busy_ = false;
+  caf::actor_addr watched_; ///< the supervisor of the site actor that was started last
 };
 
 } // namespace

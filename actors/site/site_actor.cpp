@@ -101,10 +101,16 @@ private:
     if (!decode(x.command, command))
       return make_site_error(site_errc::malformed, "the command is not one of this version");
     command.at = options_.clock();
-    if (auto problem = refuse(command, *state()); problem.status != 0)
-      return site_answer{{}, problem};
     auto promise = self_->make_response_promise<site_answer>();
     ++unfinished_;
+    if (refuse(command, *state()).status != 0)
+      confirm_refusal(command, promise);
+    else
+      carry_out(command, promise);
+    return promise;
+  }
+
+  void carry_out(const site_command& command, answer_promise promise) {
     propose(command, [this, promise](const command_outcome* outcome, const caf::error& reason) mutable {
       --unfinished_;
       if (outcome == nullptr)
@@ -112,7 +118,24 @@ private:
       else
         promise.deliver(answer_of(*outcome));
     });
-    return promise;
+  }
+
+  /// "There is no such application" is only true if this is still the leader: one that was cut off does not know what its
+  /// successor has decided.
+  void confirm_refusal(const site_command& command, answer_promise promise) {
+    self_->request(options_.consensus(), options_.commit_timeout, runtime::read_barrier{})
+      .then(
+        [this, command, promise](const runtime::barrier_passed&) mutable {
+          auto problem = refuse(command, *state());
+          if (problem.status == 0)
+            return carry_out(command, promise);
+          --unfinished_;
+          promise.deliver(site_answer{{}, std::move(problem)});
+        },
+        [this, promise](const caf::error& reason) mutable {
+          --unfinished_;
+          promise.deliver(reason);
+        });
   }
 
   view_answer on_view(const view_request& x) const {

@@ -40,6 +40,8 @@ void client_record::asked(const std::string& application, content_change change)
 void client_record::answered(const std::string& application, unsigned status, time now) {
   auto& x = applications_.at(application);
   const auto change = std::exchange(x.asked, nullptr);
+  // Whether a late one took effect is settled when its time is over, but not known.
+  x.possible = with_late(x, x.possible);
   x.late.erase(std::remove_if(x.late.begin(), x.late.end(), [&](const auto& late) { return late.until < now; }), x.late.end());
   const bool is_done = status >= 200 && status < 300;
   // A repeated deletion finds nothing: it is not clear whose the first was, but nothing is there.

@@ -59,3 +59,14 @@ TEST_CASE("client record: an unclear request counts as possible until its late e
   CHECK(record.judge(site_with("3")).empty());
   CHECK_FALSE(record.judge(site_with("1")).empty());
 }
+
+TEST_CASE("client record: an unclear request may have taken effect although its time is over") {
+  client_record record;
+  record.asked("default.shop", put("1"));
+  record.answered("default.shop", 503, 0ms);
+  record.asked("default.shop", put("2"));
+  record.answered("default.shop", 503, client_record::late_effect + 1ms);
+  CHECK(record.judge(site_with("1")).empty());
+  CHECK(record.judge(site_with("2")).empty());
+  CHECK(record.judge(site_with("")).empty());
+}
