@@ -39,6 +39,12 @@ struct site_actor_state {
 
   explicit site_actor_state(site_self* self) : self_(self) {}
 
+  /// CAF says nothing to who waits for an actor that ended; without a word they would not ask the next leader in time.
+  ~site_actor_state() {
+    for (auto& [id, promise] : waiting_)
+      promise.deliver(make_site_error(site_errc::not_leader, options_.host + " no longer leads"));
+  }
+
   caf::behavior start(site_actor_options options) {
     options_ = std::move(options);
     liveness_ = std::make_unique<host_liveness>(options_.figures, options_.host);
@@ -95,47 +101,48 @@ private:
   caf::result<site_answer> on_request(const site_request& x) {
     if (!ready_)
       return make_site_error(site_errc::starting, options_.host + " was just elected and is catching up; ask again");
-    if (unfinished_ >= options_.max_requests)
+    if (waiting_.size() >= options_.max_requests)
       return make_site_error(site_errc::busy, "the leader has too many unfinished requests; ask again");
     site_command command;
     if (!decode(x.command, command))
       return make_site_error(site_errc::malformed, "the command is not one of this version");
     command.at = options_.clock();
-    auto promise = self_->make_response_promise<site_answer>();
-    ++unfinished_;
+    const auto id = ++last_request_;
+    waiting_.emplace(id, self_->make_response_promise<site_answer>());
     if (refuse(command, *state()).status != 0)
-      confirm_refusal(command, promise);
+      confirm_refusal(id, command);
     else
-      carry_out(command, promise);
-    return promise;
+      carry_out(id, command);
+    return waiting_.at(id);
   }
 
-  void carry_out(const site_command& command, answer_promise promise) {
-    propose(command, [this, promise](const command_outcome* outcome, const caf::error& reason) mutable {
-      --unfinished_;
+  void carry_out(std::uint64_t id, const site_command& command) {
+    propose(command, [this, id](const command_outcome* outcome, const caf::error& reason) {
       if (outcome == nullptr)
-        promise.deliver(reason);
+        answer(id, reason);
       else
-        promise.deliver(answer_of(*outcome));
+        answer(id, answer_of(*outcome));
     });
   }
 
   /// "There is no such application" is only true if this is still the leader: one that was cut off does not know what its
   /// successor has decided.
-  void confirm_refusal(const site_command& command, answer_promise promise) {
+  void confirm_refusal(std::uint64_t id, const site_command& command) {
     self_->request(options_.consensus(), options_.commit_timeout, runtime::read_barrier{})
       .then(
-        [this, command, promise](const runtime::barrier_passed&) mutable {
-          auto problem = refuse(command, *state());
-          if (problem.status == 0)
-            return carry_out(command, promise);
-          --unfinished_;
-          promise.deliver(site_answer{{}, std::move(problem)});
+        [this, id, command](const runtime::barrier_passed&) {
+          if (auto problem = refuse(command, *state()); problem.status != 0)
+            answer(id, site_answer{{}, std::move(problem)});
+          else
+            carry_out(id, command);
         },
-        [this, promise](const caf::error& reason) mutable {
-          --unfinished_;
-          promise.deliver(reason);
-        });
+        [this, id](const caf::error& reason) { answer(id, reason); });
+  }
+
+  template <class T>
+  void answer(std::uint64_t id, T what) {
+    if (auto node = waiting_.extract(id))
+      node.mapped().deliver(std::move(what));
   }
 
   view_answer on_view(const view_request& x) const {
@@ -231,7 +238,8 @@ private:
   observations seen_;
   bool ready_ = false;
   bool deciding_ = false;
-  std::size_t unfinished_ = 0;
+  std::map<std::uint64_t, answer_promise> waiting_; ///< unfinished site_requests
+  std::uint64_t last_request_ = 0;
   std::uint64_t timer_epoch_ = 0;
 };
 
