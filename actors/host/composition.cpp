@@ -177,7 +177,7 @@ runtime::supervised_child composition::core_child() {
     runtime::worker(spec_of("leadership"), [this](const runtime::start_context& my) { return start_leadership(my); }),
     runtime::worker(spec_of("link-watch"),
                     [this](const runtime::start_context& my) {
-                      return spawn_link_watch(my.self, {lookup("links"), [this] { return local("consensus"); }});
+                      return spawn_link_watch(my.self, {[this] { return local("links"); }, [this] { return local("consensus"); }});
                     }),
   };
   return runtime::supervisor(spec_of("core"), std::move(core));

@@ -13,30 +13,58 @@ namespace prunella::actors {
 
 namespace {
 
-struct link_watch_state {
-  static inline const char* name = "link-watch";
+using namespace std::chrono_literals;
+
+constexpr auto look_again_after = 50ms;
+
+struct look_for_links {
+  std::uint8_t unused = 0;
+
+  PRUNELLA_FIELDS(look_for_links, unused)
 };
 
+struct link_watch_state;
 using link_watch_self = caf::stateful_actor<link_watch_state, runtime::supervised_actor>;
+
+struct link_watch_state {
+  static inline const char* name = "link-watch";
+
+  explicit link_watch_state(link_watch_self* self) : self_(self) {}
+
+  caf::behavior start(link_watch_options options) {
+    options_ = std::move(options);
+    // With the links gone, so is the subscription.
+    self_->set_down_handler([this](const caf::down_msg&) { subscribe(); });
+    subscribe();
+    return {
+      [](const net::link_up&) {},
+      [this](const net::link_down& down) {
+        if (const auto target = options_.consensus())
+          self_->send(target, runtime::peer_lost{member_id_of(down.host)});
+      },
+      [this](const look_for_links&) { subscribe(); },
+    };
+  }
+
+private:
+  /// The links may be restarting at this moment; they hang under another supervisor.
+  void subscribe() {
+    const auto links = options_.links();
+    if (!links)
+      return self_->delayed_send(self_, look_again_after, look_for_links{});
+    self_->monitor(links);
+    self_->send(links, net::subscribe_links{caf::actor_cast<caf::actor>(self_)});
+  }
+
+  link_watch_self* self_;
+  link_watch_options options_;
+};
 
 } // namespace
 
 caf::actor spawn_link_watch(caf::local_actor* parent, link_watch_options options) {
-  return parent->spawn(
-    [](link_watch_self* self, link_watch_options x) -> caf::behavior {
-      // With the links gone, so is the subscription: the supervisor starts this actor again.
-      self->monitor(x.links);
-      self->set_down_handler([self](const caf::down_msg& down) { self->quit(down.reason); });
-      self->send(x.links, net::subscribe_links{caf::actor_cast<caf::actor>(self)});
-      return {
-        [](const net::link_up&) {},
-        [self, consensus = x.consensus](const net::link_down& down) {
-          if (const auto target = consensus())
-            self->send(target, runtime::peer_lost{member_id_of(down.host)});
-        },
-      };
-    },
-    std::move(options));
+  return parent->spawn([](link_watch_self* self, link_watch_options x) { return self->state.start(std::move(x)); },
+                       std::move(options));
 }
 
 } // namespace prunella::actors

@@ -11,7 +11,7 @@
 namespace prunella::actors {
 
 struct link_watch_options {
-  caf::actor links;
+  std::function<caf::actor()> links; ///< looked up anew after each end
   std::function<caf::actor()> consensus;
 };
 

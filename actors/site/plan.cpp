@@ -9,6 +9,8 @@ namespace prunella::actors {
 
 namespace {
 
+constexpr time_ms longest_avoidance_ms = 3'600'000;
+
 /// An instance that is wanted, with what is assigned now.
 struct candidate {
   wanted_instance wanted;
@@ -59,7 +61,8 @@ void note_failure(candidate& x, const gave_up_report& report, time_ms now) {
     it = std::prev(x.avoided.end());
   }
   it->generation = report.generation;
-  it->times += 1;
+  // An hour of peace there, and the next failure is a first one again.
+  it->times = it->times > 0 && now - it->until < longest_avoidance_ms ? it->times + 1 : 1;
   it->until = now + avoidance_ms(it->times);
   it->reason = report.reason;
 }
@@ -104,9 +107,8 @@ std::string last_failure(const candidate& x) {
 
 time_ms avoidance_ms(std::uint32_t times_in_a_row) {
   constexpr time_ms first = 30'000;
-  constexpr time_ms most = 3'600'000;
   const auto doublings = std::min<std::uint32_t>(times_in_a_row == 0 ? 0 : times_in_a_row - 1, 7);
-  return std::min(first << doublings, most);
+  return std::min(first << doublings, longest_avoidance_ms);
 }
 
 site_plan plan(const site_state& state, const gave_up_reports& gave_up, time_ms now) {

@@ -25,7 +25,8 @@ struct site_plan {
   time_ms look_again_at = 0;  ///< when time alone changes the plan (an avoided host becomes eligible); 0: never
 };
 
-/// How long placement avoids a host on which an instance gave up: 30 s, doubling each time in a row up to 1 h.
+/// How long placement avoids a host on which an instance gave up: 30 s, doubling up to 1 h each time in a row, that is
+/// until it did not give up there for an hour after it was avoided last.
 time_ms avoidance_ms(std::uint32_t times_in_a_row);
 
 /// Decides placement, healing and removal. Instances stay where they are unless the host is down, no longer matches, or

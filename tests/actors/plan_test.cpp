@@ -173,6 +173,27 @@ TEST_CASE("the avoidance doubles from 30 s to at most 1 h") {
   CHECK(actors::avoidance_ms(4'000'000'000) == 3'600'000);
 }
 
+TEST_CASE("failures on a host are in a row until an hour has passed since it was avoided last") {
+  for (const actors::time_ms peace : {3'599'999, 3'600'000}) {
+    small_site site{{host("host-1")}};
+    site.run(actors::put_application{application("shop", {service("web", 1)})});
+    site.settle();
+    for (const bool is_second : {false, true}) {
+      const auto& x = site.state.assignments.at("default.shop.web-1");
+      if (is_second)
+        site.now = x.avoided.at(0).until + peace;
+      site.gave_up["default.shop.web-1"] = {"host-1", x.generation, "exited with code 3"};
+      site.settle();
+      site.gave_up.clear();
+      if (!is_second) {
+        site.now = site.state.assignments.at("default.shop.web-1").avoided.at(0).until;
+        site.settle();
+      }
+    }
+    CHECK(site.state.assignments.at("default.shop.web-1").avoided.at(0).times == (peace < 3'600'000 ? 2 : 1));
+  }
+}
+
 TEST_CASE("scaling down removes the highest replicas, deleting removes all") {
   small_site site{{host("host-1"), host("host-2")}};
   site.run(actors::put_application{application("popcorn", {service("web", 3)})});

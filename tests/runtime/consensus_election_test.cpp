@@ -79,7 +79,7 @@ TEST_SUITE("election") {
     CHECK(group.role(1) == raft_role::leader);
   }
 
-  TEST_CASE("timeouts are drawn from [election, 2 election) (TestFollowerElectionTimeoutRandomized)") {
+  TEST_CASE("timeouts are drawn from one to two election timeouts (TestFollowerElectionTimeoutRandomized)") {
     std::uint32_t value = 0;
     std::set<int> waited;
     for (value = 0; value < 40; ++value) {

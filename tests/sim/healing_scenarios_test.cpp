@@ -200,3 +200,16 @@ TEST_CASE("actors killed faster than any intensity allows end the agent, and the
   CHECK(site.running() == before);
   CHECK(starts(site) == count);
 }
+
+TEST_CASE("links killed together with the consensus group: the agent lives and watches the new links") {
+  with_seeds(10, [](std::uint64_t seed) {
+    simulated_site site({seed, 3});
+    establish(site, fragile(3));
+    for (const auto& host : site.hosts()) {
+      REQUIRE(site.kill_actor(host + "/root/core/log"));
+      REQUIRE(site.kill_actor(host + "/root/links"));
+    }
+    CHECK_MESSAGE(site.await([&] { return !site.leader().empty() && site.is_satisfied(); }, 5s), site.difference());
+    CHECK(site.running().size() == 3);
+  });
+}

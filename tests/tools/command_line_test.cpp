@@ -196,7 +196,7 @@ TEST_CASE("get prints a table, or exactly the API's document as JSON and YAML") 
   CHECK(contains(run_at(site, {"get", "hosts", "-o", "yaml"}).out, "- id: host-1\n  state: up\n  role: leader\n"));
 }
 
-TEST_CASE("an empty list leaves standard output empty as a table and is [] as JSON") {
+TEST_CASE("an empty list leaves standard output empty as a table and is () as JSON") {
   const fake_site site;
   const auto table = run_at(site, {"get", "applications"});
   CHECK(table.code == 0);
