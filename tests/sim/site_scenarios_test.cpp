@@ -105,7 +105,7 @@ TEST_CASE("a leader that was cut off refuses nothing by what it knew: its succes
     CHECK((*scaled)->status == 200);
     CHECK_MESSAGE(site.await([&] { return site.is_satisfied(); }, 10s), site.difference());
   });
-  MESSAGE(asked << " of 20 old leaders still believed to lead");
+  CHECK(asked > 0); // else nothing was tested
 }
 
 TEST_CASE("a site without a majority keeps what runs and decides nothing until one returns") {
