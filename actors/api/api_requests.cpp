@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "actors/host/journal_actor.hpp"
 #include "actors/names.hpp"
 #include "actors/site/requests.hpp"
 #include "config/json.hpp"
@@ -115,8 +116,13 @@ or_problem<site_command> scale_command(const net::routed_request& request) {
 or_problem<events_request> events_query(const net::routed_request& request) {
   events_request query;
   query.limit = 100;
-  if (const auto it = request.query.find("after"); it != request.query.end())
+  if (const auto it = request.query.find("after"); it != request.query.end()) {
+    storage::journal_position position;
+    if (!it->second.empty() && !parse_event_id(it->second, position))
+      return make_problem(400, "after is `" + it->second + "`", "that is not the id of an event",
+                          "use the `id` of an event, as `prunella get events -o json` shows it");
     query.after = it->second;
+  }
   if (const auto it = request.query.find("limit"); it != request.query.end()) {
     const auto& text = it->second;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), query.limit);

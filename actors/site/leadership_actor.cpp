@@ -42,8 +42,8 @@ struct leadership_state {
       [this](const runtime::leadership_changed& x) { on_changed(x); },
       [this](const runtime::log_applied& x) { on_applied(x); },
       [this](const step_again& x) {
-        if (x.epoch == epoch_)
-          step();
+        if (x.epoch == epoch_ && !busy_)
+          stop_site();
       },
     };
   }
@@ -85,8 +85,10 @@ private:
     busy_ = true;
     const auto term = wanted_term_;
     auto options = options_.site_options(term, former_ == options_.host ? std::string{} : former_);
-    auto child = runtime::worker(runtime::spec_of("site"), [options](const runtime::start_context& my) {
-      return spawn_site(my.self, options);
+    auto child = runtime::worker(runtime::spec_of("site"), [options](const runtime::start_context& my) mutable {
+      auto now = options;
+      options.last_heard.clear(); // true at the election only; a restarted site actor grants every host a full period
+      return spawn_site(my.self, std::move(now));
     });
     const auto supervisor = options_.supervisor();
     self_->request(supervisor, child_timeout, runtime::start_child{std::move(child)})

@@ -153,6 +153,9 @@ site_plan plan(const site_state& state, const gave_up_reports& gave_up, time_ms 
     }
     result.changes.changes.push_back(std::move(change));
   }
+  auto& changes = result.changes.changes;
+  if (changes.size() > max_plan_changes)
+    changes.resize(max_plan_changes);
   return result;
 }
 

@@ -25,6 +25,10 @@ struct site_plan {
   time_ms look_again_at = 0;  ///< when time alone changes the plan (an avoided host becomes eligible); 0: never
 };
 
+/// Changes of one plan; what is left over is in the next one. Keeps a plan below the longest log entry, and its events
+/// below the numbers that a journal has per entry.
+inline constexpr std::size_t max_plan_changes = 500;
+
 /// How long placement avoids a host on which an instance gave up: 30 s, doubling up to 1 h each time in a row, that is
 /// until it did not give up there for an hour after it was avoided last.
 time_ms avoidance_ms(std::uint32_t times_in_a_row);

@@ -25,8 +25,8 @@ bool is_passing(const caf::error& reason) {
   }
   if (reason.category() == net::link_category)
     return net::is_retryable(reason);
-  // The receiver ended or did not answer: its successor may.
-  return reason == caf::sec::request_timeout || reason == caf::sec::request_receiver_down
+  // The receiver ended, does not exist at this moment (CAF: invalid_argument) or did not answer: its successor may.
+  return reason == caf::sec::invalid_argument || reason == caf::sec::request_timeout || reason == caf::sec::request_receiver_down
          || reason.category() == caf::atom("exit") || reason.category() == caf::atom("supervisor");
 }
 

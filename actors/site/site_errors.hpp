@@ -16,8 +16,6 @@ enum class site_errc : std::uint8_t {
   not_leader = 1,
   /// The leader was just elected and still learns what is committed; ask again in a moment.
   starting = 2,
-  /// The command could not be committed in time: too few controllers answer. It may still be carried out later.
-  no_quorum = 3,
   /// The leader has as many unfinished requests as it takes.
   busy = 4,
   /// The bytes are no command of this version.

@@ -47,6 +47,7 @@ public:
       record.created_at = at_;
     record.spec = x.spec;
     touch(key, record);
+    forget_failures(x.spec);
     event({"application/" + key, from, "version " + x.spec.version, is_new ? "created" : "updated", ""});
     result(is_new ? command_result::created : command_result::updated, record.revision);
   }
@@ -131,6 +132,15 @@ private:
       return;
     state_.site.generation_floor = generation;
     row("site", "site");
+  }
+
+  /// Another spec is another chance: what the old one did on a host says nothing about it.
+  void forget_failures(const config::application_spec& spec) {
+    for (auto& [name, x] : state_.assignments)
+      if (x.tenant == spec.tenant && x.application == spec.name && !x.avoided.empty()) {
+        x.avoided.clear();
+        row("assignment", name);
+      }
   }
 
   void touch(const std::string& key, application_record& record) {
