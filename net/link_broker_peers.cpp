@@ -154,7 +154,7 @@ void link_broker_state::on_message(socket_entry& socket, const frame& in) {
       return;
     }
   }
-  const auto result = inbound->deliver(in, socket.sink, socket.consumption);
+  const auto result = inbound->deliver(channel.host(), in, socket.sink, socket.consumption);
   if (!result.refused) {
     ++counters.messages_in;
     return;

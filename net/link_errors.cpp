@@ -26,6 +26,8 @@ const char* sentence(link_errc code) {
     return "the bytes are not a message of the types they claim to be";
   case link_errc::not_running:
     return "the actor of that name is not running now";
+  case link_errc::wrong_sender:
+    return "the message speaks in the name of another host than the one that sent it";
   }
   return "unknown link error";
 }

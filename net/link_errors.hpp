@@ -34,6 +34,8 @@ enum class link_errc : std::uint8_t {
   malformed = 9,
   /// The actor of that name exists but is not running now.
   not_running = 10,
+  /// The message speaks in the name of another host than the one that sent it.
+  wrong_sender = 11,
 };
 
 /// The only oracle for "send the same request again later". `link_lost`, `peer_restarted` and `timeout` are retryable for
@@ -51,6 +53,7 @@ constexpr bool is_retryable(link_errc code) {
   case link_errc::type_not_allowed:
   case link_errc::too_large:
   case link_errc::malformed:
+  case link_errc::wrong_sender:
     return false;
   }
   return false;

@@ -12,10 +12,11 @@ namespace prunella::net {
 link_inbound::link_inbound(caf::actor_system& system, const link_options& options)
   : system_(system), answer_types_(options.answer_types.begin(), options.answer_types.end()) {
   for (const auto& [name, given] : options.exports)
-    entrances_[name] = {given.resolve, {given.types.begin(), given.types.end()}};
+    entrances_[name] = {given.resolve, {given.types.begin(), given.types.end()}, given.may_say};
 }
 
-delivery link_inbound::resolve_and_read(const frame& in, caf::actor& target, caf::message& content) const {
+delivery link_inbound::resolve_and_read(const std::string& peer, const frame& in, caf::actor& target,
+                                        caf::message& content) const {
   const auto entrance = entrances_.find(in.target);
   if (entrance == entrances_.end())
     return {caf::make_error(link_errc::unknown_name,
@@ -28,6 +29,9 @@ delivery link_inbound::resolve_and_read(const frame& in, caf::actor& target, caf
     return {failed, failed == link_errc::malformed};
   if (content.empty())
     return {caf::make_error(link_errc::malformed, "a message without a value"), true};
+  const auto& may_say = entrance->second.may_say;
+  if (may_say && !may_say(peer, content))
+    return {caf::make_error(link_errc::wrong_sender, "a message in the name of another than " + peer), true};
   try {
     target = entrance->second.resolve();
   } catch (const std::exception&) {
@@ -40,11 +44,11 @@ delivery link_inbound::resolve_and_read(const frame& in, caf::actor& target, caf
   return {};
 }
 
-delivery link_inbound::deliver(const frame& in, const caf::strong_actor_ptr& sink,
+delivery link_inbound::deliver(const std::string& peer, const frame& in, const caf::strong_actor_ptr& sink,
                                const std::shared_ptr<link_consumption>& consumption) const {
   caf::actor target;
   caf::message content;
-  auto result = resolve_and_read(in, target, content);
+  auto result = resolve_and_read(peer, in, target, content);
   if (result.refused) {
     consumption->add(in.wire_bytes);
     return result;

@@ -18,6 +18,7 @@ namespace prunella::net {
 struct link_entrance {
   std::function<caf::actor()> resolve;
   std::set<std::string, std::less<>> types;
+  std::function<bool(const std::string&, const caf::message&)> may_say;
 };
 
 /// What comes of one frame.
@@ -30,16 +31,16 @@ class link_inbound {
 public:
   link_inbound(caf::actor_system& system, const link_options& options);
 
-  /// Hands a send or request to its local actor, with `sink` as its sender. `consumption` gets the frame's bytes back when it
+  /// Hands a send or request of host `peer` to its local actor, with `sink` as its sender. `consumption` gets the frame's bytes back when it
   /// is consumed or refused.
-  delivery deliver(const frame& in, const caf::strong_actor_ptr& sink,
+  delivery deliver(const std::string& peer, const frame& in, const caf::strong_actor_ptr& sink,
                    const std::shared_ptr<link_consumption>& consumption) const;
 
   /// Hands a response or failure to who asked. False: a violation.
   bool answer(const frame& in, const link_asker& asker) const;
 
 private:
-  delivery resolve_and_read(const frame& in, caf::actor& target, caf::message& content) const;
+  delivery resolve_and_read(const std::string& peer, const frame& in, caf::actor& target, caf::message& content) const;
 
   caf::actor_system& system_;
   std::map<std::string, link_entrance, std::less<>> entrances_;

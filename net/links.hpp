@@ -24,6 +24,7 @@
 #include <vector>
 
 #include <caf/actor.hpp>
+#include <caf/message.hpp>
 
 #include "config/fields.hpp"
 #include "net/identity.hpp"
@@ -45,6 +46,9 @@ struct link_export {
   std::function<caf::actor()> resolve;
   /// Names (as announced to CAF) of the types that its messages may hold; everything else is refused before it is read.
   std::vector<std::string> types;
+  /// Whether `peer`, the host id in its certificate, may say this: a message that names its sender must name that host. False
+  /// closes the link. Empty: it may. Called in the I/O thread.
+  std::function<bool(const std::string& peer, const caf::message& content)> may_say;
 };
 
 struct link_options {

@@ -172,7 +172,7 @@ void memory_links_state::on_message(memory_peer& peer, const frame& in) {
       refused = caf::make_error(link_errc::queue_full, "too many requests of this host are unanswered there");
   }
   if (!refused)
-    refused = inbound->deliver(in, peer.sink, consumption).refused;
+    refused = inbound->deliver(channel.host(), in, peer.sink, consumption).refused;
   ++(refused ? counters.messages_refused : counters.messages_in);
   if (refused && request)
     channel.refuse(peer.link, in.id, refused);

@@ -115,6 +115,14 @@ net::link_options composition::link_options() {
   };
   serve("consensus", {"prunella::runtime::raft_message"});
   serve("site", {type("host_heartbeat"), type("site_request"), type("view_request")});
+  // A host speaks for itself only: not for another's vote, nor for another's life.
+  result.exports["consensus"].may_say = [](const std::string& peer, const caf::message& content) {
+    return content.match_elements<runtime::raft_message>()
+           && content.get_as<runtime::raft_message>(0).from == member_id_of(peer);
+  };
+  result.exports["site"].may_say = [](const std::string& peer, const caf::message& content) {
+    return !content.match_elements<host_heartbeat>() || content.get_as<host_heartbeat>(0).host == peer;
+  };
   serve("journal", {type("events_request")});
   serve("tree", {type("actors_request"), type("kill_request")});
   // A lost peer is back within a heartbeat or two of its return.

@@ -138,6 +138,19 @@ TEST_CASE("unknown names, types that are not allowed, absent actors and long mes
   CHECK(b.status().counters.messages_refused == 3);
 }
 
+TEST_CASE("a host that speaks in the name of another is closed for it") {
+  link_host a("host-1");
+  link_host b("host-2", {}, [](link_options& options) {
+    options.exports["answerer"].may_say = [](const std::string& peer, const caf::message& content) {
+      return content.get_as<question>(0).text == peer;
+    };
+  });
+  connect(a, b);
+  CHECK(a.ask(a.all->remote("host-2", "answerer"), question{1, "host-1"}).engaged());
+  CHECK(a.ask(a.all->remote("host-2", "answerer"), question{2, "host-3"}).error() == link_errc::link_lost);
+  CHECK(b.status().counters.violations == 1);
+}
+
 TEST_CASE("a message of exactly the longest frame goes through, one byte more does not") {
   link_host a("host-1"), b("host-2");
   connect(a, b);
