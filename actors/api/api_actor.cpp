@@ -54,7 +54,8 @@ private:
     std::string command;
     net::http_responder respond;
     runtime::instant deadline;
-    std::string last_error;
+    bool is_delete = false;
+    bool may_be_done = false; ///< an attempt ended without an answer: it may have been carried out
   };
 
   /// Answers of several hosts that become one.
@@ -68,6 +69,11 @@ private:
   void on_call(api_call& call) {
     const auto& query = call.request.query;
     const auto application = query.count("application") != 0 ? application_key_of(query.at("application")) : std::string{};
+    if (application.empty() && query.count("application") != 0)
+      return void(call.respond(problem_response(
+        make_problem(400, '`' + query.at("application") + "` is not the name of an application",
+                     "names are 1 to 63 of a-z, 0-9 and `-`, optionally behind a tenant and a dot",
+                     "`prunella get applications` lists what there is"))));
     switch (call.route) {
     case api_route::ready: return answer_ready(call.respond);
     case api_route::status: return answer_status(call.respond);
@@ -292,7 +298,8 @@ private:
     const auto id = ++last_write_;
     const auto key = application_key_of(call.request.path.at("name"));
     writes_.emplace(id, write{key, encode(std::get<site_command>(command)), call.respond,
-                              self_->clock().now() + options_.write_deadline, "no leader is known"});
+                              self_->clock().now() + options_.write_deadline,
+                              call.route == api_route::delete_application, false});
     attempt(id);
   }
 
@@ -305,11 +312,24 @@ private:
     if (!site)
       return retry(id, leader.empty() ? "no leader is known" : leader + " is taking up leadership");
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(it->second.deadline - self_->clock().now());
-    self_->request(site, std::max(left, std::chrono::milliseconds{1}), site_request{it->second.command})
+    // Not all of what is left: a leader that is silently gone has a successor long before.
+    const auto limit = std::clamp(left, std::chrono::milliseconds{1}, options_.attempt_timeout);
+    self_->request(site, limit, site_request{it->second.command})
       .then([this, id](const site_answer& answer) { finish(id, answer); },
-            [this, id, leader](const caf::error& reason) {
-              retry(id, leader + ": " + runtime::reason_text(reason), !is_passing(reason));
-            });
+            [this, id, leader](const caf::error& reason) { on_failed(id, leader, reason); });
+  }
+
+  void on_failed(std::uint64_t id, const std::string& leader, const caf::error& reason) {
+    const auto it = writes_.find(id);
+    if (it == writes_.end())
+      return;
+    if (is_passing(reason)) {
+      it->second.may_be_done = true;
+      return retry(id, leader + ": " + runtime::reason_text(reason));
+    }
+    it->second.respond(problem_response(make_problem(422, "the site cannot take this request", runtime::reason_text(reason),
+                                                     "make the document smaller, or split the application")));
+    writes_.erase(it);
   }
 
   void finish(std::uint64_t id, const site_answer& answer) {
@@ -318,19 +338,20 @@ private:
       return;
     const auto x = std::move(it->second);
     writes_.erase(it);
-    if (answer.problem.status != 0)
+    if (x.is_delete && x.may_be_done && answer.outcome.result == command_result::not_found)
+      x.respond(outcome_response(x.application, {command_result::deleted, 0, {}})); // by an earlier attempt
+    else if (answer.problem.status != 0)
       x.respond(problem_response(answer.problem));
     else
       x.respond(outcome_response(x.application, answer.outcome));
   }
 
-  void retry(std::uint64_t id, const std::string& why, bool is_final = false) {
+  void retry(std::uint64_t id, const std::string& why) {
     const auto it = writes_.find(id);
     if (it == writes_.end())
       return;
     auto& x = it->second;
-    x.last_error = why;
-    if (!is_final && self_->clock().now() + options_.retry_after < x.deadline)
+    if (self_->clock().now() + options_.retry_after < x.deadline)
       return self_->delayed_send(self_, options_.retry_after, retry_writes{id});
     x.respond(problem_response(no_leader(why)));
     writes_.erase(it);

@@ -30,8 +30,9 @@ struct api_options {
   wall_clock clock = wall_clock_ms;
   std::chrono::milliseconds read_timeout{1'000};
   std::chrono::milliseconds write_deadline{8'000}; ///< less than the HTTP server's answer deadline
+  std::chrono::milliseconds attempt_timeout{2'000}; ///< for one answer of a leader
   std::chrono::milliseconds retry_after{100};
-  std::size_t max_calls = 512; ///< unfinished; more get 503
+  std::size_t max_calls = 512; ///< unfinished writes; more get 503
 };
 
 caf::actor spawn_api(caf::local_actor* parent, api_options options);

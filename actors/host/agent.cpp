@@ -36,6 +36,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// A container may have a grace of up to an hour, and the agent waits for it; who cannot kills the agent.
+constexpr auto stop_limit = 61min;
+
 struct agent_config : caf::actor_system_config {
   agent_config() {
     load<caf::io::middleman>();
@@ -127,6 +130,8 @@ agent::parts::~parts() {
   inside.release();
   root = nullptr;
   watcher = nullptr;
+  // Actors hold references into `inside`, which goes before the system does.
+  system.await_all_actors_done();
 }
 
 /// Links over TLS, processes, SQLite files in the data directory, the machine's clock.
@@ -200,11 +205,12 @@ agent_end agent::stop(bool stop_containers) {
   }
   caf::anon_send_exit(x.root, caf::exit_reason::user_shutdown);
   std::unique_lock<std::mutex> guard{x.end_mutex};
-  const bool ended = x.end_changed.wait_for(guard, 60s, [&x] { return x.root_ended; });
+  const bool ended = x.end_changed.wait_for(guard, stop_limit, [&x] { return x.root_ended; });
   if (!ended)
-    return {true, "the agent's actors did not end within 60 s"};
+    return {true, "the agent's actors did not end in time"};
   const auto kind = runtime::exit_kind_of(x.root_reason);
-  return {kind == runtime::exit_kind::abnormal, runtime::reason_text(x.root_reason)};
+  const bool failed = kind == runtime::exit_kind::abnormal || kind == runtime::exit_kind::killed;
+  return {failed, runtime::reason_text(x.root_reason)};
 }
 
 } // namespace prunella::actors

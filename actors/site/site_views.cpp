@@ -220,8 +220,8 @@ void fill_status(status_view& status, const site_state& state, const observation
   }
   status.health = !status.quorum ? "no-quorum" : trouble.empty() ? "healthy" : "degraded";
   status.reason = status.quorum ? trouble
-                                : "no leader is known: fewer than half of the site's controllers can reach each other. "
-                                  "What runs keeps running; nothing can be changed until they return";
+                                : "more than half of the site's controllers must reach each other to elect one. What "
+                                  "runs keeps running; nothing can be changed until then";
 }
 
 } // namespace prunella::actors

@@ -78,6 +78,7 @@ pid_t start_process(const std::vector<std::string>& words) {
   pid_t pid = 0;
   const int failed = posix_spawn(&pid, argv[0], nullptr, &attributes, argv.data(), environ);
   posix_spawnattr_destroy(&attributes);
+  errno = failed;
   return failed == 0 ? pid : 0;
 }
 

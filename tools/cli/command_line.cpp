@@ -173,7 +173,7 @@ private:
     add_output(get);
     get->add_option("-a,--application", get_.application, "Instances of this application only")->type_name("NAME");
     get->add_option("--after", get_.after, "Events behind the one with this id only")->type_name("ID");
-    get->add_option("--limit", get_.limit, "At most so many events")->check(whole_number(1, 10'000))->type_name("N");
+    get->add_option("--limit", get_.limit, "At most so many events")->check(whole_number(1, 1'000))->type_name("N");
     get->add_flag("-w,--watch", get_.watch, "Look again every second until interrupted");
 
     auto* tree = add(&app_, "tree", "Draw the site: hosts, applications, instances, containers",
