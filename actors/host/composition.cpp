@@ -111,7 +111,7 @@ net::link_options composition::link_options() {
       result.peers.push_back({host.id, host.address});
   const auto type = [](const char* name) { return std::string{"prunella::actors::"} + name; };
   const auto serve = [&](const std::string& name, std::vector<std::string> types) {
-    result.exports[name] = {[this, name] { return local(name); }, std::move(types)};
+    result.exports[name] = {[this, name] { return local(name); }, std::move(types), {}};
   };
   serve("consensus", {"prunella::runtime::raft_message"});
   serve("site", {type("host_heartbeat"), type("site_request"), type("view_request")});

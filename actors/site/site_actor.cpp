@@ -107,36 +107,18 @@ private:
     if (!decode(x.command, command))
       return make_site_error(site_errc::malformed, "the command is not one of this version");
     command.at = options_.clock();
+    if (auto problem = refuse(command, *state()); problem.status != 0)
+      return site_answer{{}, problem};
     const auto id = ++last_request_;
-    waiting_.emplace(id, self_->make_response_promise<site_answer>());
-    if (refuse(command, *state()).status != 0)
-      confirm_refusal(id, command);
-    else
-      carry_out(id, command);
-    return waiting_.at(id);
-  }
-
-  void carry_out(std::uint64_t id, const site_command& command) {
+    const auto promise = self_->make_response_promise<site_answer>();
+    waiting_.emplace(id, promise);
     propose(command, [this, id](const command_outcome* outcome, const caf::error& reason) {
       if (outcome == nullptr)
         answer(id, reason);
       else
         answer(id, answer_of(*outcome));
     });
-  }
-
-  /// "There is no such application" is only true if this is still the leader: one that was cut off does not know what its
-  /// successor has decided.
-  void confirm_refusal(std::uint64_t id, const site_command& command) {
-    self_->request(options_.consensus(), options_.commit_timeout, runtime::read_barrier{})
-      .then(
-        [this, id, command](const runtime::barrier_passed&) {
-          if (auto problem = refuse(command, *state()); problem.status != 0)
-            answer(id, site_answer{{}, std::move(problem)});
-          else
-            carry_out(id, command);
-        },
-        [this, id](const caf::error& reason) { answer(id, reason); });
+    return promise;
   }
 
   template <class T>

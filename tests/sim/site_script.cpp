@@ -12,10 +12,10 @@ using namespace std::chrono_literals;
 
 const std::vector<std::string> applications{"default.bakery", "default.camera", "default.till"};
 
-/// Enough on all hosts together for everything the script may ask for, and too little on half of them.
+/// Just enough on all hosts together for everything the script may ask for, so that hosts are often full.
 config::resources capacity_of(std::size_t hosts) {
   const std::int64_t wanted = 3 * 2 * 3 * 100;
-  return {wanted * 3 / 2 / static_cast<std::int64_t>(hosts) / 100 * 100, std::int64_t{8} << 30};
+  return {wanted / static_cast<std::int64_t>(hosts) / 100 * 100, std::int64_t{8} << 30};
 }
 
 simulation_options simulation_of(const script_options& options) {
