@@ -67,7 +67,9 @@ public:
     if (!where)
       return failure(kind::bad_endpoint, "`" + endpoint_ + "` is no endpoint; right would be `http://127.0.0.1:7070`");
     error_code error;
-    const auto addresses = tcp::resolver(io_).resolve(where->host, where->port, error);
+    // RFC 6761, 6.3: localhost is loopback, also on a machine whose resolver does not know it.
+    const auto host = equal_ignoring_case(where->host, "localhost") ? std::string("127.0.0.1") : std::string(where->host);
+    const auto addresses = tcp::resolver(io_).resolve(host, where->port, error);
     if (error)
       return failure(kind::refused, "the host name `" + where->host + "` is not known: " + error.message());
 

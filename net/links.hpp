@@ -48,7 +48,7 @@ struct link_export {
   std::vector<std::string> types;
   /// Whether `peer`, the host id in its certificate, may say this: a message that names its sender must name that host. False
   /// closes the link. Empty: it may. Called in the I/O thread.
-  std::function<bool(const std::string& peer, const caf::message& content)> may_say;
+  std::function<bool(const std::string& peer, const caf::message& content)> may_say{};
 };
 
 struct link_options {
