@@ -1,5 +1,7 @@
 #include "net/http_client.hpp"
 
+#include "net/http.hpp"
+
 #include <optional>
 #include <utility>
 

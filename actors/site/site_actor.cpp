@@ -77,8 +77,6 @@ private:
   void on_caught_up() {
     ready_ = true;
     liveness_->watch(state()->hosts, options_.last_heard, self_->clock().now());
-    if (state()->site.name.empty())
-      propose_decision(register_site{options_.site});
     decide();
   }
 
@@ -86,6 +84,8 @@ private:
 
   heartbeat_answer on_heartbeat(const host_heartbeat& beat) {
     liveness_->heartbeat(beat.host, self_->clock().now());
+    if (!ready_)
+      options_.last_heard[beat.host] = self_->clock().now(); // nobody is watched yet
     heartbeat_answer answer;
     answer.leader = options_.host;
     answer.term = options_.term;
@@ -147,8 +147,10 @@ private:
 
   /// One decision at a time: the next is made from the state that the last one led to.
   void decide() {
-    if (!ready_ || deciding_ || state()->site.name.empty())
+    if (!ready_ || deciding_)
       return;
+    if (state()->site.name.empty())
+      return propose_decision(register_site{options_.site});
     const auto now = self_->clock().now();
     const auto current = state();
     liveness_->watch(current->hosts, {}, now);
