@@ -65,7 +65,14 @@ simulated_site::simulated_site(simulation_options options)
     auto& host = hosts_[spec.id];
     host.log = std::make_shared<memory_disk>();
     host.database = std::make_shared<memory_database_file>();
-    host.database->on_applied = [this, id = spec.id](const auto& content) { record_.applied(id, content); };
+    host.database->on_applied = [this, id = spec.id](const auto& content) {
+      try {
+        record_.applied(id, content);
+      } catch (const broken_promise& e) {
+        if (!broken_)
+          broken_ = e.what(); // an exception here would only end the actor that applies
+      }
+    };
     host.journal = std::make_shared<memory_journal_file>();
     host.machine = std::make_shared<scripted_host>();
     host.machine->start_time = milliseconds{random_() % 50};
@@ -127,6 +134,8 @@ bool simulated_site::await(const std::function<bool()>& done, milliseconds limit
 }
 
 void simulated_site::check() {
+  if (broken_)
+    throw broken_promise(*broken_);
   std::set<std::pair<std::string, std::uint64_t>> copies; // (container, generation)
   for (const auto& [id, host] : hosts_)
     for (const auto& [name, process] : host.machine->running) {

@@ -154,6 +154,7 @@ private:
   std::mt19937_64 random_;
   site_record record_;
   client_record clients_;
+  std::optional<std::string> broken_; ///< promise, the first
   virtual_time world_;
   std::unique_ptr<net::memory_network> network_;
   std::map<std::string, simulated_host> hosts_;

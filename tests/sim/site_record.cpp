@@ -57,6 +57,11 @@ void site_record::applied(const std::string& host, const memory_database_file::c
       throw broken_promise(name + " went from generation " + std::to_string(highest) + " back to "
                            + std::to_string(x.generation) + at(state));
     highest = std::max(highest, x.generation);
+    const auto before = latest_.assignments.find(name);
+    const bool is_moved = before != latest_.assignments.end() && !before->second.host.empty()
+                          && before->second.generation != x.generation;
+    if (is_moved && x.reason == "placed")
+      throw broken_promise(name + " was on " + before->second.host + " and was placed once more, on " + x.host + at(state));
   }
   check_placement(state);
   latest_ = std::move(state);

@@ -25,6 +25,7 @@ public:
   ///  - another host had another state at that index,
   ///  - an (instance, generation) is assigned to two hosts, ever,
   ///  - an instance's generation went back,
+  ///  - an instance that had a host was placed as if it had none (its decider did not know what was decided),
   ///  - a host was given more than it has, or instances that exclude each other.
   void applied(const std::string& host, const memory_database_file::content& content);
 

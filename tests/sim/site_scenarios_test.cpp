@@ -247,6 +247,22 @@ TEST_CASE("apply while the leader dies is either acknowledged and kept or refuse
   CHECK(cut_short > 0);
 }
 
+TEST_CASE("the leader dies as soon as it has placed an application: its successor learns of it and places nothing twice") {
+  with_seeds(20, [](std::uint64_t seed) {
+    simulated_site site({seed, 3});
+    REQUIRE(site.await_leader());
+    site.put(shop(6), a_follower(site));
+    for (int i = 0; i < 2'000 && site.state().assignments.empty(); ++i)
+      site.advance(1ms);
+    REQUIRE(site.state().assignments.size() == 6);
+    const auto leader = site.leader();
+    site.crash_host(leader); // nobody else may know yet that this is committed
+    CHECK_MESSAGE(site.await([&] { return site.is_satisfied(); }, 6s), site.difference());
+    for (const auto& [name, x] : site.state().assignments)
+      CHECK_MESSAGE(x.generation == (x.reason == "placed" ? 1 : 2), name << ": " << x.reason);
+  });
+}
+
 TEST_CASE("leadership handed over twenty times within a minute restarts no actor and loses no request") {
   simulated_site site({5, 3});
   establish(site, shop(3));
