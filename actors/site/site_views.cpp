@@ -221,7 +221,7 @@ void fill_status(status_view& status, const site_state& state, const observation
   status.health = !status.quorum ? "no-quorum" : trouble.empty() ? "healthy" : "degraded";
   status.reason = status.quorum ? trouble
                                 : "more than half of the site's controllers must reach each other to elect one. What "
-                                  "runs keeps running; nothing can be changed until then";
+                                  "runs keeps running; nothing can be changed until they return";
 }
 
 } // namespace prunella::actors
