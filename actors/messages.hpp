@@ -90,13 +90,14 @@ struct site_answer {
 
 /// Asks the leader for what only it knows whole. → `view_answer`.
 struct view_request {
-  std::string view;        ///< hosts | applications | instances | status
-  std::string application; ///< only this one ("tenant.name"); empty: all
+  std::string view;        ///< hosts | applications | instances | status | spec
+  std::string application; ///< only this one ("tenant.name"); empty: all, except for a `spec`
 
   PRUNELLA_FIELDS(view_request, view, application)
 };
 
-/// The API's JSON, ready to send. Of a `status` the leader fills what is the same for all hosts.
+/// The API's JSON, ready to send. Of a `status` the leader fills what is the same for all hosts; of a `spec` that is not
+/// there it is empty.
 struct view_answer {
   std::string json;
 

@@ -1,6 +1,8 @@
 #include "actors/api/api_actor.hpp"
 
+#include <algorithm>
 #include <map>
+#include <optional>
 
 #include <caf/event_based_actor.hpp>
 #include <caf/local_actor.hpp>
@@ -31,6 +33,9 @@ struct retry_writes {
   PRUNELLA_FIELDS(retry_writes, call)
 };
 
+constexpr const char* without_leader = "what runs keeps running; more than half of the controllers must reach each other "
+                                       "again. `prunella get hosts` shows which are up";
+
 struct api_state;
 using api_self = caf::stateful_actor<api_state, runtime::supervised_actor>;
 
@@ -56,6 +61,7 @@ private:
     runtime::instant deadline;
     bool is_delete = false;
     bool may_be_done = false; ///< an attempt ended without an answer: it may have been carried out
+    std::optional<runtime::instant> leaderless_since;
   };
 
   /// Answers of several hosts that become one.
@@ -96,7 +102,7 @@ private:
     const auto leader = options_.leader->get().leader;
     if (!leader.empty() && !options_.state->get()->site.name.empty())
       return void(respond(json_response(R"({"ready": true})")));
-    respond(problem_response(no_leader("the site has no leader yet")));
+    respond(problem_response(make_problem(503, "the site cannot decide now", "the site has no leader yet", without_leader)));
   }
 
   /// Asks the leader; `alone` is called with the reason when none answers.
@@ -119,7 +125,7 @@ private:
         with_own_reports([this, request, respond](const observations& own) {
           const auto state = options_.state->get();
           if (request.view == "hosts")
-            respond(json_response(config::json_text(config::to_json(host_views(*state, {})))));
+            respond(json_response(config::json_text(config::to_json(host_views(*state, {}, options_.host)))));
           else if (request.view == "instances")
             respond(json_response(
               config::json_text(config::to_json(instance_views(*state, own, request.application, options_.host)))));
@@ -130,14 +136,23 @@ private:
       });
   }
 
+  /// Of the leader: this host's copy may lag behind what was just acknowledged.
   void answer_application(const api_call& call) {
-    const auto key = application_key_of(call.request.path.at("name"));
-    const auto state = options_.state->get();
-    const auto found = state->applications.find(key);
-    if (found == state->applications.end())
-      return void(call.respond(problem_response(
-        answer_of({command_result::not_found, 0, "application " + call.request.path.at("name")}).problem)));
-    call.respond(json_response(config::json_text(config::to_json(found->second.spec))));
+    const auto asked = call.request.path.at("name");
+    const auto key = application_key_of(asked);
+    const auto answer = [respond = call.respond, asked](std::string json) {
+      if (json.empty())
+        respond(problem_response(answer_of({command_result::not_found, 0, "application " + asked}).problem));
+      else
+        respond(json_response(std::move(json)));
+    };
+    ask_leader(
+      view_request{"spec", key}, [answer](view_answer& x) { answer(std::move(x.json)); },
+      [this, answer, key](const std::string&) {
+        const auto state = options_.state->get();
+        const auto found = state->applications.find(key);
+        answer(found == state->applications.end() ? std::string{} : config::json_text(config::to_json(found->second.spec)));
+      });
   }
 
   void answer_status(const net::http_responder& respond) {
@@ -151,7 +166,7 @@ private:
       [this, respond](const std::string& why) {
         with_own_reports([this, respond, why](const observations& own) {
           status_view status;
-          fill_status(status, *options_.state->get(), own);
+          fill_status(status, *options_.state->get(), own, options_.host);
           status.reason = why + ". " + status.reason;
           respond_status(status, respond);
         });
@@ -299,7 +314,7 @@ private:
     const auto key = application_key_of(call.request.path.at("name"));
     writes_.emplace(id, write{key, encode(std::get<site_command>(command)), call.respond,
                               self_->clock().now() + options_.write_deadline,
-                              call.route == api_route::delete_application, false});
+                              call.route == api_route::delete_application, false, std::nullopt});
     attempt(id);
   }
 
@@ -308,6 +323,11 @@ private:
     if (it == writes_.end())
       return;
     const auto leader = options_.leader->get().leader;
+    auto& since = it->second.leaderless_since;
+    if (!leader.empty())
+      since.reset();
+    else if (!since)
+      since = self_->clock().now();
     const auto site = leader.empty() ? caf::actor{} : options_.actor_on(leader, "site");
     if (!site)
       return retry(id, leader.empty() ? "no leader is known" : leader + " is taking up leadership");
@@ -324,7 +344,7 @@ private:
     if (it == writes_.end())
       return;
     if (is_passing(reason)) {
-      it->second.may_be_done = true;
+      it->second.may_be_done = it->second.may_be_done || may_be_done(reason);
       return retry(id, leader + ": " + runtime::reason_text(reason));
     }
     it->second.respond(problem_response(make_problem(422, "the site cannot take this request", runtime::reason_text(reason),
@@ -351,16 +371,21 @@ private:
     if (it == writes_.end())
       return;
     auto& x = it->second;
-    if (self_->clock().now() + options_.retry_after < x.deadline)
+    const auto give_up_at = x.leaderless_since ? std::min(x.deadline, *x.leaderless_since + options_.leader_patience) : x.deadline;
+    if (self_->clock().now() + options_.retry_after < give_up_at)
       return self_->delayed_send(self_, options_.retry_after, retry_writes{id});
-    x.respond(problem_response(no_leader(why)));
+    x.respond(problem_response(x.may_be_done ? unconfirmed(why) : refused(why)));
     writes_.erase(it);
   }
 
-  static problem_view no_leader(const std::string& why) {
-    return make_problem(503, "the site cannot decide now", why,
-                        "what runs keeps running; more than half of the controllers must reach each other again. "
-                        "`prunella get hosts` shows which are up");
+  static problem_view refused(const std::string& why) {
+    return make_problem(503, "the site cannot decide now", why, std::string{"nothing was changed; "} + without_leader);
+  }
+
+  static problem_view unconfirmed(const std::string& why) {
+    return make_problem(503, "the site did not confirm the change", why,
+                        "it may still be carried out when more than half of the controllers reach each other again; then "
+                        "look with `prunella get applications`, and send it once more, which is harmless");
   }
 
   api_self* self_;

@@ -2,7 +2,8 @@
 
 // The API of a host: any host of a site answers for all of it. Reads that only the leader knows whole are asked of the
 // leader; if none answers, the host says what it knows itself and that it is alone. Writes go to the leader, again and
-// again until one is elected or `write_deadline` is over: each states what is wanted, so repeating is harmless.
+// again until one is elected or their time is over: each states what is wanted, so repeating is harmless. A write that
+// fails says whether it is certain that nothing was changed.
 // Restart type: permanent. A crash drops the unfinished calls; their clients get 500.
 
 #include <chrono>
@@ -30,6 +31,8 @@ struct api_options {
   wall_clock clock = wall_clock_ms;
   std::chrono::milliseconds read_timeout{1'000};
   std::chrono::milliseconds write_deadline{8'000}; ///< less than the HTTP server's answer deadline
+  /// A write gives up when no leader has been known for this long: longer than an ordinary election takes.
+  std::chrono::milliseconds leader_patience{2'000};
   std::chrono::milliseconds attempt_timeout{2'000}; ///< for one answer of a leader
   std::chrono::milliseconds retry_after{100};
   std::size_t max_calls = 512; ///< unfinished writes; more get 503

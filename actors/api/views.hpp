@@ -15,14 +15,14 @@ namespace prunella::actors {
 /// `GET /v1/hosts` → array of these, ordered by id.
 struct host_view {
   std::string id;
-  std::string state;   ///< up | down
+  std::string state;   ///< up | down | unknown: no leader answers, and it is not the host that does
   std::string role;    ///< leader | controller | follower
   std::string address; ///< of its links
   config::labels labels;
   config::resources capacity;
   config::resources reserved; ///< by the instances assigned to it
   std::uint32_t instances = 0;
-  std::string reason; ///< why it is down; empty while up
+  std::string reason; ///< why it is down or unknown; empty while up
 
   PRUNELLA_FIELDS(host_view, id, state, role, address, labels, capacity, reserved, instances, reason)
 };

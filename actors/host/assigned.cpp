@@ -22,4 +22,16 @@ std::map<std::string, application_plan> assigned_plans(const site_state& state, 
   return plans;
 }
 
+std::chrono::milliseconds grace_of(const site_state& state, const std::string& instance, const std::string& container) {
+  const auto parts = parse_instance_name(instance);
+  const auto record = state.applications.find(application_key(parts.tenant, parts.application));
+  if (record != state.applications.end())
+    for (const auto& service : record->second.spec.services)
+      if (service.name == parts.service)
+        for (const auto& x : service.containers)
+          if (container_name(instance, x.name) == container)
+            return x.grace;
+  return config::container_spec{}.grace;
+}
+
 } // namespace prunella::actors

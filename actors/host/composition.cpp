@@ -292,6 +292,7 @@ caf::actor composition::start_api(const runtime::start_context& my) {
   x.leader = leader_;
   x.actor_on = [this](const std::string& host, const std::string& name) { return actor_on(host, name); };
   x.clock = outer_.clock;
+  x.leader_patience = std::min(x.write_deadline, 2 * figures_.election_max());
   return spawn_api(my.self, x);
 }
 

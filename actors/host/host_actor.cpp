@@ -123,6 +123,8 @@ private:
           for (auto& [key, plan] : desired_plans())
             desired.push_back(plan);
           for (const auto& x : unwanted_containers(found.containers, desired)) {
+            if (!ending_.insert({x.name, x.generation}).second)
+              continue; // told before, within its grace
             note("container/" + x.name, "running", "stopping", "no longer assigned to " + options_.host, "instance/" + x.instance);
             stop_leftover(driver, x);
           }
@@ -133,11 +135,12 @@ private:
   }
 
   void stop_leftover(const caf::actor& driver, const recovered_container& x) {
-    constexpr milliseconds grace{2'000};
+    const auto grace = grace_of(*options_.state->get(), x.instance, x.name);
     self_->request(driver, grace + request_margin, stop_container{x.name, x.generation, grace})
-      .then([](const container_exited&) {},
-            [](const caf::error&) {
+      .then([this, x](const container_exited&) { ending_.erase({x.name, x.generation}); },
+            [this, x](const caf::error&) {
               // It is gone, or a newer one runs in its place, or the driver is being restarted: see above.
+              ending_.erase({x.name, x.generation});
             });
   }
 
@@ -488,6 +491,7 @@ private:
   runtime::instant sync_by_;
   std::set<std::string> busy_;     ///< applications with a step under way
   std::set<std::string> retrying_; ///< applications that wait before their next step; empty name: all
+  std::set<std::pair<std::string, std::uint64_t>> ending_; ///< leftovers that were told to stop, with their generation
   report_log reports_;
   std::uint64_t confirmed_ = 0;
   std::uint64_t leader_epoch_ = 0;

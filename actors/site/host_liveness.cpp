@@ -11,6 +11,8 @@ host_liveness::host_liveness(runtime::liveness_figures figures, std::string self
 
 void host_liveness::watch(const std::map<std::string, host_record>& hosts,
                           const std::map<std::string, runtime::instant>& last_heard, runtime::instant now) {
+  if (!pulse_)
+    pulse_ = now;
   for (auto it = hosts_.begin(); it != hosts_.end();)
     it = hosts.count(it->first) == 0 ? hosts_.erase(it) : std::next(it);
   for (const auto& [id, record] : hosts) {
@@ -24,10 +26,18 @@ void host_liveness::heartbeat(const std::string& host, runtime::instant now) {
   auto it = hosts_.find(host);
   if (it == hosts_.end())
     return;
+  if (host == self_) {
+    if (stood_still(now))
+      judge_from_ = now + figures_.down_after;
+    pulse_ = now;
+    return;
+  }
   auto& x = it->second;
   x.in_a_row = x.detector.is_suspect(now) ? 1 : x.in_a_row + 1;
   x.detector.heartbeat(now);
 }
+
+bool host_liveness::stood_still(runtime::instant now) const { return pulse_ && now - *pulse_ > figures_.down_after / 2; }
 
 std::vector<set_host_state> host_liveness::judge(const std::map<std::string, host_record>& hosts,
                                                  runtime::instant now) const {
@@ -37,7 +47,7 @@ std::vector<set_host_state> host_liveness::judge(const std::map<std::string, hos
     if (record == hosts.end())
       continue;
     const bool silent = id != self_ && x.detector.is_suspect(now);
-    if (record->second.up && silent) {
+    if (record->second.up && silent && !stood_still(now) && now >= judge_from_) {
       const auto silence = std::chrono::duration_cast<std::chrono::milliseconds>(now - x.detector.last_heartbeat());
       verdicts.push_back({id, false, "no heartbeat for " + config::duration_text(silence)});
     } else if (!record->second.up && !silent && (id == self_ || x.in_a_row >= steady_heartbeats)) {
@@ -47,12 +57,13 @@ std::vector<set_host_state> host_liveness::judge(const std::map<std::string, hos
   return verdicts;
 }
 
-runtime::instant host_liveness::next_deadline(const std::map<std::string, host_record>& hosts) const {
+runtime::instant host_liveness::next_deadline(const std::map<std::string, host_record>& hosts, runtime::instant now) const {
   auto next = runtime::instant::max();
+  const auto earliest = stood_still(now) ? now + figures_.heartbeat : judge_from_;
   for (const auto& [id, x] : hosts_) {
     const auto record = hosts.find(id);
     if (id != self_ && record != hosts.end() && record->second.up)
-      next = std::min(next, x.detector.suspect_at());
+      next = std::min(next, std::max(earliest, x.detector.suspect_at()));
   }
   return next;
 }

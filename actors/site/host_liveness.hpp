@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,15 +27,17 @@ public:
   void watch(const std::map<std::string, host_record>& hosts, const std::map<std::string, runtime::instant>& last_heard,
              runtime::instant now);
 
-  /// A heartbeat of `host` arrived. Hosts that are not watched are ignored.
+  /// A heartbeat of `host` arrived. Hosts that are not watched are ignored. Those of the leader's own host are its pulse:
+  /// without one for half of `down_after` it stood still itself (a paused machine, a starved process), what it did not
+  /// hear meanwhile says nothing, and every host gets a full period from the next one on.
   void heartbeat(const std::string& host, runtime::instant now);
 
   /// Hosts whose recorded state (`hosts[..].up`) is not what is seen: down when silent for too long; up again after
   /// `steady_heartbeats` heartbeats in a row, so that a host that flickers is not called up each time.
   std::vector<set_host_state> judge(const std::map<std::string, host_record>& hosts, runtime::instant now) const;
 
-  /// When the next verdict may be due if nothing arrives until then; instant::max() if never.
-  runtime::instant next_deadline(const std::map<std::string, host_record>& hosts) const;
+  /// When the next verdict may be due if nothing but the pulse arrives until then; instant::max() if never.
+  runtime::instant next_deadline(const std::map<std::string, host_record>& hosts, runtime::instant now) const;
 
   static constexpr std::uint32_t steady_heartbeats = 3;
 
@@ -44,8 +47,12 @@ private:
     std::uint32_t in_a_row = 0; ///< heartbeats without suspicion between them
   };
 
+  bool stood_still(runtime::instant now) const;
+
   runtime::liveness_figures figures_;
   std::string self_;
+  std::optional<runtime::instant> pulse_; ///< nothing: watches nobody yet
+  runtime::instant judge_from_{};
   std::map<std::string, watched> hosts_;
 };
 

@@ -42,7 +42,7 @@ struct site_actor_state {
   /// CAF says nothing to who waits for an actor that ended; without a word they would not ask the next leader in time.
   ~site_actor_state() {
     for (auto& [id, promise] : waiting_)
-      promise.deliver(make_site_error(site_errc::not_leader, options_.host + " no longer leads"));
+      promise.deliver(make_site_error(site_errc::unconfirmed, options_.host + " no longer leads"));
   }
 
   caf::behavior start(site_actor_options options) {
@@ -135,6 +135,10 @@ private:
       return {config::json_text(config::to_json(instance_views(*now, seen_, x.application)))};
     if (x.view == "applications")
       return {config::json_text(config::to_json(application_views(*now, seen_, x.application)))};
+    if (x.view == "spec") {
+      const auto found = now->applications.find(x.application);
+      return {found == now->applications.end() ? std::string{} : config::json_text(config::to_json(found->second.spec))};
+    }
     status_view status;
     status.leader = options_.host;
     status.term = options_.term;
@@ -180,7 +184,7 @@ private:
   void arm_timer(time_ms plan_at) {
     const auto now = self_->clock().now();
     auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(options_.figures.down_after);
-    const auto deadline = liveness_->next_deadline(state()->hosts);
+    const auto deadline = liveness_->next_deadline(state()->hosts, now);
     if (deadline != runtime::instant::max())
       wait = std::min(wait, std::chrono::ceil<std::chrono::milliseconds>(deadline - now));
     if (plan_at != 0)

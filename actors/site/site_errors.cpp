@@ -30,6 +30,18 @@ bool is_passing(const caf::error& reason) {
          || reason.category() == caf::atom("exit") || reason.category() == caf::atom("supervisor");
 }
 
+bool may_be_done(const caf::error& reason) {
+  if (reason.category() == caf::atom("site"))
+    return static_cast<site_errc>(reason.code()) == site_errc::unconfirmed;
+  if (reason.category() == caf::atom("consensus"))
+    return !runtime::is_retryable(static_cast<runtime::consensus_errc>(reason.code()));
+  if (reason.category() == net::link_category) {
+    const auto code = static_cast<net::link_errc>(reason.code());
+    return code == net::link_errc::link_lost || code == net::link_errc::peer_restarted || code == net::link_errc::timeout;
+  }
+  return reason != caf::sec::invalid_argument; // there was nobody to ask
+}
+
 void add_site_errors(caf::actor_system_config& config) {
   config.add_error_category(caf::atom("site"), [](std::uint8_t code, caf::atom_value category, const caf::message& context) {
     return runtime::reason_text(caf::error{code, category, context});

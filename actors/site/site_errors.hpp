@@ -20,6 +20,8 @@ enum class site_errc : std::uint8_t {
   busy = 4,
   /// The bytes are no command of this version.
   malformed = 5,
+  /// The leader ended while the request was under way; it may have been carried out.
+  unconfirmed = 6,
 };
 
 /// The only oracle for sending the same request again.
@@ -31,6 +33,10 @@ caf::error make_site_error(site_errc code, const std::string& sentence);
 /// Whether asking again later may succeed: the answer of whichever part refused or did not answer (site, consensus, link,
 /// a part that is being restarted). For requests that may be carried out twice.
 bool is_passing(const caf::error& reason);
+
+/// Whether a request that ended with `reason` may have been carried out all the same, or be carried out later; false only
+/// where that is certain.
+bool may_be_done(const caf::error& reason);
 
 /// Makes `system.render` know this category.
 void add_site_errors(caf::actor_system_config& config);

@@ -85,7 +85,7 @@ std::string time_text_of(time_ms at) {
                  : config::time_text(std::chrono::system_clock::time_point{std::chrono::milliseconds{at}});
 }
 
-std::vector<host_view> host_views(const site_state& state, const std::string& leader) {
+std::vector<host_view> host_views(const site_state& state, const std::string& leader, const std::string& only_host) {
   std::vector<config::host_spec> specs;
   for (const auto& [id, host] : state.hosts)
     specs.push_back(host.spec);
@@ -101,6 +101,13 @@ std::vector<host_view> host_views(const site_state& state, const std::string& le
     row.labels = host.spec.labels;
     row.capacity = host.spec.capacity;
     row.reason = host.reason;
+    if (id == only_host) {
+      row.state = "up";
+      row.reason.clear();
+    } else if (!only_host.empty()) {
+      row.reason = "no leader answers; it was " + row.state + " when the site last decided";
+      row.state = "unknown";
+    }
     for (const auto& [name, x] : state.assignments) {
       if (x.host != id)
         continue;
@@ -197,7 +204,7 @@ std::vector<application_view> application_views(const site_state& state, const o
   return rows;
 }
 
-void fill_status(status_view& status, const site_state& state, const observations& seen) {
+void fill_status(status_view& status, const site_state& state, const observations& seen, const std::string& only_host) {
   status.site = state.site.name;
   status.hosts = static_cast<std::uint32_t>(state.hosts.size());
   status.applications = static_cast<std::uint32_t>(state.applications.size());
@@ -206,11 +213,11 @@ void fill_status(status_view& status, const site_state& state, const observation
   status.instances_running = 0;
   std::string trouble;
   for (const auto& [id, host] : state.hosts) {
-    status.hosts_up += host.up ? 1 : 0;
+    status.hosts_up += (only_host.empty() ? host.up : id == only_host) ? 1 : 0;
     if (!host.up && trouble.empty())
       trouble = id + " is down: " + host.reason;
   }
-  for (const auto& x : instance_views(state, seen, {})) {
+  for (const auto& x : instance_views(state, seen, {}, only_host)) {
     if (x.state == "stopping")
       continue;
     ++status.instances;

@@ -12,7 +12,9 @@
 
 namespace prunella::actors {
 
-std::vector<host_view> host_views(const site_state& state, const std::string& leader);
+/// `only_host`: who answers when no leader does; it knows of itself only, and says of the others what was decided last.
+/// Empty: the leader answers.
+std::vector<host_view> host_views(const site_state& state, const std::string& leader, const std::string& only_host = {});
 
 /// Wanted instances that are not assigned yet are `pending`; instances that are no longer assigned show as `stopping`
 /// while a host still reports them. `application` ("tenant.name") limits the rows; empty: all. `only_host`: the one host
@@ -23,8 +25,9 @@ std::vector<instance_view> instance_views(const site_state& state, const observa
 std::vector<application_view> application_views(const site_state& state, const observations& seen,
                                                 const std::string& application, const std::string& only_host = {});
 
-/// Fills what is the same whoever answers: counts, leader, quorum, health, reason.
-void fill_status(status_view& status, const site_state& state, const observations& seen);
+/// Fills what is the same whoever answers: counts, leader, quorum, health, reason. `only_host` as above; then only that
+/// host counts as up.
+void fill_status(status_view& status, const site_state& state, const observations& seen, const std::string& only_host = {});
 
 /// RFC 3339; empty for 0.
 std::string time_text_of(time_ms at);

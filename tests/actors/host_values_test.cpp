@@ -3,6 +3,7 @@
 #include "actors/host/assigned.hpp"
 #include "actors/host/instance_table.hpp"
 #include "actors/host/journal_actor.hpp"
+#include "actors/names.hpp"
 #include "tests/actors/site_fixture.hpp"
 
 using namespace prunella;
@@ -128,6 +129,19 @@ TEST_CASE("a host plans what is assigned to it, without what gave up there") {
   CHECK(actors::assigned_plans(site.state, place, table).empty());
   site.run(actors::delete_application{"default.popcorn"});
   CHECK(actors::assigned_plans(site.state, place, actors::instance_table{}).empty());
+}
+
+TEST_CASE("what is left of an instance may take as long to end as its application asks for, wherever that runs now") {
+  small_site site{{host("host-1")}};
+  auto spec = application("popcorn", {service("web", 1)});
+  spec.services[0].containers[0].grace = std::chrono::seconds{42};
+  site.run(actors::put_application{spec});
+  const auto container = actors::container_name(web, spec.services[0].containers[0].name);
+  CHECK(actors::grace_of(site.state, web, container) == std::chrono::seconds{42});
+  CHECK(actors::grace_of(site.state, web, web + ".other") == config::container_spec{}.grace);
+  site.run(actors::delete_application{"default.popcorn"});
+  CHECK(actors::grace_of(site.state, web, container) == config::container_spec{}.grace);
+  CHECK(actors::grace_of(site.state, "no instance", "no container") == config::container_spec{}.grace);
 }
 
 TEST_CASE("an event's id leads back to its place, and other texts are no ids") {

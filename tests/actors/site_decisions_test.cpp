@@ -1,9 +1,14 @@
 #include <doctest/doctest.h>
 
+#include <caf/sec.hpp>
+
 #include "actors/site/host_liveness.hpp"
 #include "actors/site/membership.hpp"
 #include "actors/site/observations.hpp"
+#include "actors/site/site_errors.hpp"
 #include "actors/site/site_views.hpp"
+#include "net/link_errors.hpp"
+#include "runtime/consensus/consensus_actor.hpp"
 #include "tests/actors/site_fixture.hpp"
 
 using namespace prunella;
@@ -18,6 +23,8 @@ struct watched_site {
   small_site site{{host("host-1"), host("host-2"), host("host-3")}};
   actors::host_liveness liveness{runtime::figures_of(config::liveness_profile::balanced), "host-1"};
 
+  int awake_until = 0; ///< ms
+
   explicit watched_site(const std::map<std::string, runtime::instant>& last_heard = {}) {
     liveness.watch(site.state.hosts, last_heard, start);
   }
@@ -27,7 +34,14 @@ struct watched_site {
       liveness.heartbeat(id, start + milliseconds{at});
   }
 
-  std::vector<actors::set_host_state> judge(int at_ms) const {
+  /// With the pulse of a leader that was awake all the while.
+  std::vector<actors::set_host_state> judge(int at_ms) {
+    for (; awake_until < at_ms; awake_until += 100)
+      liveness.heartbeat("host-1", start + milliseconds{awake_until});
+    return judge_without_pulse(at_ms);
+  }
+
+  std::vector<actors::set_host_state> judge_without_pulse(int at_ms) const {
     return liveness.judge(site.state.hosts, start + milliseconds{at_ms});
   }
 };
@@ -94,7 +108,43 @@ TEST_CASE("the next deadline is when the first host would be suspected") {
   watched_site x;
   x.beat("host-2", 100, 500);
   x.beat("host-3", 100, 900);
-  CHECK(x.liveness.next_deadline(x.site.state.hosts) == start + milliseconds{1'500});
+  CHECK(x.judge(900).empty());
+  CHECK(x.liveness.next_deadline(x.site.state.hosts, start + milliseconds{900}) == start + milliseconds{1'500});
+}
+
+TEST_CASE("a leader that stood still judges nobody by what it did not hear, and from its next pulse on grants a full period") {
+  watched_site x;
+  x.beat("host-2", 100, 3'000);
+  x.beat("host-3", 100, 3'000);
+  CHECK(x.judge(3'000).empty()); // its last pulse is at 2900
+  const auto hosts = x.site.state.hosts;
+  CHECK(x.judge_without_pulse(8'000).empty());
+  CHECK(x.liveness.next_deadline(hosts, start + milliseconds{8'000}) == start + milliseconds{8'100}); // not at once, again and again
+  x.liveness.heartbeat("host-1", start + milliseconds{8'000});
+  x.liveness.heartbeat("host-3", start + milliseconds{8'010}); // what waited in the socket
+  x.awake_until = 8'100;
+  CHECK(x.judge(8'999).empty());
+  CHECK(x.liveness.next_deadline(hosts, start + milliseconds{8'999}) == start + milliseconds{9'000});
+  const auto verdicts = x.judge(9'000);
+  REQUIRE(verdicts.size() == 1);
+  CHECK(verdicts[0].host == "host-2");
+}
+
+TEST_CASE("a pulse that is missing for half of what makes a host down delays nothing") {
+  watched_site x;
+  x.beat("host-2", 100, 2'000);
+  x.beat("host-3", 100, 3'000);
+  CHECK(x.judge(2'501).empty()); // its last pulse is at 2500
+  CHECK(x.judge_without_pulse(3'000).size() == 1);
+}
+
+TEST_CASE("a host that was down stays down while the leader stood still") {
+  watched_site x;
+  x.site.run(actors::set_host_state{"host-2", false, "silent"});
+  x.beat("host-2", 100, 500); // and is gone again
+  x.beat("host-3", 100, 3'000);
+  CHECK(x.judge(3'000).empty());
+  CHECK(x.judge_without_pulse(8'000).empty());
 }
 
 TEST_CASE("reports reach the leader as differences, and whole when it knows none") {
@@ -190,6 +240,41 @@ TEST_CASE("instances show what their host reports of the present generation, and
   actors::fill_status(status, site.state, seen);
   CHECK(status.health == "degraded");
   CHECK(status.reason == "host-1 is down: silent");
+}
+
+TEST_CASE("a host without a leader knows of itself only, and says of the others what was decided last") {
+  small_site site{{host("host-1"), host("host-2"), host("host-3")}};
+  site.run(actors::set_host_state{"host-2", false, "silent"});
+  const auto rows = actors::host_views(site.state, {}, "host-1");
+  REQUIRE(rows.size() == 3);
+  CHECK(rows[0].state == "up");
+  CHECK(rows[0].reason == "");
+  CHECK(rows[1].state == "unknown");
+  CHECK(rows[1].reason == "no leader answers; it was down when the site last decided");
+  CHECK(rows[2].state == "unknown");
+  CHECK(rows[2].reason == "no leader answers; it was up when the site last decided");
+  actors::status_view status;
+  actors::fill_status(status, site.state, {}, "host-1");
+  CHECK(status.hosts_up == 1);
+  CHECK(status.hosts == 3);
+  CHECK(status.health == "no-quorum");
+  CHECK(actors::host_views(site.state, "host-1")[2].state == "up");
+}
+
+TEST_CASE("a request that failed is known not to be carried out only where its error says so") {
+  using actors::may_be_done;
+  CHECK_FALSE(may_be_done(actors::make_site_error(actors::site_errc::not_leader, "x")));
+  CHECK_FALSE(may_be_done(actors::make_site_error(actors::site_errc::starting, "x")));
+  CHECK_FALSE(may_be_done(runtime::consensus_errc::dropped));
+  CHECK_FALSE(may_be_done(runtime::consensus_errc::not_leader));
+  CHECK_FALSE(may_be_done(net::link_errc::host_unreachable));
+  CHECK_FALSE(may_be_done(caf::sec::invalid_argument));
+  CHECK(may_be_done(actors::make_site_error(actors::site_errc::unconfirmed, "x")));
+  CHECK(may_be_done(runtime::consensus_errc::outcome_unknown));
+  CHECK(may_be_done(net::link_errc::link_lost));
+  CHECK(may_be_done(net::link_errc::timeout));
+  CHECK(may_be_done(caf::sec::request_timeout));
+  CHECK(may_be_done(caf::sec::request_receiver_down));
 }
 
 TEST_CASE("an application is failed when an instance gave up everywhere, and says which and why") {

@@ -111,7 +111,8 @@ TEST_CASE("with two of three hosts down, what runs goes on, changes are refused 
   const auto before = site.instance("default.shop.main-1");
   site.kill_hosts({"host-1", "host-2"});
 
-  site.wait_for("host-3 says that there is no quorum", [&] { return site.status("host-3").health == "no-quorum"; });
+  const auto took = site.wait_for("host-3 says that there is no quorum", [&] { return site.status("host-3").health == "no-quorum"; });
+  MESSAGE("no-quorum was said after " << took.count() << " ms");
   const auto status = site.status("host-3");
   CHECK_FALSE(status.quorum);
   CHECK(status.leader == "");

@@ -69,17 +69,21 @@ actors::problem_view api_answer::problem() const {
 
 // -- making it ---------------------------------------------------------------------------------------------------------
 
-site_processes::site_processes(config::liveness_profile liveness, int hosts) {
+site_processes::site_processes(config::liveness_profile liveness, int hosts, bool with_network) {
   spec_.name = "market";
   spec_.liveness = liveness;
-  const auto network = own_network();
-  for (int number = 1; number <= hosts; ++number) {
+  for (int number = 1; number <= hosts; ++number)
+    names_.push_back("host-" + std::to_string(number));
+  if (with_network)
+    network_ = std::make_unique<site_network>(names_);
+  const auto loopback = own_network();
+  for (std::size_t i = 0; i < names_.size(); ++i) {
     config::host_spec host;
-    host.id = "host-" + std::to_string(number);
-    host.address = free_endpoint(network + std::to_string(number));
+    host.id = names_[i];
+    // In a network of its own a host may have any port.
+    host.address = network_ ? network_->address(host.id) + ":7100" : free_endpoint(loopback + std::to_string(i + 1));
     host.labels = {{"host", host.id}};
     host.capacity = {2'000, std::int64_t{1} << 30};
-    names_.push_back(host.id);
     spec_.hosts.push_back(std::move(host));
   }
   auto document = config::to_json(spec_);
@@ -113,6 +117,13 @@ std::string site_processes::url(const std::string& host) const {
   return it == urls_.end() ? std::string{} : it->second;
 }
 
+std::vector<api_endpoint> site_processes::endpoints(const std::vector<std::string>& hosts) const {
+  std::vector<api_endpoint> result;
+  for (const auto& host : hosts)
+    result.push_back(endpoint(host));
+  return result;
+}
+
 std::vector<std::string> site_processes::run_words(const std::string& host, const std::string& on_exit) const {
   return {"host",       "run",   "--site",      site_file(), "--host-id", host, "--data-dir", data_dir(host),
           "--api",      "127.0.0.1:0", "--on-exit", on_exit};
@@ -123,7 +134,10 @@ std::vector<std::string> site_processes::run_words(const std::string& host, cons
 void site_processes::start(const std::string& host, const std::string& on_exit) {
   REQUIRE_MESSAGE(!lives(host), host << " runs already");
   const auto old = file_text(log_file(host)).size();
-  agents_[host] = program{run_words(host, on_exit), log_file(host)};
+  {
+    const inside_network there{network_ ? network_->fd(host) : -1};
+    agents_[host] = program{run_words(host, on_exit), log_file(host)};
+  }
   const std::string sign = "API on ";
   wait_for(host + " says where its API is", [&] {
     if (!lives(host))
@@ -180,23 +194,39 @@ std::size_t site_processes::processes_of(const std::string& host) const {
   return actors::find_marked_processes(data_dir(host).string()).size();
 }
 
+void site_processes::pause(const std::string& host) {
+  paused_.insert(host);
+  agents_[host].signal(SIGSTOP);
+}
+
+void site_processes::resume(const std::string& host) {
+  agents_[host].signal(SIGCONT);
+  paused_.erase(host);
+}
+
 bool site_processes::lives(const std::string& host) const {
   const auto it = agents_.find(host);
-  return it != agents_.end() && it->second.is_alive();
+  return it != agents_.end() && it->second.is_alive() && paused_.count(host) == 0;
 }
 
 // -- asking ------------------------------------------------------------------------------------------------------------
 
-api_answer site_processes::call(const std::string& host, const std::string& method, const std::string& target,
-                                const std::string& body) const {
+api_answer call_api(const api_endpoint& endpoint, const std::string& method, const std::string& target,
+                    const std::string& body) {
   net::http_call_options options;
   options.timeout = call_limit;
+  const inside_network there{endpoint.network};
   const auto start = std::chrono::steady_clock::now();
-  const auto outcome = net::http_call(url(host), method, target, body, options);
+  const auto outcome = net::http_call(endpoint.url, method, target, body, options);
   if (const auto* failure = std::get_if<net::http_failure>(&outcome))
-    return {0, failure->sentence, since(start)};
+    return {0, failure->sentence, since(start), failure->reason == net::http_failure::kind::refused};
   const auto& answer = std::get<net::http_answer>(outcome);
-  return {answer.status, answer.body, since(start)};
+  return {answer.status, answer.body, since(start), false};
+}
+
+api_answer site_processes::call(const std::string& host, const std::string& method, const std::string& target,
+                                const std::string& body) const {
+  return call_api(endpoint(host), method, target, body);
 }
 
 std::string site_processes::some_host() const {
@@ -248,9 +278,7 @@ actors::application_view site_processes::application(const std::string& name) co
 }
 
 api_answer site_processes::apply(const std::string& host, const config::application_spec& spec) const {
-  auto document = config::to_json(spec);
-  document.as_object()["kind"] = "application";
-  return call(host, "PUT", "/v1/applications/" + spec.name, config::json_text(document));
+  return call(host, "PUT", "/v1/applications/" + spec.name, application_document(spec));
 }
 
 api_answer site_processes::scale(const std::string& application, const std::string& service, unsigned replicas) const {
@@ -279,6 +307,17 @@ void site_processes::wait_for_agreement(const std::vector<std::string>& hosts) c
       applied.insert(view.applied);
     }
     return leaders.size() == 1 && applied.size() == 1 && lives(*leaders.begin());
+  });
+}
+
+void site_processes::wait_for_leader(const std::vector<std::string>& hosts) const {
+  wait_for("the hosts follow one leader", [&] {
+    std::set<std::string> leaders;
+    for (const auto& name : hosts) {
+      const auto view = status(name);
+      leaders.insert(view.quorum ? view.leader : "");
+    }
+    return leaders.size() == 1 && lives(*leaders.begin());
   });
 }
 
@@ -323,6 +362,12 @@ config::application_spec simple_application(const std::string& name, std::vector
   spec.version = "1";
   spec.services = {service};
   return spec;
+}
+
+std::string application_document(const config::application_spec& spec) {
+  auto document = config::to_json(spec);
+  document.as_object()["kind"] = "application";
+  return config::json_text(document);
 }
 
 config::application_spec on(const std::string& expression, config::application_spec spec) {

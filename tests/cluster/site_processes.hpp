@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,7 @@
 #include "config/spec.hpp"
 #include "tests/cluster/program.hpp"
 #include "tests/cluster/scratch_area.hpp"
+#include "tests/cluster/site_network.hpp"
 
 namespace prunella::tests {
 
@@ -26,16 +29,29 @@ struct api_answer {
   unsigned status = 0;
   std::string body;
   std::chrono::milliseconds took{0};
+  bool was_not_sent = false; ///< nobody took the connection
 
   bool is_good() const { return status >= 200 && status < 300; }
   actors::problem_view problem() const;
 };
 
+/// Where a host's API is, to be asked from any thread.
+struct api_endpoint {
+  std::string url;
+  int network = -1; ///< namespace to ask from; -1: this process's own
+};
+
+api_answer call_api(const api_endpoint& endpoint, const std::string& method, const std::string& target,
+                    const std::string& body = {});
+
 class site_processes {
 public:
   /// Makes the site's file and keys, and starts nothing. Hosts are `host-1` … with the label `host` of the same value, 2
   /// cores and 1 GiB each. `balanced` (the default of a site) survives busy machines and finds a host down after 1 s.
-  explicit site_processes(config::liveness_profile liveness = config::liveness_profile::balanced, int hosts = 3);
+  explicit site_processes(config::liveness_profile liveness = config::liveness_profile::balanced, int hosts = 3)
+    : site_processes{liveness, hosts, false} {}
+  /// The same with a network namespace for each host (`network()`).
+  static site_processes with_network(config::liveness_profile liveness, int hosts) { return {liveness, hosts, true}; }
 
   const std::vector<std::string>& hosts() const { return names_; }
   std::vector<std::string> hosts_without(const std::string& host) const;
@@ -45,6 +61,9 @@ public:
   std::filesystem::path log_file(const std::string& host) const { return area_.path() / (host + ".log"); }
   std::string link_address(const std::string& host) const;
   std::string url(const std::string& host) const;
+  api_endpoint endpoint(const std::string& host) const { return {url(host), network_ ? network_->fd(host) : -1}; }
+  std::vector<api_endpoint> endpoints(const std::vector<std::string>& hosts) const;
+  site_network& network() { return *network_; }
 
   /// The words behind `prunella` that start `host`.
   std::vector<std::string> run_words(const std::string& host, const std::string& on_exit = "keep") const;
@@ -63,6 +82,9 @@ public:
   /// SIGTERM; its exit code.
   int end(const std::string& host);
   program& agent(const std::string& host) { return agents_[host]; }
+  /// SIGSTOP to the agent: it is there and does nothing, and nobody waits for its answers.
+  void pause(const std::string& host);
+  void resume(const std::string& host);
 
   /// The processes that run for containers of `host`, by container name: oldest one of each.
   std::map<std::string, pid_t> containers_of(const std::string& host) const;
@@ -108,6 +130,8 @@ public:
                                      std::chrono::milliseconds limit = std::chrono::seconds{30}) const;
   /// Until each of `hosts` follows the same living leader and has applied all that it has.
   void wait_for_agreement(const std::vector<std::string>& hosts) const;
+  /// Until each of `hosts` follows the same living leader, while somebody writes.
+  void wait_for_leader(const std::vector<std::string>& hosts) const;
   /// Until `count` instances are wanted and all run, and no other.
   std::chrono::milliseconds wait_for_running(std::size_t count) const;
   bool all_running(std::size_t count) const;
@@ -116,19 +140,25 @@ public:
   std::string describe() const;
 
 private:
+  site_processes(config::liveness_profile liveness, int hosts, bool with_network);
   void make_keys() const;
   bool lives(const std::string& host) const;
 
   scratch_area area_; // first: its cleaner must not inherit anything of the rest
+  std::unique_ptr<site_network> network_; ///< null: all are on loopback
   config::site_spec spec_;
   std::vector<std::string> names_;
   mutable std::map<std::string, program> agents_;
   std::map<std::string, std::string> urls_;
+  std::set<std::string> paused_;
 };
 
 /// An application `name` of one service `main` with one container `one` that runs `command`, `replicas` times.
 config::application_spec simple_application(const std::string& name, std::vector<std::string> command = {"sleep", "1000000"},
                                             unsigned replicas = 1);
+
+/// `spec` as the body of a request.
+std::string application_document(const config::application_spec& spec);
 
 /// `spec`, to be placed only where the label expression holds.
 config::application_spec on(const std::string& expression, config::application_spec spec);

@@ -37,7 +37,7 @@ void client_record::asked(const std::string& application, content_change change)
   applications_[application].asked = std::move(change);
 }
 
-void client_record::answered(const std::string& application, unsigned status, time now) {
+void client_record::answered(const std::string& application, unsigned status, time now, const std::string& body) {
   auto& x = applications_.at(application);
   const auto change = std::exchange(x.asked, nullptr);
   // Whether a late one took effect is settled when its time is over, but not known.
@@ -46,16 +46,17 @@ void client_record::answered(const std::string& application, unsigned status, ti
   const bool is_done = status >= 200 && status < 300;
   // A repeated deletion finds nothing: it is not clear whose the first was, but nothing is there.
   const bool is_absent = status == 404;
+  const bool is_unclear = status >= 500 && body.find("nothing was changed") == std::string::npos;
   if (is_done || is_absent) {
     std::set<maybe_content> after;
     for (const auto& before : with_late(x, x.possible))
       if (is_done || !change(before))
         after.insert(change(before));
     x.possible = std::move(after);
-  } else if (status >= 500) {
+  } else if (is_unclear) {
     x.late.push_back(late_change{change, now + late_effect});
   }
-  ++(is_done ? acknowledged_ : status < 500 ? refused_ : unclear_);
+  ++(is_done ? acknowledged_ : is_unclear ? unclear_ : refused_);
 }
 
 std::set<maybe_content> client_record::with_late(const entry& x, std::set<maybe_content> possible) {

@@ -39,8 +39,9 @@ public:
 
   void asked(const std::string& application, content_change change);
 
-  /// `status` of the HTTP answer: 2xx acknowledged, 4xx refused, everything else unclear.
-  void answered(const std::string& application, unsigned status, time now);
+  /// `status` of the HTTP answer: 2xx acknowledged, 4xx refused, everything else unclear, unless `body` says that nothing was
+  /// changed.
+  void answered(const std::string& application, unsigned status, time now, const std::string& body = {});
 
   /// Empty if each application of `state` is as it may be; otherwise a sentence.
   std::string judge(const actors::site_state& state) const;

@@ -45,6 +45,16 @@ TEST_CASE("client record: what was refused must not be there") {
   CHECK_FALSE(record.judge(site_with("1")).empty());
 }
 
+TEST_CASE("client record: an answer that says that nothing was changed is a refusal, whatever its status") {
+  client_record record;
+  record.asked("default.shop", put("1"));
+  record.answered("default.shop", 503, 0ms, R"({"fix": "nothing was changed; what runs keeps running"})");
+  CHECK(record.refused() == 1);
+  CHECK(record.unclear() == 0);
+  CHECK(record.judge(site_with("")).empty());
+  CHECK_FALSE(record.judge(site_with("1")).empty());
+}
+
 TEST_CASE("client record: an unclear request counts as possible until its late effect is over and another was acknowledged") {
   client_record record;
   record.asked("default.shop", put("1"));

@@ -250,7 +250,7 @@ simulated_site::answer simulated_site::follow(const std::string& application, co
   auto result = std::make_shared<std::optional<net::http_response>>();
   clients_.asked(application, std::move(change));
   net::http_responder respond{[this, application, result](net::http_response response) {
-    clients_.answered(application, response.status, elapsed());
+    clients_.answered(application, response.status, elapsed(), response.body);
     *result = std::move(response);
   }};
   if (auto& x = hosts_.at(host); x.inside)

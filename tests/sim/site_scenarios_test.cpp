@@ -68,7 +68,7 @@ TEST_CASE("the minority refuses writes in bounded time with a reason, and what r
     const auto answer = site.put(shop(3, "2"), cut_off);
     REQUIRE(site.await([&] { return answer->has_value(); }, 9s));
     CHECK((*answer)->status == 503);
-    CHECK((*answer)->body.find("the site cannot decide now") != std::string::npos);
+    CHECK((*answer)->body.find("the site did not confirm the change") != std::string::npos); // it is in its log
     CHECK((*answer)->body.find("more than half of the controllers") != std::string::npos);
     CHECK(runs_on(site, cut_off) == 1);
     const auto status = site.request(cut_off, "GET", "/status");
