@@ -94,7 +94,7 @@ TEST_CASE("a host that is cut off keeps its copy until it is back, the others go
   wired_site x;
   for (const bool of_leader : {false, true}) {
     const auto host = of_leader ? x.site.leader() : x.a_follower();
-    INFO(host << (of_leader ? ", the leader" : ", a follower"));
+    INFO(host << (of_leader ? std::string{", the leader"} : std::string{", a follower"}));
     const auto copies = x.site.containers_of(host);
     x.network().cut(host);
     x.require_others_go_on(host);
