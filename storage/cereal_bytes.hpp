@@ -13,6 +13,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <cereal/cereal.hpp>
 #include <cereal/types/array.hpp>
@@ -115,6 +116,17 @@ void CEREAL_LOAD_FUNCTION_NAME(bytes_input_archive& archive, cereal::SizeTag<T>&
   x.size = static_cast<std::decay_t<T>>(size);
 }
 
+/// Grows with the elements that were read: cereal's own makes room for as many as the bytes claim, and an element in memory
+/// can be hundreds of times larger than the one byte that it takes to claim it.
+template <class T, class Allocator, std::enable_if_t<!std::is_arithmetic_v<T>, int> = 0>
+void CEREAL_LOAD_FUNCTION_NAME(bytes_input_archive& archive, std::vector<T, Allocator>& x) {
+  cereal::size_type size = 0;
+  archive(cereal::make_size_tag(size));
+  x.clear();
+  for (; size > 0; --size)
+    archive(x.emplace_back());
+}
+
 /// What `from_bytes` reads unless told otherwise.
 inline constexpr std::size_t default_max_bytes = 64u << 20;
 
@@ -128,8 +140,8 @@ std::string to_bytes(const T& x) {
 }
 
 /// Sets `out` to what `bytes` says; false, and `out` as it was, if they are not exactly one `T`: too short, garbage
-/// behind it, longer than `max_bytes`. Never throws for bad input. Memory: at most the input's size times the largest
-/// element. Enumerators are not checked against their range: that is the reader of the value's to do.
+/// behind it, longer than `max_bytes`. Never throws for bad input. Memory grows with what was read, whatever lengths the
+/// bytes claim. Enumerators are not checked against their range: that is the reader of the value's to do.
 template <class T>
 bool from_bytes(std::string_view bytes, T& out, std::size_t max_bytes = default_max_bytes) {
   if (bytes.size() > max_bytes)

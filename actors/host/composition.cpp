@@ -9,6 +9,7 @@
 #include <caf/send.hpp>
 
 #include "actors/api/api_actor.hpp"
+#include "actors/host/exports.hpp"
 #include "actors/host/journal_actor.hpp"
 #include "actors/host/link_watch.hpp"
 #include "actors/host/tree_actor.hpp"
@@ -109,22 +110,7 @@ net::link_options composition::link_options() {
       result.listen = host.address;
     else
       result.peers.push_back({host.id, host.address});
-  const auto type = [](const char* name) { return std::string{"prunella::actors::"} + name; };
-  const auto serve = [&](const std::string& name, std::vector<std::string> types) {
-    result.exports[name] = {[this, name] { return local(name); }, std::move(types), {}};
-  };
-  serve("consensus", {"prunella::runtime::raft_message"});
-  serve("site", {type("host_heartbeat"), type("site_request"), type("view_request")});
-  // A host speaks for itself only: not for another's vote, nor for another's life.
-  result.exports["consensus"].may_say = [](const std::string& peer, const caf::message& content) {
-    return content.match_elements<runtime::raft_message>()
-           && content.get_as<runtime::raft_message>(0).from == member_id_of(peer);
-  };
-  result.exports["site"].may_say = [](const std::string& peer, const caf::message& content) {
-    return !content.match_elements<host_heartbeat>() || content.get_as<host_heartbeat>(0).host == peer;
-  };
-  serve("journal", {type("events_request")});
-  serve("tree", {type("actors_request"), type("kill_request")});
+  result.exports = exports_of([this](const std::string& name) { return local(name); });
   // A lost peer is back within a heartbeat or two of its return.
   result.timeouts.backoff_max = 1s;
   return result;

@@ -96,3 +96,27 @@ TEST_CASE("rows put back one by one give the same state") {
   CHECK_FALSE(actors::load_row(copy, {"planet", "mars"}, "x"));
   CHECK(actors::row_value(site.state, {"application", "default.gone"}).empty());
 }
+
+TEST_CASE("bytes with an enumerator that this version does not know are no command, no state and no row") {
+  auto app = application("popcorn", {service("web", 1)});
+  const auto refused = [&] {
+    actors::site_command command;
+    actors::site_state state;
+    actors::site_state other;
+    other.applications["default.popcorn"].spec = app;
+    const auto row = actors::row_value(other, {"application", "default.popcorn"});
+    return !actors::decode(actors::encode(actors::site_command{0, actors::put_application{app}}), command) &&
+           !actors::decode(actors::encode(other), state) &&
+           !actors::load_row(state, {"application", "default.popcorn"}, row);
+  };
+  app.strategy = config::restart_strategy::rest_for_one; // the last one there is
+  CHECK_FALSE(refused());
+  app.strategy = static_cast<config::restart_strategy>(3);
+  CHECK(refused());
+  app.strategy = {};
+  app.services[0].restart.type = static_cast<config::restart_type>(255);
+  CHECK(refused());
+  app.services[0].restart.type = {};
+  app.services[0].containers[0].ports = {{"http", 80, static_cast<config::port_protocol>(2)}};
+  CHECK(refused());
+}

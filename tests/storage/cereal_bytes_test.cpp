@@ -1,7 +1,9 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "config/spec.hpp"
 #include "storage/cereal_bytes.hpp"
@@ -118,4 +120,29 @@ TEST_CASE("random bit flips never crash the reader") {
   }
   CHECK(refused > 100);  // lengths are a good part of the bytes
   CHECK(refused < 5000); // payload is not checked here: that is the log's checksum
+}
+
+TEST_CASE("a list that claims as many elements as there are bytes takes memory for those that are there only") {
+  struct large {
+    static int& alive() {
+      static int count = 0;
+      return count;
+    }
+    static int& most() {
+      static int count = 0;
+      return count;
+    }
+    large() { most() = std::max(most(), ++alive()); }
+    large(const large&) { most() = std::max(most(), ++alive()); }
+    large& operator=(const large&) = default;
+    ~large() { --alive(); }
+    std::string text;
+    void serialize(storage::bytes_input_archive& archive) { archive(text); }
+  };
+  std::string bytes("\x01\x00\x10\x00\x00\x00\x00\x00\x00", 9); // 4096 elements …
+  bytes += std::string(8, '\0');                                       // … of which the first is an empty text …
+  bytes.resize(9 + 4096, '\xff');                                      // … and the second is damage
+  std::vector<large> list;
+  CHECK_FALSE(from_bytes(bytes, list));
+  CHECK(large::most() < 8);
 }

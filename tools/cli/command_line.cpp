@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include <CLI/CLI.hpp>
@@ -119,6 +120,12 @@ public:
   }
 
   int run(std::vector<std::string> words) {
+    const auto ended = understand(std::move(words));
+    return ended ? *ended : chosen_();
+  }
+
+  /// The exit code if no command is to run: help was asked for and given, or the words are refused.
+  std::optional<int> understand(std::vector<std::string> words) {
     try {
       std::reverse(words.begin(), words.end()); // CLI11 takes them from the back
       app_.parse(std::move(words));
@@ -132,7 +139,7 @@ public:
     if (!endpoints.empty())
       connection_.endpoints = std::move(endpoints);
     connection_.timeout = *config::parse_duration(timeout_);
-    return chosen_();
+    return std::nullopt;
   }
 
 private:
@@ -421,6 +428,10 @@ private:
 
 int run_words_of(const std::vector<std::string>& words, terminal& io, const agent_commands& agent) {
   return command_line(io, agent, nullptr).run(words);
+}
+
+std::optional<int> check_words(const std::vector<std::string>& words, terminal& io, const agent_commands& agent) {
+  return command_line(io, agent, nullptr).understand(words);
 }
 
 int run_cli(int argc, char** argv, const agent_commands& agent) {

@@ -1,0 +1,35 @@
+#include "actors/host/exports.hpp"
+
+#include <utility>
+#include <vector>
+
+#include <caf/message.hpp>
+
+#include "actors/messages.hpp"
+#include "actors/site/membership.hpp"
+#include "actors/type_ids.hpp"
+
+namespace prunella::actors {
+
+std::map<std::string, net::link_export> exports_of(const std::function<caf::actor(const std::string& name)>& local) {
+  std::map<std::string, net::link_export> result;
+  const auto type = [](const char* name) { return std::string{"prunella::actors::"} + name; };
+  const auto serve = [&](const std::string& name, std::vector<std::string> types) {
+    result[name] = {[local, name] { return local(name); }, std::move(types), {}};
+  };
+  serve("consensus", {"prunella::runtime::raft_message"});
+  serve("site", {type("host_heartbeat"), type("site_request"), type("view_request")});
+  serve("journal", {type("events_request")});
+  serve("tree", {type("actors_request"), type("kill_request")});
+  // A host speaks for itself only: not for another's vote, nor for another's life.
+  result["consensus"].may_say = [](const std::string& peer, const caf::message& content) {
+    return content.match_elements<runtime::raft_message>()
+           && content.get_as<runtime::raft_message>(0).from == member_id_of(peer);
+  };
+  result["site"].may_say = [](const std::string& peer, const caf::message& content) {
+    return !content.match_elements<host_heartbeat>() || content.get_as<host_heartbeat>(0).host == peer;
+  };
+  return result;
+}
+
+} // namespace prunella::actors
