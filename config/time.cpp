@@ -134,6 +134,10 @@ std::optional<std::chrono::system_clock::time_point> parse_time(std::string_view
   if (normal.tm_mon != utc.tm_mon || normal.tm_mday != utc.tm_mday || normal.tm_hour != utc.tm_hour ||
       normal.tm_min != utc.tm_min || normal.tm_sec != utc.tm_sec)
     return std::nullopt;
+  // The clock counts nanoseconds in 64 bits, which end in 1677 and 2262.
+  constexpr auto most = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::duration::max()).count() - 1;
+  if (unix_seconds > most || unix_seconds < -most)
+    return std::nullopt;
   return std::chrono::system_clock::time_point{std::chrono::seconds{unix_seconds}} + milliseconds{*millis};
 }
 

@@ -23,11 +23,11 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
 /// a negative duration gets a leading `-`, which `parse_duration` refuses.
 std::string duration_text(std::chrono::milliseconds duration);
 
-/// RFC 3339 in UTC with milliseconds, rounded down: `2026-11-21T11:28:13.042Z`. Years 0 … 9999.
+/// RFC 3339 in UTC with milliseconds, rounded down: `2026-11-21T11:28:13.042Z`.
 std::string time_text(std::chrono::system_clock::time_point time);
 
 /// Inverse of `time_text`; the fraction may be absent or of 1 to 9 digits (below a millisecond is dropped). Only UTC
-/// (`Z`). Nothing for any other text.
+/// (`Z`). Nothing for any other text, and outside of the years 1678 to 2261, which the clock cannot count.
 std::optional<std::chrono::system_clock::time_point> parse_time(std::string_view text);
 
 } // namespace prunella::config

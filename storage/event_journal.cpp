@@ -1,6 +1,7 @@
 #include "storage/event_journal.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include "storage/sqlite_file.hpp"
 
@@ -47,8 +48,12 @@ public:
         newest_(file_->db(), std::string{select_events} + " ORDER BY time DESC, origin DESC, sequence DESC LIMIT ?5"),
         last_(file_->db(), "SELECT last FROM origin WHERE name=?") {
     counts_.stored = static_cast<std::uint64_t>(file_->db().execAndGet("SELECT count(*) FROM event").getInt64());
-    const auto dropped = file_->meta(dropped_key);
-    counts_.dropped = dropped ? std::stoull(*dropped) : 0;
+    if (const auto dropped = file_->meta(dropped_key)) {
+      const auto* end = dropped->data() + dropped->size();
+      const auto [at, error] = std::from_chars(dropped->data(), end, counts_.dropped);
+      if (error != std::errc{} || at != end)
+        throw storage_failure{file_->damage("how many events it dropped is not a number")};
+    }
   }
 
   result<void> append(const std::vector<journal_event>& events, std::int64_t now_ms) override {

@@ -8,23 +8,45 @@ namespace {
 
 constexpr std::size_t max_remembered_removals = 1'000;
 
+/// What a report weighs in memory, about.
+std::size_t weight_of(const instance_report& report) {
+  auto bytes = sizeof(report) + 2 * report.instance.size() + report.reason.size();
+  for (const auto& x : report.containers)
+    bytes += sizeof(x) + x.name.size() + x.state.size() + x.reason.size();
+  return bytes;
+}
+
 } // namespace
 
 std::uint64_t observations::take(const host_heartbeat& beat) {
   auto& x = hosts_[beat.host];
   if (beat.since_revision == 0) {
     x.reports.clear();
+    x.bytes = 0;
   } else if (beat.incarnation != x.incarnation || beat.since_revision != x.revision) {
     // Differences to something that is not held here. A repeated or reordered heartbeat ends here as well.
     return beat.incarnation == x.incarnation ? x.revision : 0;
   }
   x.incarnation = beat.incarnation;
   x.revision = beat.revision;
-  for (const auto& report : beat.reports)
-    x.reports[report.instance] = report;
+  for (const auto& report : beat.reports) {
+    x.forget(report.instance);
+    x.bytes += weight_of(report);
+    x.reports.emplace(report.instance, report);
+  }
   for (const auto& instance : beat.gone)
-    x.reports.erase(instance);
+    x.forget(instance);
+  if (x.bytes > max_report_bytes)
+    x = {}; // no sound host has as much to say
   return x.revision;
+}
+
+void observations::from_host::forget(const std::string& instance) {
+  const auto it = reports.find(instance);
+  if (it == reports.end())
+    return;
+  bytes -= weight_of(it->second);
+  reports.erase(it);
 }
 
 const instance_report* observations::find(const std::string& host, const std::string& instance) const {

@@ -12,10 +12,14 @@
 
 namespace prunella::actors {
 
+/// What is held of one host's reports at most; several times what its share of `max_instances` takes.
+inline constexpr std::size_t max_report_bytes = 16u << 20;
+
 class observations {
 public:
   /// Takes the reports of a heartbeat. Returns the revision that the host may consider known: its own if the differences
-  /// fit to what is held here, else 0, which makes it send everything.
+  /// fit to what is held here, else 0, which makes it send everything. A host whose reports together are above
+  /// `max_report_bytes` has none.
   std::uint64_t take(const host_heartbeat& beat);
 
   /// What `host` last said of `instance`; null if it said nothing.
@@ -32,6 +36,9 @@ private:
     std::uint64_t incarnation = 0;
     std::uint64_t revision = 0;
     std::map<std::string, instance_report> reports;
+    std::size_t bytes = 0; ///< of them
+
+    void forget(const std::string& instance);
   };
 
   std::map<std::string, from_host> hosts_;

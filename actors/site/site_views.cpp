@@ -81,8 +81,11 @@ std::string state_of(const std::vector<const instance_view*>& instances, std::st
 } // namespace
 
 std::string time_text_of(time_ms at) {
-  return at == 0 ? std::string{}
-                 : config::time_text(std::chrono::system_clock::time_point{std::chrono::milliseconds{at}});
+  // Any number may come from another host; the clock counts nanoseconds, which end in 1677 and 2262.
+  constexpr auto most = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::duration::max()).count();
+  if (at == 0 || at > most || at < -most)
+    return {};
+  return config::time_text(std::chrono::system_clock::time_point{std::chrono::milliseconds{at}});
 }
 
 std::vector<host_view> host_views(const site_state& state, const std::string& leader, const std::string& only_host) {

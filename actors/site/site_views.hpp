@@ -29,7 +29,7 @@ std::vector<application_view> application_views(const site_state& state, const o
 /// host counts as up.
 void fill_status(status_view& status, const site_state& state, const observations& seen, const std::string& only_host = {});
 
-/// RFC 3339; empty for 0.
+/// RFC 3339; empty for 0 and for what no clock shows (before 1678, after 2261).
 std::string time_text_of(time_ms at);
 
 } // namespace prunella::actors

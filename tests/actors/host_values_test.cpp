@@ -1,9 +1,12 @@
 #include <doctest/doctest.h>
 
+#include <limits>
+
 #include "actors/host/assigned.hpp"
 #include "actors/host/instance_table.hpp"
 #include "actors/host/journal_actor.hpp"
 #include "actors/names.hpp"
+#include "actors/site/site_views.hpp"
 #include "tests/actors/site_fixture.hpp"
 
 using namespace prunella;
@@ -169,4 +172,12 @@ TEST_CASE("events of several hosts come in one order, decisions once, the newest
   CHECK(ids("", 2) == std::vector<std::string>{"20-host-2-1", "30-host-1-2"});
   CHECK(ids("10-host-1-1", 2) == std::vector<std::string>{"10-site-1000", "20-host-2-1"});
   CHECK(ids("30-host-1-2", 2).empty());
+}
+
+TEST_CASE("times of other hosts that no clock shows have no text") {
+  CHECK(actors::time_text_of(1) == "1970-01-01T00:00:00.001Z");
+  CHECK(actors::time_text_of(9'214'646'400'000) == "2262-01-01T00:00:00.000Z");
+  for (const auto at : {std::numeric_limits<actors::time_ms>::max(), std::numeric_limits<actors::time_ms>::min(),
+                        actors::time_ms{9'223'372'036'855}, actors::time_ms{0}})
+    CHECK(actors::time_text_of(at).empty());
 }

@@ -180,6 +180,27 @@ TEST_CASE("differences to something the leader does not hold are not mixed in, i
   CHECK(seen.take(beat_of(log, first, 2)) == 0); // the agent was restarted
 }
 
+TEST_CASE("a host whose reports together are above the limit has none, whatever it sends them in") {
+  actors::report_log log;
+  actors::observations seen;
+  std::uint64_t confirmed = 0;
+  const auto report = [&](std::size_t i, std::size_t bytes) {
+    auto x = running("default.a.web-" + std::to_string(i), 1);
+    x.reason = std::string(bytes, 'x');
+    log.put(x);
+    confirmed = seen.take(beat_of(log, confirmed));
+  };
+  constexpr std::size_t parts = 16;
+  for (std::size_t i = 1; i < parts; ++i)
+    report(i, actors::max_report_bytes / parts);
+  report(1, actors::max_report_bytes / parts); // again the same one: it counts once
+  CHECK(seen.of_host("host-1").size() == parts - 1);
+  CHECK(confirmed == log.revision());
+  report(parts, actors::max_report_bytes / parts);
+  CHECK(seen.of_host("host-1").empty());
+  CHECK(confirmed == 0);
+}
+
 TEST_CASE("a lost answer only repeats the difference") {
   actors::report_log log;
   actors::observations seen;

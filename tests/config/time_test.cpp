@@ -60,3 +60,12 @@ TEST_CASE("texts that are no point in time are refused") {
                            "2026-11-21T11:28:13+00:00", "2026-11-21T11:28:13Zx", "2026-11-21 11:28:13Z"})
     CHECK_MESSAGE(!parse_time(text), text);
 }
+
+TEST_CASE("the years 1678 to 2261 are read back, and times that the clock cannot count are refused") {
+  for (const char* text : {"1678-01-01T00:00:00.000Z", "2261-12-31T23:59:59.999Z"}) {
+    REQUIRE_MESSAGE(parse_time(text), text);
+    CHECK(time_text(*parse_time(text)) == text);
+  }
+  for (const char* text : {"0000-01-01T00:00:00Z", "1677-09-21T00:12:43Z", "2262-04-11T23:47:17Z", "9999-12-31T23:59:59Z"})
+    CHECK_MESSAGE(!parse_time(text), text);
+}

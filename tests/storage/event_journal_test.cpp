@@ -1,5 +1,6 @@
 #include "storage/event_journal.hpp"
 
+#include "tests/storage/damage.hpp"
 #include "tests/storage/raft_log_fixture.hpp"
 
 using namespace prunella;
@@ -145,4 +146,22 @@ TEST_CASE("a journal that may keep nothing, and the journal of another host, are
   open_journal(folder / "e.db").reset();
   check_refused(storage::open_event_journal(folder / "e.db", {"mill", "host-1"}, {}), storage_errc::foreign,
                 "site mill");
+}
+
+TEST_CASE("a journal whose count of dropped events is no number is refused as damaged") {
+  temporary_folder folder;
+  const auto path = folder / "events.db";
+  storage::journal_options options;
+  options.max_age = std::chrono::milliseconds{1000};
+  {
+    auto journal = open_journal(path, options);
+    must(journal->append({event(1, 1000)}, 1000));
+    must(journal->append({}, 9000)); // drops it
+  }
+  CHECK(open_journal(path)->counts().dropped == 1);
+  for (const std::string bad : {"", "many", "1x", "99999999999999999999"}) {
+    CAPTURE(bad);
+    set_meta(path, "dropped", bad);
+    check_refused(storage::open_event_journal(path, host, {}), storage_errc::damaged, "not a number");
+  }
 }
