@@ -1,30 +1,29 @@
 #include "actors/site/placement.hpp"
 
 #include <algorithm>
-#include <tuple>
+#include <numeric>
 
-#include "actors/names.hpp"
 #include "config/label_expression.hpp"
 
 namespace prunella::actors {
 
 namespace {
 
-std::string service_key(const config::application_spec& application, const std::string& service) {
-  return application_key(application.tenant, application.name) + '/' + service;
-}
+struct labels_hash {
+  std::size_t operator()(const config::labels* x) const {
+    std::size_t hash = x->size();
+    for (const auto& [key, value] : *x)
+      hash = hash * 1'000'003 ^ std::hash<std::string>{}(key) ^ (std::hash<std::string>{}(value) << 1);
+    return hash;
+  }
+};
+
+struct labels_equal {
+  bool operator()(const config::labels* a, const config::labels* b) const { return *a == *b; }
+};
 
 bool contains(const std::vector<std::string>& list, const std::string& word) {
   return std::find(list.begin(), list.end(), word) != list.end();
-}
-
-/// Services of `application` that must not share a host with `service`; the rule holds in both directions.
-std::vector<std::string> foes_of(const config::application_spec& application, const config::service_spec& service) {
-  std::vector<std::string> result;
-  for (const auto& other : application.services)
-    if (contains(service.placement.anti_affinity, other.name) || contains(other.placement.anti_affinity, service.name))
-      result.push_back(service_key(application, other.name));
-  return result;
 }
 
 /// Reserved share of the scarcer of cpu and memory in thousandths, if `wants` went there too.
@@ -51,123 +50,214 @@ std::string to_text(rejection why, const config::service_spec& service) {
 }
 
 std::string explain(const rejection_counts& counts, const config::service_spec& service) {
-  std::uint32_t hosts = 0;
   std::string list;
-  for (std::size_t i = 0; i < rejection_count; ++i) {
-    hosts += counts[i];
+  for (std::size_t i = 0; i < rejection_count; ++i)
     if (counts[i] != 0)
       list += (list.empty() ? ": " : ", ") + std::to_string(counts[i]) + ' ' + to_text(static_cast<rejection>(i), service);
-  }
-  return "0 of " + std::to_string(hosts) + " hosts fit" + list;
+  return "0 of " + std::to_string(std::accumulate(counts.begin(), counts.end(), 0U)) + " hosts fit" + list;
 }
+
+// -- what is on the board ------------------------------------------------------------------------------------------------
 
 placement_board::placement_board(const site_state& state) {
+  std::unordered_map<const config::labels*, std::uint32_t, labels_hash, labels_equal> classes;
   slots_.reserve(state.hosts.size());
-  for (const auto& [id, host] : state.hosts)
-    slots_.push_back({&host, host.spec.capacity, 0, {}, {}});
-}
-
-placement_board::demand& placement_board::demand_of(const wanted_instance& instance) {
-  const auto key = service_key(*instance.application, instance.service->name);
-  auto [it, is_new] = demands_.try_emplace(key);
-  auto& wants = it->second;
-  if (!is_new)
-    return wants;
-  wants.key = key;
-  for (const auto& container : instance.service->containers) {
-    wants.resources.cpu_millis += container.resources.cpu_millis;
-    wants.resources.memory_bytes += container.resources.memory_bytes;
-    for (const auto& port : container.ports)
-      wants.ports.emplace_back(port.port, port.protocol);
+  slot_of_.reserve(state.hosts.size());
+  for (const auto& [id, host] : state.hosts) {
+    const auto index = static_cast<std::uint32_t>(slots_.size());
+    const auto [it, is_new] = classes.try_emplace(&host.spec.labels, static_cast<std::uint32_t>(classes_.size()));
+    if (is_new)
+      classes_.push_back({&host.spec.labels, {}});
+    if (host.up)
+      classes_[it->second].up.push_back(index);
+    else
+      ++hosts_down_;
+    slot_of_.emplace(id, index);
+    slots_.push_back({&host, host.spec.capacity, it->second, 0, {}});
   }
-  wants.foes = foes_of(*instance.application, *instance.service);
+}
+
+placement_board::service_id placement_board::add(const config::application_spec& application) {
+  const auto first = static_cast<service_id>(services_.size());
+  for (const auto& service : application.services) {
+    auto& x = services_.emplace_back();
+    for (const auto& container : service.containers) {
+      x.resources.cpu_millis += container.resources.cpu_millis;
+      x.resources.memory_bytes += container.resources.memory_bytes;
+      for (const auto& port : container.ports)
+        x.ports.push_back(port_key{port.port} * 2 + (port.protocol == config::port_protocol::udp ? 1 : 0));
+    }
+    // The rule holds in both directions, whichever of the two names the other.
+    for (std::uint32_t i = 0; i < application.services.size(); ++i) {
+      const auto& other = application.services[i];
+      if (contains(service.placement.anti_affinity, other.name) || contains(other.placement.anti_affinity, service.name))
+        x.foes.push_back(first + i);
+    }
+    x.match = &match_of(service.placement.match_host_labels);
+    x.domains = &spread_by(service.placement.spread_by);
+    x.in_domain.resize(x.domains->domains);
+  }
+  return first;
+}
+
+const placement_board::label_match& placement_board::match_of(const std::string& expression) {
+  const auto [it, is_new] = matches_.try_emplace(expression);
+  if (!is_new)
+    return it->second;
   // An expression that does not parse was refused when the application was applied; if one is here, it matches nothing.
-  const auto parsed = config::parse_label_expression(instance.service->placement.match_host_labels);
-  wants.label_match.reserve(slots_.size());
-  for (const auto& at : slots_)
-    wants.label_match.push_back(parsed.error.empty() && parsed.expression.matches(at.host->spec.labels));
-  return wants;
+  const auto parsed = config::parse_label_expression(expression);
+  for (const auto& x : classes_)
+    it->second.push_back(parsed.error.empty() && parsed.expression.matches(*x.labels));
+  return it->second;
 }
 
-const std::string& placement_board::domain_of(const slot& at, const config::service_spec& service) const {
-  if (service.placement.spread_by.empty())
-    return at.host->spec.id;
-  static const std::string unlabelled;
-  auto it = at.host->spec.labels.find(service.placement.spread_by);
-  return it == at.host->spec.labels.end() ? unlabelled : it->second;
+/// Without a label every host is a domain of its own; one domain for all says the same, as replicas per host are compared
+/// next.
+const placement_board::spread& placement_board::spread_by(const std::string& label) {
+  const auto [it, is_new] = spreads_.try_emplace(label);
+  auto& x = it->second;
+  if (!is_new)
+    return x;
+  std::map<std::string_view, std::uint32_t> domains;
+  for (const auto& c : classes_) {
+    const auto value = label.empty() ? c.labels->end() : c.labels->find(label);
+    const std::string_view text = value == c.labels->end() ? std::string_view{} : value->second;
+    x.domain_of_class.push_back(domains.try_emplace(text, static_cast<std::uint32_t>(domains.size())).first->second);
+  }
+  x.domains = static_cast<std::uint32_t>(domains.size());
+  return x;
 }
 
-std::optional<rejection> placement_board::check_slot(const wanted_instance& instance, const demand& wants,
-                                                     std::size_t index, time_ms now) const {
-  const auto& at = slots_[index];
-  if (!at.host->up)
+void placement_board::occupy(service_id service, const std::string& host) {
+  const auto found = slot_of_.find(host);
+  if (found == slot_of_.end())
+    return;
+  auto& at = slots_[found->second];
+  auto& x = services_[service];
+  at.free.cpu_millis -= x.resources.cpu_millis;
+  at.free.memory_bytes -= x.resources.memory_bytes;
+  for (const auto port : x.ports)
+    at.ports.insert(std::lower_bound(at.ports.begin(), at.ports.end(), port), port);
+  ++at.instances;
+  if (x.on.empty())
+    x.on.resize(slots_.size());
+  ++x.on[found->second];
+  ++x.in_domain[x.domains->domain_of_class[at.label_class]];
+  ++occupied_;
+}
+
+// -- filters -------------------------------------------------------------------------------------------------------------
+
+std::optional<rejection> placement_board::check(service_id service, const std::string& host) const {
+  const auto found = slot_of_.find(host);
+  if (found == slot_of_.end() || !slots_[found->second].host->up)
     return rejection::down;
-  if (!wants.label_match[index])
+  const auto& x = services_[service];
+  if (!(*x.match)[slots_[found->second].label_class])
     return rejection::labels;
-  if (instance.avoided != nullptr)
-    for (const auto& avoided : *instance.avoided)
-      if (avoided.host == at.host->spec.id && now < avoided.until)
-        return rejection::avoided;
-  for (const auto& foe : wants.foes)
-    if (at.services.find(foe) != at.services.end())
+  return crowded(x, found->second);
+}
+
+/// Of a host that is up and matches: what those who are there leave too little of.
+std::optional<rejection> placement_board::crowded(const placed_service& x, std::uint32_t index) const {
+  const auto& at = slots_[index];
+  for (const auto foe : x.foes)
+    if (const auto& on = services_[foe].on; !on.empty() && on[index] != 0)
       return rejection::anti_affinity;
-  for (const auto& port : wants.ports)
-    if (at.ports.find(port) != at.ports.end())
+  for (const auto port : x.ports)
+    if (std::binary_search(at.ports.begin(), at.ports.end(), port))
       return rejection::port;
-  if (at.free.cpu_millis < wants.resources.cpu_millis)
+  if (at.free.cpu_millis < x.resources.cpu_millis)
     return rejection::cpu;
-  if (at.free.memory_bytes < wants.resources.memory_bytes)
+  if (at.free.memory_bytes < x.resources.memory_bytes)
     return rejection::memory;
   return std::nullopt;
 }
 
-std::size_t placement_board::find(const std::string& host) const {
-  auto it = std::lower_bound(slots_.begin(), slots_.end(), host,
-                             [](const slot& at, const std::string& id) { return at.host->spec.id < id; });
-  return it == slots_.end() || it->host->spec.id != host ? slots_.size()
-                                                         : static_cast<std::size_t>(it - slots_.begin());
-}
-
-std::optional<rejection> placement_board::check(const wanted_instance& instance, const std::string& host, time_ms now) {
-  const auto index = find(host);
-  return index == slots_.size() ? rejection::down : check_slot(instance, demand_of(instance), index, now);
-}
-
-void placement_board::occupy(const wanted_instance& instance, const std::string& host) {
-  const auto index = find(host);
-  if (index == slots_.size())
-    return;
-  auto& at = slots_[index];
-  auto& wants = demand_of(instance);
-  at.free.cpu_millis -= wants.resources.cpu_millis;
-  at.free.memory_bytes -= wants.resources.memory_bytes;
-  at.ports.insert(wants.ports.begin(), wants.ports.end());
-  ++at.instances;
-  ++at.services[wants.key];
-  ++wants.in_domain[domain_of(at, *instance.service)];
-}
-
-placement_result placement_board::choose(const wanted_instance& instance, time_ms now) {
-  const auto& wants = demand_of(instance);
-  placement_result result;
-  using rank = std::tuple<std::uint32_t, std::uint32_t, std::int64_t, std::uint32_t>;
-  rank best{};
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
-    const auto& at = slots_[i];
-    if (const auto why = check_slot(instance, wants, i, now)) {
-      ++result.rejected[static_cast<std::size_t>(*why)];
+/// Counted anew only when the board has changed: of many replicas that find no host, the first pays.
+const rejection_counts& placement_board::rejections(placed_service& x) const {
+  if (x.rejected_at == occupied_)
+    return x.rejected;
+  x.rejected_at = occupied_;
+  x.rejected = {};
+  x.rejected[static_cast<std::size_t>(rejection::down)] = hosts_down_;
+  for (std::size_t c = 0; c < classes_.size(); ++c) {
+    if (!(*x.match)[c]) {
+      x.rejected[static_cast<std::size_t>(rejection::labels)] += static_cast<std::uint32_t>(classes_[c].up.size());
       continue;
     }
-    const auto domain = wants.in_domain.find(domain_of(at, *instance.service));
-    const auto here = at.services.find(wants.key);
-    const rank score{domain == wants.in_domain.end() ? 0 : domain->second, here == at.services.end() ? 0 : here->second,
-                     reserved_share(at.host->spec.capacity, at.free, wants.resources), at.instances};
-    if (result.host.empty() || score < best) {
-      best = score;
-      result.host = at.host->spec.id;
+    for (const auto index : classes_[c].up)
+      if (const auto why = crowded(x, index))
+        ++x.rejected[static_cast<std::size_t>(*why)];
+  }
+  return x.rejected;
+}
+
+// -- choice --------------------------------------------------------------------------------------------------------------
+
+host_rank placement_board::rank(const placed_service& x, std::uint32_t index) const {
+  const auto& at = slots_[index];
+  return {x.on.empty() ? 0 : x.on[index], reserved_share(at.host->spec.capacity, at.free, x.resources), at.instances, index};
+}
+
+void placement_board::make_order(placed_service& x) const {
+  std::vector<std::vector<host_rank>> domains(x.domains->domains);
+  for (std::size_t c = 0; c < classes_.size(); ++c)
+    if ((*x.match)[c])
+      for (const auto index : classes_[c].up)
+        if (!crowded(x, index))
+          domains[x.domains->domain_of_class[c]].push_back(rank(x, index));
+  x.order.emplace(std::move(domains));
+}
+
+placement_result placement_board::choose(service_id service, const std::vector<avoided_host>& avoided, time_ms now) {
+  auto& x = services_[service];
+  if (std::any_of(avoided.begin(), avoided.end(), [&](const auto& a) { return now < a.until; }))
+    return choose_beside(x, avoided, now);
+  if (!x.order)
+    make_order(x);
+  const auto best = x.order->best(x.in_domain, [&](std::uint32_t index) -> std::optional<host_rank> {
+    if (crowded(x, index))
+      return std::nullopt;
+    return rank(x, index);
+  });
+  if (best)
+    return {slots_[*best].host->spec.id, {}};
+  return {{}, rejections(x)};
+}
+
+/// The few instances that gave up somewhere lately have a choice of their own: a look at every host.
+placement_result placement_board::choose_beside(placed_service& x, const std::vector<avoided_host>& avoided,
+                                                time_ms now) const {
+  const auto is_avoided = [&](const std::string& host) {
+    return std::any_of(avoided.begin(), avoided.end(), [&](const auto& a) { return now < a.until && a.host == host; });
+  };
+  std::optional<std::pair<std::uint32_t, host_rank>> best; // replicas in the domain, then as always
+  for (std::size_t c = 0; c < classes_.size(); ++c) {
+    if (!(*x.match)[c])
+      continue;
+    const auto in_domain = x.in_domain[x.domains->domain_of_class[c]];
+    for (const auto index : classes_[c].up) {
+      if (is_avoided(slots_[index].host->spec.id) || crowded(x, index))
+        continue;
+      const std::pair<std::uint32_t, host_rank> here{in_domain, rank(x, index)};
+      if (!best || here < *best)
+        best = here;
     }
   }
-  return result;
+  if (best)
+    return {slots_[best->second.slot].host->spec.id, {}};
+  auto counts = rejections(x);
+  for (const auto& a : avoided) {
+    const auto found = slot_of_.find(a.host);
+    if (now >= a.until || found == slot_of_.end() || !slots_[found->second].host->up
+        || !(*x.match)[slots_[found->second].label_class])
+      continue;
+    if (const auto why = crowded(x, found->second))
+      --counts[static_cast<std::size_t>(*why)];
+    ++counts[static_cast<std::size_t>(rejection::avoided)];
+  }
+  return {{}, counts};
 }
 
 } // namespace prunella::actors

@@ -2,16 +2,20 @@
 
 // Which host holds an instance. A board of hosts with what is left on them, filters that reject with a reason, and an
 // order among the hosts that remain. Pure and deterministic: equal boards give equal answers.
+//
+// A board only ever fills: nothing is taken off it. So a host that was rejected stays rejected and a rank only gets worse,
+// which is what makes a choice cost a few comparisons instead of a look at every host (`host_order.hpp`).
 
 #include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
+#include "actors/site/host_order.hpp"
 #include "actors/site/site_state.hpp"
 
 namespace prunella::actors {
@@ -37,62 +41,88 @@ using rejection_counts = std::array<std::uint32_t, rejection_count>;
 /// One sentence: "0 of 3 hosts fit: 1 down, 2 do not match the labels `zone = a`".
 std::string explain(const rejection_counts& counts, const config::service_spec& service);
 
-/// An instance that wants a host.
-struct wanted_instance {
-  const config::application_spec* application = nullptr;
-  const config::service_spec* service = nullptr;
-  std::uint32_t replica = 0;
-  const std::vector<avoided_host>* avoided = nullptr; ///< null: none
-};
-
 struct placement_result {
-  std::string host; ///< empty: no host can hold it
-  rejection_counts rejected{};
+  std::string host;            ///< empty: no host can hold it
+  rejection_counts rejected{}; ///< only then: why, all hosts together
 };
 
-/// The hosts of a site and what is placed on them.
+/// The hosts of a site, its services and what is placed where.
 class placement_board {
 public:
-  /// Starts with all hosts of `state` and nothing placed on them.
+  using service_id = std::uint32_t;
+
+  /// All hosts of `state`, which must outlive the board; no services.
   explicit placement_board(const site_state& state);
 
-  /// Why `instance` cannot be on `host`, beside what already occupies it; nothing if it can.
-  std::optional<rejection> check(const wanted_instance& instance, const std::string& host, time_ms now);
+  /// Adds the services of `application`, which must outlive the board. Returns the id of the first; the others follow in
+  /// the order of the spec.
+  service_id add(const config::application_spec& application);
 
-  /// Reserves what `instance` needs on `host`, whether or not it fits; a host that is not on the board is ignored.
-  void occupy(const wanted_instance& instance, const std::string& host);
+  /// Why an instance of `service` cannot be on `host`, beside what already occupies it; nothing if it can.
+  std::optional<rejection> check(service_id service, const std::string& host) const;
 
-  /// The best host for `instance`. Among those that no filter rejects: fewest replicas of its service in the same spread
-  /// domain, then on the host, then the least reserved share of cpu or memory, then the fewest instances, then by id.
-  placement_result choose(const wanted_instance& instance, time_ms now);
+  /// Reserves what an instance of `service` needs on `host`, whether or not it fits; a host that is not on the board is
+  /// ignored.
+  void occupy(service_id service, const std::string& host);
+
+  /// The best host for one more instance of `service`, apart from those of `avoided` (each named once) whose time is not
+  /// over. Among those that no filter rejects: fewest replicas of the service in the same spread domain, then on the
+  /// host, then the least reserved share of cpu or memory, then the fewest instances, then by id.
+  placement_result choose(service_id service, const std::vector<avoided_host>& avoided, time_ms now);
 
 private:
+  using port_key = std::uint32_t;
+
   struct slot {
     const host_record* host = nullptr;
     config::resources free;
+    std::uint32_t label_class = 0;
     std::uint32_t instances = 0;
-    std::set<std::pair<std::uint16_t, config::port_protocol>> ports;
-    std::map<std::string, std::uint32_t, std::less<>> services; ///< "tenant.app/service" → instances of it
+    std::vector<port_key> ports; ///< reserved, sorted
   };
 
-  /// What all instances of one service have in common; worked out once per board.
-  struct demand {
-    std::string key; ///< "tenant.app/service"
+  /// Hosts with the same labels: a label expression and a spread domain are worked out once for all of them.
+  struct label_class {
+    const config::labels* labels = nullptr;
+    std::vector<std::uint32_t> up; ///< slots, ascending
+  };
+
+  using label_match = std::vector<bool>; ///< of an expression: by label class
+  struct spread {
+    std::vector<std::uint32_t> domain_of_class;
+    std::uint32_t domains = 0;
+  };
+
+  /// What all instances of one service have in common, and where they are.
+  struct placed_service {
     config::resources resources;
-    std::vector<std::pair<std::uint16_t, config::port_protocol>> ports;
-    std::vector<std::string> foes;           ///< services of the application that may not share a host with it
-    std::vector<bool> label_match;           ///< per slot
-    std::map<std::string, std::uint32_t> in_domain; ///< spread domain → instances of the service
+    std::vector<port_key> ports;
+    std::vector<service_id> foes; ///< services of the application that may not share a host with it
+    const label_match* match = nullptr;
+    const spread* domains = nullptr;
+    std::vector<std::uint32_t> on;        ///< slot → instances; empty: none anywhere
+    std::vector<std::uint32_t> in_domain; ///< spread domain → instances
+    std::optional<host_order> order;      ///< made when it is first asked for
+    rejection_counts rejected{};          ///< of the board when it had `rejected_at` instances
+    std::optional<std::uint64_t> rejected_at;
   };
 
-  std::size_t find(const std::string& host) const; ///< its slot; slots_.size(): none
-  demand& demand_of(const wanted_instance& instance);
-  const std::string& domain_of(const slot& at, const config::service_spec& service) const;
-  std::optional<rejection> check_slot(const wanted_instance& instance, const demand& wants, std::size_t index,
-                                      time_ms now) const;
+  const label_match& match_of(const std::string& expression);
+  const spread& spread_by(const std::string& label);
+  std::optional<rejection> crowded(const placed_service& x, std::uint32_t index) const;
+  host_rank rank(const placed_service& x, std::uint32_t index) const;
+  void make_order(placed_service& x) const;
+  const rejection_counts& rejections(placed_service& x) const;
+  placement_result choose_beside(placed_service& x, const std::vector<avoided_host>& avoided, time_ms now) const;
 
   std::vector<slot> slots_; ///< by host id
-  std::map<std::string, demand, std::less<>> demands_;
+  std::unordered_map<std::string_view, std::uint32_t> slot_of_;
+  std::vector<label_class> classes_;
+  std::uint32_t hosts_down_ = 0;
+  std::uint64_t occupied_ = 0; ///< instances on the board
+  std::map<std::string, label_match> matches_; ///< by expression
+  std::map<std::string, spread> spreads_;      ///< by label
+  std::vector<placed_service> services_;
 };
 
 } // namespace prunella::actors

@@ -1,6 +1,7 @@
 #include "actors/site/plan.hpp"
 
 #include <algorithm>
+#include <string_view>
 
 #include "actors/names.hpp"
 #include "actors/site/placement.hpp"
@@ -11,97 +12,236 @@ namespace {
 
 constexpr time_ms longest_avoidance_ms = 3'600'000;
 
-/// An instance that is wanted, with what is assigned now.
-struct candidate {
-  wanted_instance wanted;
-  const assignment* current = nullptr; ///< null: never placed
-  std::string reason;                  ///< why it needs a (new) host; empty: it stays
+using assignment_row = std::map<std::string, assignment>::value_type;
+
+/// A service that is wanted, with what is assigned of it.
+struct wanted_service {
+  const config::application_spec* application = nullptr;
+  const config::service_spec* service = nullptr;
+  placement_board::service_id id = 0;
+  std::vector<const assignment_row*> replicas; ///< at N - 1; null: never placed
+
+  // The last explanation, for the next replica that meets the same.
+  rejection_counts explained{};
+  std::string explanation;
+};
+
+/// An instance that needs a (new) host.
+struct homeless_instance {
+  std::size_t service = 0;
+  std::uint32_t replica = 0;
+  std::string reason; ///< empty: it has no host
   std::string cause;
   std::vector<avoided_host> avoided;
 };
 
-std::map<std::string, candidate> wanted_instances(const site_state& state) {
-  std::map<std::string, candidate> result;
-  for (const auto& [key, record] : state.applications)
-    for (const auto& service : record.spec.services)
-      for (std::uint32_t replica = 1; replica <= service.replicas; ++replica) {
-        auto name = instance_name(record.spec.tenant, record.spec.name, service.name, replica);
-        auto current = state.assignments.find(name);
-        candidate x;
-        x.wanted = {&record.spec, &service, replica, nullptr};
-        if (current != state.assignments.end()) {
-          x.current = &current->second;
-          x.avoided = current->second.avoided;
-        }
-        result.emplace(std::move(name), std::move(x));
+class planner {
+public:
+  planner(const site_state& state, const gave_up_reports& gave_up, time_ms now)
+    : state_(state), gave_up_(gave_up), now_(now), board_(state) {}
+
+  site_plan run() {
+    collect_wanted();
+    collect_assigned();
+    for (std::size_t i = 0; i < services_.size(); ++i)
+      for (std::uint32_t replica = 1; replica <= services_[i].replicas.size(); ++replica)
+        judge(i, replica);
+    for (auto& x : homeless_) {
+      if (is_full())
+        break;
+      place(x);
+    }
+    return std::move(result_);
+  }
+
+private:
+  // -- what is wanted and what is assigned -----------------------------------------------------------------------------
+
+  /// Services in the order in which they are decided about: by application, then by name.
+  void collect_wanted() {
+    for (const auto& [key, record] : state_.applications) {
+      const auto first = services_.size();
+      const auto id = board_.add(record.spec);
+      for (std::uint32_t i = 0; i < record.spec.services.size(); ++i) {
+        const auto& service = record.spec.services[i];
+        services_.push_back({&record.spec, &service, id + i, {}, {}, {}});
+        services_.back().replicas.resize(service.replicas);
       }
-  return result;
-}
-
-std::string application_object(const candidate& x) {
-  return "application/" + application_key(x.wanted.application->tenant, x.wanted.application->name);
-}
-
-assignment_change removal(const site_state& state, const std::string& name, const assignment& current) {
-  assignment_change change;
-  change.instance = name;
-  change.from_host = current.host;
-  change.from_generation = current.generation;
-  change.remove = true;
-  const auto key = application_key(current.tenant, current.application);
-  change.cause = "application/" + key;
-  change.next.reason = state.applications.count(key) != 0 ? "no longer wanted by its application" : "application deleted";
-  return change;
-}
-
-void note_failure(candidate& x, const gave_up_report& report, time_ms now) {
-  auto it = std::find_if(x.avoided.begin(), x.avoided.end(), [&](const auto& a) { return a.host == report.host; });
-  if (it == x.avoided.end()) {
-    x.avoided.push_back({report.host, 0, 0, 0, {}});
-    it = std::prev(x.avoided.end());
+      std::sort(services_.begin() + static_cast<std::ptrdiff_t>(first), services_.end(),
+                [](const auto& a, const auto& b) { return a.service->name < b.service->name; });
+      of_application_.emplace(key, std::make_pair(first, services_.size()));
+    }
   }
-  it->generation = report.generation;
-  // An hour of peace there, and the next failure is a first one again.
-  it->times = it->times > 0 && now - it->until < longest_avoidance_ms ? it->times + 1 : 1;
-  it->until = now + avoidance_ms(it->times);
-  it->reason = report.reason;
-}
 
-/// Whether `x` has to leave its host, and why. Also notes on the candidate that it gave up there.
-void judge(candidate& x, const std::string& name, const site_state& state, const gave_up_reports& gave_up,
-           placement_board& board, time_ms now) {
-  if (x.current == nullptr || x.current->host.empty()) {
-    x.reason = "placed";
-    x.cause = application_object(x);
-    return;
+  void collect_assigned() {
+    for (const auto& row : state_.assignments) {
+      auto* x = service_of(row.second);
+      if (x != nullptr && row.second.replica >= 1 && row.second.replica <= x->replicas.size())
+        x->replicas[row.second.replica - 1] = &row;
+      else if (!is_full())
+        add(removal(row));
+    }
   }
-  const auto& host = x.current->host;
-  const auto report = gave_up.find(name);
-  const auto record = state.hosts.find(host);
-  if (record == state.hosts.end() || !record->second.up) {
-    x.reason = host + " is down" + (record == state.hosts.end() ? std::string{} : ": " + record->second.reason);
-    x.cause = "host/" + host;
-  } else if (report != gave_up.end() && report->second.host == host
-             && report->second.generation == x.current->generation) {
-    note_failure(x, report->second, now);
-    x.reason = "gave up on " + host + ": " + report->second.reason;
-    x.cause = "instance/" + name;
-  } else if (const auto why = board.check(x.wanted, host, now)) {
-    x.reason = host + " no longer fits (" + to_text(*why, *x.wanted.service) + ")";
-    x.cause = application_object(x);
-  } else {
-    board.occupy(x.wanted, host);
-  }
-}
 
-/// The latest failure, for the reason of an instance that found no host.
-std::string last_failure(const candidate& x) {
-  const avoided_host* latest = nullptr;
-  for (const auto& avoided : x.avoided)
-    if (latest == nullptr || avoided.generation > latest->generation)
-      latest = &avoided;
-  return latest == nullptr ? std::string{} : "gave up on " + latest->host + ": " + latest->reason + "; ";
-}
+  /// Rows come in order of names, so most are of the service of the row before.
+  wanted_service* service_of(const assignment& x) {
+    if (last_ != nullptr && last_->service->name == x.service && last_->application->name == x.application
+        && last_->application->tenant == x.tenant)
+      return last_;
+    const auto found = of_application_.find(application_key(x.tenant, x.application));
+    if (found == of_application_.end())
+      return nullptr;
+    for (auto i = found->second.first; i < found->second.second; ++i)
+      if (services_[i].service->name == x.service)
+        return last_ = &services_[i];
+    return nullptr;
+  }
+
+  assignment_change removal(const assignment_row& row) const {
+    const auto& [name, current] = row;
+    assignment_change change;
+    change.instance = name;
+    change.from_host = current.host;
+    change.from_generation = current.generation;
+    change.remove = true;
+    const auto key = application_key(current.tenant, current.application);
+    change.cause = "application/" + key;
+    change.next.reason = state_.applications.count(key) != 0 ? "no longer wanted by its application" : "application deleted";
+    return change;
+  }
+
+  // -- who may stay ----------------------------------------------------------------------------------------------------
+
+  /// Leaves an instance where it is, or says why it has to leave.
+  void judge(std::size_t service, std::uint32_t replica) {
+    const auto& x = services_[service];
+    const auto* row = x.replicas[replica - 1];
+    if (row == nullptr || row->second.host.empty())
+      return homeless_.push_back({service, replica, {}, {}, row == nullptr ? std::vector<avoided_host>{} : row->second.avoided});
+    const auto& [name, current] = *row;
+    const auto& host = current.host;
+    const auto record = state_.hosts.find(host);
+    homeless_instance leaves{service, replica, {}, {}, {}};
+    if (record == state_.hosts.end() || !record->second.up) {
+      leaves.reason = host + " is down" + (record == state_.hosts.end() ? std::string{} : ": " + record->second.reason);
+      leaves.cause = "host/" + host;
+      leaves.avoided = current.avoided;
+    } else if (const auto* report = report_of(*row)) {
+      leaves.reason = "gave up on " + host + ": " + report->reason;
+      leaves.cause = "instance/" + name;
+      leaves.avoided = with_failure(current.avoided, *report);
+    } else if (const auto why = board_.check(x.id, host)) {
+      leaves.reason = host + " no longer fits (" + to_text(*why, *x.service) + ")";
+      leaves.cause = application_object(x);
+      leaves.avoided = current.avoided;
+    } else {
+      return board_.occupy(x.id, host);
+    }
+    homeless_.push_back(std::move(leaves));
+  }
+
+  /// That it gave up where it is now; null: it did not.
+  const gave_up_report* report_of(const assignment_row& row) const {
+    const auto found = gave_up_.find(row.first);
+    return found != gave_up_.end() && found->second.host == row.second.host
+               && found->second.generation == row.second.generation
+             ? &found->second
+             : nullptr;
+  }
+
+  std::vector<avoided_host> with_failure(std::vector<avoided_host> avoided, const gave_up_report& report) const {
+    auto it = std::find_if(avoided.begin(), avoided.end(), [&](const auto& a) { return a.host == report.host; });
+    if (it == avoided.end())
+      it = avoided.insert(avoided.end(), {report.host, 0, 0, 0, {}});
+    it->generation = report.generation;
+    // An hour of peace there, and the next failure is a first one again.
+    it->times = it->times > 0 && now_ - it->until < longest_avoidance_ms ? it->times + 1 : 1;
+    it->until = now_ + avoidance_ms(it->times);
+    it->reason = report.reason;
+    return avoided;
+  }
+
+  // -- where the others go ---------------------------------------------------------------------------------------------
+
+  void place(homeless_instance& x) {
+    auto& service = services_[x.service];
+    const auto* row = service.replicas[x.replica - 1];
+    auto choice = board_.choose(service.id, x.avoided, now_);
+    if (choice.host.empty()) {
+      look_again_for(x.avoided);
+      x.reason = last_failure(x.avoided) + explanation(service, choice.rejected);
+      // Nothing new to say: an unplaced instance is written once, not at every look.
+      if (row != nullptr && row->second.host.empty() && row->second.reason == x.reason)
+        return;
+    } else {
+      board_.occupy(service.id, choice.host);
+    }
+    assignment_change change;
+    change.instance = row != nullptr ? row->first
+                                     : instance_name(service.application->tenant, service.application->name,
+                                                     service.service->name, x.replica);
+    change.cause = x.cause.empty() ? application_object(service) : std::move(x.cause);
+    if (row != nullptr) {
+      change.from_host = row->second.host;
+      change.from_generation = row->second.generation;
+    }
+    change.next.tenant = service.application->tenant;
+    change.next.application = service.application->name;
+    change.next.service = service.service->name;
+    change.next.replica = x.replica;
+    change.next.host = std::move(choice.host);
+    change.next.reason = x.reason.empty() ? "placed" : std::move(x.reason);
+    change.next.avoided = std::move(x.avoided);
+    add(std::move(change));
+  }
+
+  void look_again_for(const std::vector<avoided_host>& avoided) {
+    for (const auto& x : avoided)
+      if (now_ < x.until && (result_.look_again_at == 0 || x.until < result_.look_again_at))
+        result_.look_again_at = x.until;
+  }
+
+  /// The latest failure, for the reason of an instance that found no host.
+  static std::string last_failure(const std::vector<avoided_host>& avoided) {
+    const auto latest = std::max_element(avoided.begin(), avoided.end(),
+                                         [](const auto& a, const auto& b) { return a.generation < b.generation; });
+    return latest == avoided.end() ? std::string{} : "gave up on " + latest->host + ": " + latest->reason + "; ";
+  }
+
+  static const std::string& explanation(wanted_service& x, const rejection_counts& rejected) {
+    if (x.explanation.empty() || x.explained != rejected) {
+      x.explained = rejected;
+      x.explanation = explain(rejected, *x.service);
+    }
+    return x.explanation;
+  }
+
+  static std::string application_object(const wanted_service& x) {
+    return "application/" + application_key(x.application->tenant, x.application->name);
+  }
+
+  // -- the plan --------------------------------------------------------------------------------------------------------
+
+  bool is_full() const { return result_.changes.changes.size() >= max_plan_changes || bytes_ >= max_plan_bytes; }
+
+  void add(assignment_change change) {
+    bytes_ += change.instance.size() + change.cause.size() + change.next.reason.size() + 200;
+    for (const auto& x : change.next.avoided)
+      bytes_ += x.host.size() + x.reason.size() + 40;
+    result_.changes.changes.push_back(std::move(change));
+  }
+
+  const site_state& state_;
+  const gave_up_reports& gave_up_;
+  time_ms now_;
+  placement_board board_;
+  std::vector<wanted_service> services_;
+  std::map<std::string, std::pair<std::size_t, std::size_t>> of_application_; ///< range in `services_`
+  wanted_service* last_ = nullptr;
+  std::vector<homeless_instance> homeless_;
+  site_plan result_;
+  std::size_t bytes_ = 0;
+};
 
 } // namespace
 
@@ -112,51 +252,7 @@ time_ms avoidance_ms(std::uint32_t times_in_a_row) {
 }
 
 site_plan plan(const site_state& state, const gave_up_reports& gave_up, time_ms now) {
-  site_plan result;
-  auto wanted = wanted_instances(state);
-  for (const auto& [name, current] : state.assignments)
-    if (wanted.find(name) == wanted.end())
-      result.changes.changes.push_back(removal(state, name, current));
-
-  placement_board board{state};
-  for (auto& [name, x] : wanted)
-    judge(x, name, state, gave_up, board, now);
-
-  for (auto& [name, x] : wanted) {
-    if (x.reason.empty())
-      continue;
-    x.wanted.avoided = &x.avoided;
-    const auto choice = board.choose(x.wanted, now);
-    assignment_change change;
-    change.instance = name;
-    change.cause = x.cause;
-    if (x.current != nullptr) {
-      change.from_host = x.current->host;
-      change.from_generation = x.current->generation;
-    }
-    change.next.tenant = x.wanted.application->tenant;
-    change.next.application = x.wanted.application->name;
-    change.next.service = x.wanted.service->name;
-    change.next.replica = x.wanted.replica;
-    change.next.avoided = x.avoided;
-    change.next.host = choice.host;
-    change.next.reason = choice.host.empty() ? last_failure(x) + explain(choice.rejected, *x.wanted.service) : x.reason;
-    if (choice.host.empty()) {
-      for (const auto& avoided : x.avoided)
-        if (now < avoided.until && (result.look_again_at == 0 || avoided.until < result.look_again_at))
-          result.look_again_at = avoided.until;
-      // Nothing new to say: an unplaced instance is written once, not at every look.
-      if (x.current != nullptr && x.current->host.empty() && x.current->reason == change.next.reason)
-        continue;
-    } else {
-      board.occupy(x.wanted, choice.host);
-    }
-    result.changes.changes.push_back(std::move(change));
-  }
-  auto& changes = result.changes.changes;
-  if (changes.size() > max_plan_changes)
-    changes.resize(max_plan_changes);
-  return result;
+  return planner{state, gave_up, now}.run();
 }
 
 } // namespace prunella::actors

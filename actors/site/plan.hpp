@@ -21,13 +21,15 @@ struct gave_up_report {
 using gave_up_reports = std::map<std::string, gave_up_report>;
 
 struct site_plan {
-  change_assignments changes; ///< in order of instance names; empty: all is as it should be
+  /// Removals first, then by application, service and number of the replica. Empty: all is as it should be.
+  change_assignments changes;
   time_ms look_again_at = 0;  ///< when time alone changes the plan (an avoided host becomes eligible); 0: never
 };
 
 /// Changes of one plan; what is left over is in the next one. Keeps a plan below the longest log entry, and its events
 /// below the numbers that a journal has per entry.
 inline constexpr std::size_t max_plan_changes = 500;
+inline constexpr std::size_t max_plan_bytes = 512 * 1024; ///< about; an explanation may be as long as a label expression
 
 /// How long placement avoids a host on which an instance gave up: 30 s, doubling up to 1 h each time in a row, that is
 /// until it did not give up there for an hour after it was avoided last.

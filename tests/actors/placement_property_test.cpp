@@ -1,0 +1,139 @@
+#include <doctest/doctest.h>
+
+#include <random>
+
+#include "tests/actors/reference_plan.hpp"
+#include "tests/actors/site_fixture.hpp"
+
+using namespace prunella;
+using namespace prunella::test;
+
+namespace {
+
+/// A site that changes at random in everything that placement looks at.
+class random_site {
+public:
+  explicit random_site(std::uint32_t seed) : random_(seed), site_(hosts()) {}
+
+  std::uint32_t pick(std::uint32_t n) { return static_cast<std::uint32_t>(random_() % n); }
+  small_site& site() { return site_; }
+
+  void change() {
+    switch (pick(6)) {
+    case 0:
+    case 1: site_.run(actors::put_application{any_application()}); break;
+    case 2: site_.run(actors::scale_service{"default.app-" + std::to_string(pick(4)), name(pick(3)), pick(14)}); break;
+    case 3: site_.run(actors::delete_application{"default.app-" + std::to_string(pick(4))}); break;
+    case 4: site_.run(actors::set_host_state{"host-" + std::to_string(pick(12)), pick(3) != 0, "silent"}); break;
+    default:
+      for (auto n = pick(4); n > 0 && !site_.state.assignments.empty(); --n) {
+        const auto it = std::next(site_.state.assignments.begin(),
+                                  pick(static_cast<std::uint32_t>(site_.state.assignments.size())));
+        site_.gave_up[it->first] = {it->second.host, it->second.generation, "exited with code 1"};
+      }
+      site_.now += pick(60'000);
+    }
+  }
+
+private:
+  static std::string name(std::uint32_t i) { return std::vector<std::string>{"web", "web-1", "db"}[i]; }
+
+  std::vector<config::host_spec> hosts() {
+    std::vector<config::host_spec> result;
+    for (std::uint32_t i = 0, n = 1 + pick(11); i < n; ++i) {
+      config::labels labels{{"zone", pick(2) == 0 ? "a" : "b"}};
+      if (pick(2) == 0)
+        labels["disk"] = "ssd";
+      result.push_back(host("host-" + std::to_string(i), labels, {500 + 250 * pick(3), (1 + pick(3)) * 500'000}));
+    }
+    return result;
+  }
+
+  config::application_spec any_application() {
+    std::vector<config::service_spec> services;
+    for (std::uint32_t i = 0, n = 1 + pick(3); i < n; ++i) {
+      auto x = service(name(i), pick(12), {10 * pick(30), 1'000 * pick(300)});
+      const char* const expressions[] = {"", "", "zone = a", "exists disk", "zone = b and not exists disk", "zone ="};
+      x.placement.match_host_labels = expressions[pick(6)];
+      const char* const spreads[] = {"", "zone", "disk", "rack"};
+      x.placement.spread_by = spreads[pick(4)];
+      if (pick(3) == 0)
+        x.placement.anti_affinity = {name(pick(3))};
+      if (pick(4) == 0)
+        x.containers[0].ports = {{"http", static_cast<std::uint16_t>(80 + pick(2)), config::port_protocol::tcp}};
+      if (pick(4) == 0)
+        x.containers.push_back(x.containers[0]);
+      services.push_back(std::move(x));
+    }
+    return application("app-" + std::to_string(pick(4)), std::move(services));
+  }
+
+  std::mt19937 random_;
+  small_site site_;
+};
+
+} // namespace
+
+TEST_CASE("random sites are planned exactly as by a look at every host for every instance") {
+  std::size_t decided = 0;
+  std::size_t unplaced = 0;
+  for (std::uint32_t seed = 1; seed <= 150; ++seed) {
+    random_site x{seed};
+    for (int step = 0; step < 25; ++step) {
+      CAPTURE(seed);
+      CAPTURE(step);
+      x.change();
+      const auto expected = reference_plan(x.site().state, x.site().gave_up, x.site().now);
+      const auto found = x.site().plan();
+      REQUIRE(found.look_again_at == expected.look_again_at);
+      REQUIRE(found.changes.changes.size() == expected.changes.changes.size());
+      for (std::size_t i = 0; i < expected.changes.changes.size(); ++i) {
+        const auto& a = found.changes.changes[i];
+        const auto& b = expected.changes.changes[i];
+        INFO(a.instance, ": ", a.next.host, " (", a.next.reason, ") instead of ", b.next.host, " (", b.next.reason, ")");
+        REQUIRE(a == b);
+        ++decided;
+        unplaced += b.next.host.empty() ? 1 : 0;
+      }
+      if (x.pick(3) != 0)
+        x.site().run(found.changes); // else what is next is decided on top of what was not
+    }
+  }
+  CHECK(decided > 5'000);
+  CHECK(unplaced > 500);
+}
+
+TEST_CASE("a plan has at most 500 changes, and one that is full goes on where it ended") {
+  small_site site{{host("host-1", {}, {1'000'000, 1 << 30})}};
+  site.run(actors::put_application{application("shop", {service("web", 501, {1, 1})})});
+  const auto first = site.plan().changes;
+  CHECK(first.changes.size() == 500);
+  site.run(first);
+  const auto second = site.plan().changes;
+  REQUIRE(second.changes.size() == 1);
+  CHECK(second.changes[0].instance == "default.shop.web-501");
+}
+
+TEST_CASE("a plan of long explanations stays below half a mebibyte and so below the longest log entry") {
+  small_site site{{host("host-1")}};
+  auto web = service("web", 500);
+  web.placement.match_host_labels = "zone = " + std::string(4'000, 'x');
+  site.run(actors::put_application{application("shop", {web})});
+  const auto changes = site.plan().changes.changes;
+  CHECK(changes.size() < 500);
+  std::size_t bytes = 0;
+  for (const auto& x : changes)
+    bytes += x.next.reason.size();
+  CHECK(bytes > 400'000);
+  CHECK(bytes < 530'000);
+  CHECK(site.settle() < 10);
+  CHECK(site.state.assignments.size() == 500);
+}
+
+TEST_CASE("the second replica is decided before the tenth") {
+  small_site site{{host("host-1", {}, {300, 1 << 30})}};
+  site.run(actors::put_application{application("shop", {service("web", 10)})});
+  site.settle();
+  CHECK(site.host_of("default.shop.web-3") == "host-1");
+  CHECK(site.host_of("default.shop.web-10").empty());
+}

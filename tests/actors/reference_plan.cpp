@@ -1,0 +1,241 @@
+#include "tests/actors/reference_plan.hpp"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+
+#include "actors/names.hpp"
+#include "actors/site/placement.hpp"
+#include "config/label_expression.hpp"
+
+namespace prunella::test {
+
+namespace {
+
+using namespace actors;
+
+/// An instance on a host, or one that wants to be.
+struct wanted {
+  const config::application_spec* application = nullptr;
+  const config::service_spec* service = nullptr;
+  std::uint32_t replica = 0;
+  std::string name;
+  std::vector<avoided_host> avoided;
+
+  std::string application_id() const { return application_key(application->tenant, application->name); }
+  bool is_of(const config::application_spec& a, const std::string& s) const { return application == &a && service->name == s; }
+};
+
+config::resources needs(const config::service_spec& service) {
+  config::resources sum;
+  for (const auto& container : service.containers) {
+    sum.cpu_millis += container.resources.cpu_millis;
+    sum.memory_bytes += container.resources.memory_bytes;
+  }
+  return sum;
+}
+
+std::set<std::pair<std::uint16_t, config::port_protocol>> ports(const config::service_spec& service) {
+  std::set<std::pair<std::uint16_t, config::port_protocol>> all;
+  for (const auto& container : service.containers)
+    for (const auto& port : container.ports)
+      all.emplace(port.port, port.protocol);
+  return all;
+}
+
+bool names(const config::service_spec& service, const std::string& other) {
+  const auto& list = service.placement.anti_affinity;
+  return std::find(list.begin(), list.end(), other) != list.end();
+}
+
+std::string domain(const host_record& host, const std::string& label) {
+  if (label.empty())
+    return host.spec.id;
+  const auto it = host.spec.labels.find(label);
+  return it == host.spec.labels.end() ? std::string{} : it->second;
+}
+
+struct board {
+  const site_state& state;
+  std::map<std::string, std::vector<wanted>> on; ///< host → instances
+
+  config::resources left(const host_record& host) {
+    auto free = host.spec.capacity;
+    for (const auto& x : on[host.spec.id]) {
+      free.cpu_millis -= needs(*x.service).cpu_millis;
+      free.memory_bytes -= needs(*x.service).memory_bytes;
+    }
+    return free;
+  }
+
+  std::optional<rejection> check(const wanted& x, const host_record& host, time_ms now) {
+    if (!host.up)
+      return rejection::down;
+    const auto parsed = config::parse_label_expression(x.service->placement.match_host_labels);
+    if (!parsed.error.empty() || !parsed.expression.matches(host.spec.labels))
+      return rejection::labels;
+    for (const auto& avoided : x.avoided)
+      if (avoided.host == host.spec.id && now < avoided.until)
+        return rejection::avoided;
+    for (const auto& there : on[host.spec.id])
+      if (there.application == x.application && (names(*x.service, there.service->name) || names(*there.service, x.service->name)))
+        return rejection::anti_affinity;
+    for (const auto& there : on[host.spec.id])
+      for (const auto& port : ports(*there.service))
+        if (ports(*x.service).count(port) != 0)
+          return rejection::port;
+    if (left(host).cpu_millis < needs(*x.service).cpu_millis)
+      return rejection::cpu;
+    if (left(host).memory_bytes < needs(*x.service).memory_bytes)
+      return rejection::memory;
+    return std::nullopt;
+  }
+
+  std::int64_t share(const wanted& x, const host_record& host) {
+    const auto& all = host.spec.capacity;
+    const auto cpu = left(host).cpu_millis - needs(*x.service).cpu_millis;
+    const auto memory = left(host).memory_bytes - needs(*x.service).memory_bytes;
+    return std::max(all.cpu_millis <= 0 ? 0 : (all.cpu_millis - cpu) * 1000 / all.cpu_millis,
+                    all.memory_bytes < 1024 ? 0 : (all.memory_bytes / 1024 - memory / 1024) * 1000 / (all.memory_bytes / 1024));
+  }
+
+  std::string choose(const wanted& x, time_ms now, rejection_counts& rejected) {
+    std::map<std::string, std::size_t> in_domain;
+    for (const auto& [id, there] : on)
+      if (const auto host = state.hosts.find(id); host != state.hosts.end())
+        for (const auto& y : there)
+          in_domain[domain(host->second, x.service->placement.spread_by)] += y.is_of(*x.application, x.service->name) ? 1 : 0;
+    std::string best;
+    std::tuple<std::size_t, std::size_t, std::int64_t, std::size_t> best_rank;
+    for (const auto& [id, host] : state.hosts) {
+      if (const auto why = check(x, host, now)) {
+        ++rejected[static_cast<std::size_t>(*why)];
+        continue;
+      }
+      const auto here = std::count_if(on[id].begin(), on[id].end(),
+                                      [&](const auto& y) { return y.is_of(*x.application, x.service->name); });
+      const std::tuple rank{in_domain[domain(host, x.service->placement.spread_by)], static_cast<std::size_t>(here),
+                            share(x, host), on[id].size()};
+      if (best.empty() || rank < best_rank) {
+        best = id;
+        best_rank = rank;
+      }
+    }
+    return best;
+  }
+};
+
+std::vector<wanted> all_wanted(const site_state& state) {
+  std::vector<wanted> all;
+  for (const auto& [key, record] : state.applications)
+    for (const auto& service : record.spec.services)
+      for (std::uint32_t replica = 1; replica <= service.replicas; ++replica)
+        all.push_back({&record.spec, &service, replica,
+                       instance_name(record.spec.tenant, record.spec.name, service.name, replica), {}});
+  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
+    return std::tuple{a.application_id(), a.service->name, a.replica} < std::tuple{b.application_id(), b.service->name, b.replica};
+  });
+  return all;
+}
+
+void note_failure(std::vector<avoided_host>& all, const gave_up_report& report, time_ms now) {
+  avoided_host x{report.host, 0, 0, 0, {}};
+  const auto is_it = [&](const auto& a) { return a.host == report.host; };
+  auto it = std::find_if(all.begin(), all.end(), is_it);
+  if (it == all.end())
+    it = all.insert(all.end(), x);
+  it->times = it->times > 0 && now - it->until < 3'600'000 ? it->times + 1 : 1;
+  it->generation = report.generation;
+  it->until = now + avoidance_ms(it->times);
+  it->reason = report.reason;
+}
+
+std::string last_failure(const std::vector<avoided_host>& avoided) {
+  std::string text;
+  std::uint64_t newest = 0;
+  for (const auto& x : avoided)
+    if (text.empty() || x.generation > newest) {
+      newest = x.generation;
+      text = "gave up on " + x.host + ": " + x.reason + "; ";
+    }
+  return text;
+}
+
+} // namespace
+
+site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up, time_ms now) {
+  site_plan result;
+  auto all = all_wanted(state);
+  for (const auto& [name, x] : state.assignments)
+    if (std::none_of(all.begin(), all.end(), [&, n = &name](const auto& w) { return w.name == *n; })) {
+      const auto key = application_key(x.tenant, x.application);
+      assignment_change change;
+      change.instance = name;
+      change.from_host = x.host;
+      change.from_generation = x.generation;
+      change.remove = true;
+      change.cause = "application/" + key;
+      change.next.reason = state.applications.count(key) != 0 ? "no longer wanted by its application" : "application deleted";
+      result.changes.changes.push_back(change);
+    }
+
+  board hosts{state, {}};
+  std::vector<std::tuple<wanted, std::string, std::string>> homeless; // reason, cause
+  for (auto& x : all) {
+    const auto current = state.assignments.find(x.name);
+    const auto object = "application/" + x.application_id();
+    if (current == state.assignments.end() || current->second.host.empty()) {
+      if (current != state.assignments.end())
+        x.avoided = current->second.avoided;
+      homeless.emplace_back(x, "placed", object);
+      continue;
+    }
+    const auto& at = current->second.host;
+    const auto host = state.hosts.find(at);
+    const auto report = gave_up.find(x.name);
+    if (host == state.hosts.end() || !host->second.up) {
+      x.avoided = current->second.avoided;
+      homeless.emplace_back(x, at + " is down" + (host == state.hosts.end() ? "" : ": " + host->second.reason), "host/" + at);
+    } else if (report != gave_up.end() && report->second.host == at && report->second.generation == current->second.generation) {
+      x.avoided = current->second.avoided;
+      note_failure(x.avoided, report->second, now);
+      homeless.emplace_back(x, "gave up on " + at + ": " + report->second.reason, "instance/" + x.name);
+    } else if (const auto why = hosts.check(x, host->second, now)) {
+      x.avoided = current->second.avoided;
+      homeless.emplace_back(x, at + " no longer fits (" + to_text(*why, *x.service) + ")", object);
+    } else {
+      hosts.on[at].push_back(x);
+    }
+  }
+
+  for (const auto& [x, reason, cause] : homeless) {
+    const auto current = state.assignments.find(x.name);
+    const bool was_placed = current != state.assignments.end();
+    rejection_counts rejected{};
+    assignment_change change;
+    change.instance = x.name;
+    change.cause = cause;
+    change.from_host = was_placed ? current->second.host : "";
+    change.from_generation = was_placed ? current->second.generation : 0;
+    change.next.host = hosts.choose(x, now, rejected);
+    change.next.tenant = x.application->tenant;
+    change.next.application = x.application->name;
+    change.next.service = x.service->name;
+    change.next.replica = x.replica;
+    change.next.avoided = x.avoided;
+    change.next.reason = change.next.host.empty() ? last_failure(x.avoided) + explain(rejected, *x.service) : reason;
+    if (!change.next.host.empty()) {
+      hosts.on[change.next.host].push_back(x);
+    } else {
+      for (const auto& avoided : x.avoided)
+        if (now < avoided.until && (result.look_again_at == 0 || avoided.until < result.look_again_at))
+          result.look_again_at = avoided.until;
+      if (was_placed && current->second.host.empty() && current->second.reason == change.next.reason)
+        continue;
+    }
+    result.changes.changes.push_back(change);
+  }
+  return result;
+}
+
+} // namespace prunella::test
