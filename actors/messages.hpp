@@ -45,19 +45,20 @@ struct instance_report {
 };
 
 /// Sent every heartbeat interval, and at once when a report changed. → `heartbeat_answer`; `site_errc::not_leader` when
-/// the receiver does not lead. Reports are the differences since the revision that the leader last confirmed; a leader
-/// that confirmed none gets all (`since_revision` 0).
+/// the receiver does not lead. Reports are the differences since the revision that the leader last confirmed, oldest first,
+/// as many as one message takes (`host/report_log.hpp`); a leader that confirmed none gets all, part by part, the first of
+/// them with `since_revision` 0.
 struct host_heartbeat {
   std::string host;
-  std::uint64_t incarnation = 0;  ///< of the agent process
-  std::int64_t sent_at_ns = 0;    ///< monotonic clock of the host; a lease counts from here
-  std::uint64_t applied_index = 0;
-  std::uint64_t revision = 0;       ///< of the reports
-  std::uint64_t since_revision = 0; ///< 0: `reports` is everything
+  std::uint64_t incarnation = 0; ///< of the agent process
+  std::int64_t sent_at_ns = 0;   ///< monotonic clock of the host; a lease counts from here
+  bool has_reports = false;      ///< false: it only says that the host lives; other reports are under way
+  std::uint64_t revision = 0;    ///< of the newest change in here, or of the newest there is if nothing is left over
+  std::uint64_t since_revision = 0; ///< 0: what was reported before is no longer true
   std::vector<instance_report> reports;
-  std::vector<std::string> gone; ///< instances no longer on this host
+  std::vector<std::string> gone; ///< instances no longer on this host; none of them is in `reports`
 
-  PRUNELLA_FIELDS(host_heartbeat, host, incarnation, sent_at_ns, applied_index, revision, since_revision, reports, gone)
+  PRUNELLA_FIELDS(host_heartbeat, host, incarnation, sent_at_ns, has_reports, revision, since_revision, reports, gone)
 };
 
 /// The leader's answer. Lease fields are carried from the first version on; a leader that grants none says 0.
@@ -92,16 +93,22 @@ struct site_answer {
 struct view_request {
   std::string view;        ///< hosts | applications | instances | status | spec
   std::string application; ///< only this one ("tenant.name"); empty: all, except for a `spec`
+  std::string after;       ///< rows behind this key (`view_answer::next`); empty: from the first
+  std::uint32_t limit = 0; ///< rows, 1 … `max_page_rows`
 
-  PRUNELLA_FIELDS(view_request, view, application)
+  PRUNELLA_FIELDS(view_request, view, application, after, limit)
 };
 
-/// The API's JSON, ready to send. Of a `status` the leader fills what is the same for all hosts; of a `spec` that is not
-/// there it is empty.
+inline constexpr std::uint32_t max_page_rows = 1'000;
+
+/// The API's JSON, ready to send: one object for `status` and `spec`, else an array of rows in order of their keys, of at
+/// most about half a mebibyte. Of a `status` the leader fills what is the same for all hosts; of a `spec` that is not there
+/// it is empty.
 struct view_answer {
   std::string json;
+  std::string next; ///< key of the last row if there are more; empty: these were the last
 
-  PRUNELLA_FIELDS(view_answer, json)
+  PRUNELLA_FIELDS(view_answer, json, next)
 };
 
 // -- API of any host → every host ----------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ private:
       return on_broken();
     auto message = parser.release();
     return http_answer{message.result_int(), std::string(message[http::field::content_type]), std::move(message.body()),
-                       endpoint_};
+                       endpoint_, std::string(message[http::field::link])};
   }
 
   /// Starts an operation and waits until it calls `done(error)`; leaves the error in `last_`.

@@ -16,6 +16,7 @@ struct http_answer {
   std::string content_type;
   std::string body;
   std::string endpoint; ///< who answered
+  std::string link;     ///< header `Link` (RFC 8288): where the next page is; empty: none
 };
 
 /// Why there is no answer.

@@ -83,10 +83,10 @@ private:
     switch (call.route) {
     case api_route::ready: return answer_ready(call.respond);
     case api_route::status: return answer_status(call.respond);
-    case api_route::hosts: return answer_view(view_request{"hosts", {}}, call.respond);
-    case api_route::applications: return answer_view(view_request{"applications", application}, call.respond);
+    case api_route::hosts: return answer_page(call, "hosts", {});
+    case api_route::applications: return answer_page(call, "applications", application);
     case api_route::application: return answer_application(call);
-    case api_route::instances: return answer_view(view_request{"instances", application}, call.respond);
+    case api_route::instances: return answer_page(call, "instances", application);
     case api_route::events: return answer_events(call);
     case api_route::actors: return answer_actors(call.respond);
     case api_route::put_application: return begin_write(call, put_command(call.request));
@@ -118,46 +118,40 @@ private:
       });
   }
 
-  void answer_view(view_request request, const net::http_responder& respond) {
-    ask_leader(
-      request, [respond](view_answer& x) { respond(json_response(std::move(x.json))); },
-      [this, request, respond](const std::string&) {
-        with_own_reports([this, request, respond](const observations& own) {
-          const auto state = options_.state->get();
-          if (request.view == "hosts")
-            respond(json_response(config::json_text(config::to_json(host_views(*state, {}, options_.host)))));
-          else if (request.view == "instances")
-            respond(json_response(
-              config::json_text(config::to_json(instance_views(*state, own, request.application, options_.host)))));
-          else
-            respond(json_response(
-              config::json_text(config::to_json(application_views(*state, own, request.application, options_.host)))));
-        });
+  void answer_page(const api_call& call, const char* view, const std::string& application) {
+    auto query = page_query(call.request);
+    if (auto* problem = std::get_if<problem_view>(&query))
+      return void(call.respond(problem_response(*problem)));
+    auto& [after, limit] = std::get<row_page>(query);
+    const view_request request{view, application, after, limit};
+    const auto finish = [respond = call.respond, asked = call.request](const view_answer& x) {
+      respond(page_response(x, asked));
+    };
+    ask_leader(request, finish, [this, request, finish](const std::string&) {
+      with_own_reports([this, request, finish](const observations& own) {
+        finish(view_page(request, {*options_.state->get(), own, {}, options_.host}));
       });
+    });
   }
 
   /// Of the leader: this host's copy may lag behind what was just acknowledged.
   void answer_application(const api_call& call) {
     const auto asked = call.request.path.at("name");
-    const auto key = application_key_of(asked);
-    const auto answer = [respond = call.respond, asked](std::string json) {
-      if (json.empty())
+    const auto answer = [respond = call.respond, asked](const view_answer& x) {
+      if (x.json.empty())
         respond(problem_response(answer_of({command_result::not_found, 0, "application " + asked}).problem));
       else
-        respond(json_response(std::move(json)));
+        respond(json_response(x.json));
     };
-    ask_leader(
-      view_request{"spec", key}, [answer](view_answer& x) { answer(std::move(x.json)); },
-      [this, answer, key](const std::string&) {
-        const auto state = options_.state->get();
-        const auto found = state->applications.find(key);
-        answer(found == state->applications.end() ? std::string{} : config::json_text(config::to_json(found->second.spec)));
-      });
+    const view_request request{"spec", application_key_of(asked), {}, 1};
+    ask_leader(request, answer, [this, answer, request](const std::string&) {
+      answer(view_page(request, {*options_.state->get(), {}, {}, options_.host}));
+    });
   }
 
   void answer_status(const net::http_responder& respond) {
     ask_leader(
-      view_request{"status", {}},
+      view_request{"status", {}, {}, 0},
       [this, respond](const view_answer& x) {
         status_view status;
         config::from_json(config::parse_json(x.json).value, status);
@@ -166,7 +160,7 @@ private:
       [this, respond](const std::string& why) {
         with_own_reports([this, respond, why](const observations& own) {
           status_view status;
-          fill_status(status, *options_.state->get(), own, options_.host);
+          fill_status(status, {*options_.state->get(), own, {}, options_.host});
           status.reason = why + ". " + status.reason;
           respond_status(status, respond);
         });
@@ -193,9 +187,9 @@ private:
       return then(observations{});
     self_->request(host, options_.read_timeout, get_reports{})
       .then(
-        [then](const host_heartbeat& x) {
+        [this, then](const own_reports& x) {
           observations own;
-          own.take(x);
+          own.replace(options_.host, x.reports);
           then(own);
         },
         [then](const caf::error&) { then(observations{}); });

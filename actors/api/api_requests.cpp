@@ -114,22 +114,28 @@ or_problem<site_command> scale_command(const net::routed_request& request) {
 }
 
 or_problem<events_request> events_query(const net::routed_request& request) {
-  events_request query;
-  query.limit = 100;
-  if (const auto it = request.query.find("after"); it != request.query.end()) {
-    storage::journal_position position;
-    if (!it->second.empty() && !parse_event_id(it->second, position))
-      return make_problem(400, "after is `" + it->second + "`", "that is not the id of an event",
-                          "use the `id` of an event, as `prunella get events -o json` shows it");
-    query.after = it->second;
-  }
+  auto page = page_query(request);
+  if (auto* problem = std::get_if<problem_view>(&page))
+    return std::move(*problem);
+  const auto& [after, limit] = std::get<row_page>(page);
+  storage::journal_position position;
+  if (!after.empty() && !parse_event_id(after, position))
+    return make_problem(400, "after is `" + after + "`", "that is not the id of an event",
+                        "use the `id` of an event, as `prunella get events -o json` shows it");
+  return events_request{after, request.query.count("limit") == 0 ? 100 : limit};
+}
+
+or_problem<row_page> page_query(const net::routed_request& request) {
+  row_page page{{}, max_page_rows};
+  if (const auto it = request.query.find("after"); it != request.query.end())
+    page.after = it->second;
   if (const auto it = request.query.find("limit"); it != request.query.end()) {
     const auto& text = it->second;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), query.limit);
-    if (error != std::errc{} || end != text.data() + text.size() || query.limit < 1 || query.limit > 1'000)
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), page.limit);
+    if (error != std::errc{} || end != text.data() + text.size() || page.limit < 1 || page.limit > max_page_rows)
       return make_problem(400, "limit is `" + text + "`", "it is a whole number from 1 to 1000", "use limit=100");
   }
-  return query;
+  return page;
 }
 
 or_problem<kill_target> kill_query(const net::routed_request& request) {
@@ -155,6 +161,19 @@ net::http_response json_response(std::string json, unsigned status) {
 net::http_response problem_response(const problem_view& problem) {
   auto response = json_response(config::json_text(config::to_json(problem)), problem.status);
   response.content_type = "application/problem+json";
+  return response;
+}
+
+net::http_response page_response(const view_answer& page, const net::routed_request& request) {
+  auto response = json_response(page.json);
+  if (page.next.empty())
+    return response;
+  const auto& target = request.request.target;
+  auto next = target.substr(0, target.find('?')) + "?after=" + net::percent_encode(page.next);
+  for (const auto& [key, value] : request.query)
+    if (key != "after")
+      next += '&' + key + '=' + net::percent_encode(value);
+  response.headers.push_back({"Link", '<' + next + ">; rel=\"next\""});
   return response;
 }
 

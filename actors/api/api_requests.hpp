@@ -26,6 +26,15 @@ or_problem<site_command> scale_command(const net::routed_request& request);
 /// `GET /v1/events?after=ID&limit=N`; limit 100 unless told.
 or_problem<events_request> events_query(const net::routed_request& request);
 
+/// Which rows of a list.
+struct row_page {
+  std::string after;       ///< key; empty: from the first
+  std::uint32_t limit = 0; ///< 1 … max_page_rows
+};
+
+/// `?after=KEY&limit=N` of hosts, applications and instances; limit 1000 unless told.
+or_problem<row_page> page_query(const net::routed_request& request);
+
 struct kill_target {
   std::string host;
   std::string path; ///< of the actor, with the host
@@ -36,6 +45,10 @@ or_problem<kill_target> kill_query(const net::routed_request& request);
 
 net::http_response json_response(std::string json, unsigned status = 200);
 net::http_response problem_response(const problem_view& problem);
+
+/// The answer to `request`. If there are more rows, its header `Link` (RFC 8288) leads to them:
+/// `</v1/instances?after=KEY>; rel="next"`, with the other parameters of the request.
+net::http_response page_response(const view_answer& page, const net::routed_request& request);
 
 /// `{"application", "result", "revision"}`; 201 for a created one.
 net::http_response outcome_response(const std::string& application, const command_outcome& outcome);

@@ -110,9 +110,9 @@ std::vector<reconcile_action> reconcile(const std::vector<application_plan>& des
 }
 
 std::vector<recovered_container> unwanted_containers(const std::vector<recovered_container>& recovered,
-                                                     const std::vector<application_plan>& desired) {
+                                                     const std::map<std::string, application_plan>& desired) {
   std::set<std::pair<std::string, std::uint64_t>> wanted; // container, generation
-  for (const auto& application : desired)
+  for (const auto& [key, application] : desired)
     for (const auto& instance : application.instances)
       for (const auto& container : instance.containers)
         wanted.emplace(container.name, container.generation);

@@ -4,6 +4,7 @@
 // change and after a reconnect.
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,6 @@ std::vector<reconcile_action> reconcile(const std::vector<application_plan>& des
 /// Containers that run (`recovered`, after a start of the agent) and belong to no desired instance in its generation: to
 /// be stopped. Ordered by name.
 std::vector<recovered_container> unwanted_containers(const std::vector<recovered_container>& recovered,
-                                                     const std::vector<application_plan>& desired);
+                                                     const std::map<std::string, application_plan>& desired);
 
 } // namespace prunella::actors

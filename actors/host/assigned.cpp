@@ -4,22 +4,38 @@
 
 namespace prunella::actors {
 
-std::map<std::string, application_plan> assigned_plans(const site_state& state, const plan_place& place,
-                                                       const instance_table& instances) {
-  std::map<std::string, std::vector<assigned_instance>> by_application;
+const application_plans& assigned_applications::plans(const site_state& state, const instance_table& instances) {
+  if (is_made_ && index_ == state.applied_index && give_ups_ == instances.give_ups())
+    return plans_;
+  std::map<std::string, basis> bases;
   for (const auto& [name, x] : state.assignments)
-    if (x.host == place.host && !instances.has_given_up(name, x.generation))
-      by_application[application_key(x.tenant, x.application)].push_back({x.service, x.replica, x.generation});
-  std::map<std::string, application_plan> plans;
-  for (const auto& [key, assigned] : by_application) {
+    if (x.host == place_.host && !instances.has_given_up(name, x.generation))
+      bases[application_key(x.tenant, x.application)].assigned.push_back({x.service, x.replica, x.generation});
+  application_plans plans;
+  for (auto it = bases.begin(); it != bases.end();) {
+    auto& [key, x] = *it;
     const auto record = state.applications.find(key);
-    if (record == state.applications.end())
+    if (record == state.applications.end()) {
+      it = bases.erase(it);
       continue;
-    auto plan = plan_application(record->second.spec, assigned, place);
-    if (!plan.instances.empty())
+    }
+    x.revision = record->second.revision;
+    x.created_at = record->second.created_at;
+    const auto before = bases_.find(key);
+    if (before != bases_.end() && before->second == x) {
+      if (auto same = plans_.extract(key))
+        plans.insert(std::move(same));
+    } else if (auto plan = plan_application(record->second.spec, x.assigned, place_); !plan.instances.empty()) {
       plans.emplace(key, std::move(plan));
+    }
+    ++it;
   }
-  return plans;
+  bases_ = std::move(bases);
+  plans_ = std::move(plans);
+  is_made_ = true;
+  index_ = state.applied_index;
+  give_ups_ = instances.give_ups();
+  return plans_;
 }
 
 std::chrono::milliseconds grace_of(const site_state& state, const std::string& instance, const std::string& container) {

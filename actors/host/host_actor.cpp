@@ -10,9 +10,9 @@
 #include "actors/application/application_supervisor.hpp"
 #include "actors/application/reconcile.hpp"
 #include "actors/host/assigned.hpp"
+#include "actors/host/host_reporter.hpp"
 #include "actors/host/journal_actor.hpp"
 #include "actors/site/leadership_actor.hpp"
-#include "actors/site/observations.hpp"
 #include "runtime/consensus/consensus_actor.hpp"
 #include "runtime/exit_reason.hpp"
 #include "runtime/supervised_actor.hpp"
@@ -55,7 +55,10 @@ struct host_actor_state {
 
   caf::behavior start(host_actor_options options) {
     options_ = std::move(options);
-    place_ = {options_.site, options_.host};
+    assigned_ = std::make_unique<assigned_applications>(plan_place{options_.site, options_.host});
+    reporter_ = std::make_unique<host_reporter>(
+      self_, host_reporter_options{options_.host, options_.incarnation, options_.leader, options_.contacts,
+                                   options_.actor_on, options_.figures});
     for (const auto& instance : memory().instances.instances())
       refresh(instance);
     sync_by_ = self_->clock().now() + options_.sync_patience;
@@ -64,15 +67,15 @@ struct host_actor_state {
     return {
       [this](const container_report& x) { on_container(x); },
       [this](const host_event& x) { on_event(x); },
-      [this](const state_applied&) { reconcile_all(); },
-      [this](const leader_changed&) { on_leader_changed(); },
+      [this](const state_applied&) { on_applied(); },
+      [this](const leader_changed&) { reporter_->on_leader_changed(); },
       [this](const heartbeat_tick&) { on_tick(); },
       [this](const reconcile_again& x) { on_reconcile_again(x.application); },
       [this](const sweep_leftovers& x) {
         if (x.epoch == sweep_epoch_)
           stop_leftovers();
       },
-      [this](const get_reports&) { return full_report(); },
+      [this](const get_reports&) { return own_reports{reporter_->all()}; },
     };
   }
 
@@ -119,10 +122,7 @@ private:
         [this, driver](const recovered_containers& found) {
           if (!synchronised_)
             return;
-          std::vector<application_plan> desired;
-          for (auto& [key, plan] : desired_plans())
-            desired.push_back(plan);
-          for (const auto& x : unwanted_containers(found.containers, desired)) {
+          for (const auto& x : unwanted_containers(found.containers, desired_plans())) {
             if (!ending_.insert({x.name, x.generation}).second)
               continue; // told before, within its grace
             note("container/" + x.name, "running", "stopping", "no longer assigned to " + options_.host, "instance/" + x.instance);
@@ -146,14 +146,20 @@ private:
 
   // -- reconcile -------------------------------------------------------------------------------------------------------
 
-  std::map<std::string, application_plan> desired_plans() {
-    return assigned_plans(*options_.state->get(), place_, memory().instances);
+  const application_plans& desired_plans() { return assigned_->plans(*options_.state->get(), memory().instances); }
+
+  /// Of many entries that were applied at once, the first message finds the newest state; the others find nothing to do.
+  void on_applied() {
+    if (!synchronised_ || options_.state->get()->applied_index != reconciled_index_)
+      reconcile_all();
   }
 
   void reconcile_all() {
     if (!synchronised_)
       return synchronise();
-    const auto desired = desired_plans();
+    reconciled_index_ = options_.state->get()->applied_index;
+    may_forget_ = true;
+    const auto& desired = desired_plans();
     std::set<std::string> applications;
     for (const auto& [key, plan] : desired)
       applications.insert(key);
@@ -184,18 +190,22 @@ private:
 
   /// Takes the first step that brings `application` closer to what is desired; its answer leads to the next. Applications
   /// do not wait for each other.
-  void step(const std::string& application, const std::map<std::string, application_plan>& desired) {
+  void step(const std::string& application, const application_plans& desired) {
     if (busy_.count(application) != 0 || retrying_.count(application) != 0)
       return;
     // Its supervisor is never restarted; without one it ended, also if this actor did not live to hear of it.
     if (memory().running.count(application) != 0 && !options_.lookup(path_of(application)))
-      memory().running.erase(application);
+      drop_application(application);
+    const auto wanted = desired.find(application);
+    const auto runs = memory().running.find(application);
+    if (wanted != desired.end() && runs != memory().running.end() && wanted->second == runs->second)
+      return;
     std::vector<application_plan> want;
     std::vector<application_plan> have;
-    if (const auto it = desired.find(application); it != desired.end())
-      want.push_back(it->second);
-    if (const auto it = memory().running.find(application); it != memory().running.end())
-      have.push_back(it->second);
+    if (wanted != desired.end())
+      want.push_back(wanted->second);
+    if (runs != memory().running.end())
+      have.push_back(runs->second);
     const auto actions = reconcile(want, have);
     if (!actions.empty())
       carry_out(actions.front(), want.empty() ? application_plan{} : want.front());
@@ -218,7 +228,7 @@ private:
     memory().running[plan.name] = plan;
     ask(plan.name, options_.applications_path, runtime::start_child{application_child(plan, options_.containers)},
         start_time(plan.instances), [this, application = plan.name](const caf::error& reason) {
-          memory().running.erase(application);
+          drop_application(application);
           if (is_there_already(reason))
             stop_application(application);
         });
@@ -247,7 +257,7 @@ private:
   void stop_application(const std::string& application) {
     ask<runtime::child_done>(application, options_.applications_path,
                              runtime::terminate_child{application_id(application)}, stop_time(application),
-                             [](const caf::error&) {}, [this, application] { memory().running.erase(application); });
+                             [](const caf::error&) {}, [this, application] { drop_application(application); });
   }
 
   void stop_instance(const reconcile_action& action) {
@@ -321,7 +331,13 @@ private:
     refresh(plan.name);
   }
 
+  void drop_application(const std::string& application) {
+    memory().running.erase(application);
+    may_forget_ = true;
+  }
+
   void drop_instance(const std::string& application, const std::string& instance) {
+    may_forget_ = true;
     const auto it = memory().running.find(application);
     if (it == memory().running.end())
       return;
@@ -332,6 +348,9 @@ private:
 
   /// Instances that neither run nor are assigned are none of this host's any more.
   void forget_unassigned() {
+    if (!may_forget_)
+      return;
+    may_forget_ = false;
     const auto state = options_.state->get();
     std::set<std::string> kept;
     for (const auto& [key, plan] : memory().running)
@@ -343,8 +362,7 @@ private:
       if (is_assigned || kept.count(instance) != 0)
         continue;
       memory().instances.forget(instance);
-      if (reports_.remove(instance))
-        send_heartbeat();
+      reporter_->remove(instance);
     }
   }
 
@@ -362,6 +380,7 @@ private:
   void on_event(const host_event& x) {
     if (x.path == options_.applications_path && x.report.kind == runtime::report_kind::exited) {
       memory().running.clear(); // its successor starts empty
+      may_forget_ = true;
       return reconcile_all();
     }
     const auto prefix = options_.applications_path + '/';
@@ -371,7 +390,7 @@ private:
     const auto slash = rest.find('/');
     const auto application = rest.substr(0, slash);
     if (slash == std::string::npos && x.report.kind == runtime::report_kind::exited) {
-      memory().running.erase(application);
+      drop_application(application);
       reconcile_one(application);
       forget_unassigned();
       stop_leftovers();
@@ -407,10 +426,10 @@ private:
     const auto report = memory().instances.report(instance);
     if (!report)
       return;
-    const auto* before = reports_.find(instance);
+    const auto* before = reporter_->find(instance);
     const auto old_phase = before == nullptr ? std::string{} : std::string{to_text(before->phase)};
     const auto old_restarts = before == nullptr ? 0 : before->restarts;
-    if (!reports_.put(*report))
+    if (!reporter_->put(*report))
       return;
     // That it waits to be started is no news beside its assignment, which is an event of its own.
     if (old_phase != to_text(report->phase) && report->phase != instance_phase::pending)
@@ -419,7 +438,6 @@ private:
              ? "restarted " + std::to_string(report->restarts) + " times"
              : report->reason,
            "host/" + options_.host);
-    send_heartbeat();
   }
 
   void note(std::string object, std::string from, std::string to, std::string reason, std::string cause) {
@@ -432,71 +450,23 @@ private:
   // -- heartbeats ------------------------------------------------------------------------------------------------------
 
   void on_tick() {
-    send_heartbeat();
+    reporter_->on_tick();
     self_->delayed_send(self_, options_.figures.heartbeat, heartbeat_tick{});
-  }
-
-  void on_leader_changed() {
-    confirmed_ = 0;
-    ++leader_epoch_;
-    unanswered_ = 0;
-    send_heartbeat();
-  }
-
-  host_heartbeat full_report() const {
-    host_heartbeat beat;
-    beat.host = options_.host;
-    beat.incarnation = options_.incarnation;
-    reports_.fill(beat, 0);
-    return beat;
-  }
-
-  void send_heartbeat() {
-    const auto leader = options_.leader->get().leader;
-    const auto site = leader.empty() ? caf::actor{} : options_.actor_on(leader, "site");
-    // As many as fit into the silence that is allowed: after an outage the next one goes out at once.
-    const auto most = static_cast<std::size_t>(options_.figures.down_after / options_.figures.heartbeat);
-    if (!site || unanswered_ >= most)
-      return;
-    host_heartbeat beat;
-    beat.host = options_.host;
-    beat.incarnation = options_.incarnation;
-    beat.sent_at_ns = self_->clock().now().time_since_epoch().count();
-    beat.applied_index = options_.state->get()->applied_index;
-    reports_.fill(beat, confirmed_);
-    ++unanswered_;
-    const auto epoch = leader_epoch_;
-    self_->request(site, options_.figures.down_after, std::move(beat))
-      .then(
-        [this, epoch](const heartbeat_answer& x) {
-          options_.contacts->note(x.leader, self_->clock().now());
-          if (epoch != leader_epoch_)
-            return;
-          --unanswered_;
-          confirmed_ = x.confirmed_revision;
-        },
-        [this, epoch](const caf::error&) {
-          if (epoch != leader_epoch_)
-            return;
-          --unanswered_;
-          confirmed_ = 0;
-        });
   }
 
   host_self* self_;
   host_actor_options options_;
-  plan_place place_;
   bool synchronised_ = false;
   bool synchronising_ = false;
   runtime::instant sync_by_;
   std::set<std::string> busy_;     ///< applications with a step under way
   std::set<std::string> retrying_; ///< applications that wait before their next step; empty name: all
   std::set<std::pair<std::string, std::uint64_t>> ending_; ///< leftovers that were told to stop, with their generation
-  report_log reports_;
-  std::uint64_t confirmed_ = 0;
-  std::uint64_t leader_epoch_ = 0;
+  std::unique_ptr<host_reporter> reporter_;
+  std::unique_ptr<assigned_applications> assigned_;
+  std::uint64_t reconciled_index_ = 0; ///< of the state that was compared last
+  bool may_forget_ = true;             ///< there may be instances that are none of this host's any more
   std::uint64_t sweep_epoch_ = 0;
-  std::size_t unanswered_ = 0;
 };
 
 } // namespace

@@ -12,12 +12,14 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <caf/actor.hpp>
 #include <caf/fwd.hpp>
 
 #include "actors/application/application_plan.hpp"
 #include "actors/host/instance_table.hpp"
+#include "actors/host/leader_contacts.hpp"
 #include "actors/host/wall_clock.hpp"
 #include "actors/messages.hpp"
 #include "actors/site/leadership.hpp"
@@ -34,28 +36,17 @@ struct host_memory {
   instance_table instances;
 };
 
-/// When each host last answered a heartbeat as leader, for the judgement of the next leader. Thread-safe.
-class leader_contacts {
-public:
-  void note(const std::string& leader, runtime::instant now) {
-    std::lock_guard<std::mutex> guard{mutex_};
-    last_[leader] = now;
-  }
-  std::map<std::string, runtime::instant> get() const {
-    std::lock_guard<std::mutex> guard{mutex_};
-    return last_;
-  }
-
-private:
-  mutable std::mutex mutex_;
-  std::map<std::string, runtime::instant> last_;
-};
-
-/// → `host_heartbeat` with all reports of this host.
+/// Asks for all reports of this host, within the process. → `own_reports`.
 struct get_reports {
   std::uint8_t unused = 0;
 
   PRUNELLA_FIELDS(get_reports, unused)
+};
+
+struct own_reports {
+  std::vector<instance_report> reports;
+
+  PRUNELLA_FIELDS(own_reports, reports)
 };
 
 /// What a supervisor of this host's applications saw (`runtime::supervisor_options::on_event`). No answer.

@@ -16,8 +16,10 @@ bool has_ended(container_phase phase) { return phase == container_phase::exited 
 
 void instance_table::expect(const instance_plan& plan) {
   auto& x = instances_[plan.name];
-  if (x.generation != plan.generation)
+  if (x.generation != plan.generation) {
+    give_ups_ += x.gave_up ? 1 : 0;
     x = {};
+  }
   x.generation = plan.generation;
   x.restart = plan.restart.type;
   std::vector<container> containers;
@@ -30,7 +32,10 @@ void instance_table::expect(const instance_plan& plan) {
   x.containers = std::move(containers);
 }
 
-void instance_table::forget(const std::string& name) { instances_.erase(name); }
+void instance_table::forget(const std::string& name) {
+  const auto known = instances_.extract(name);
+  give_ups_ += known && known.mapped().gave_up ? 1 : 0;
+}
 
 void instance_table::take(const container_report& report) {
   const auto it = instances_.find(report.instance);
@@ -52,7 +57,7 @@ void instance_table::take(const container_report& report) {
   x.pid = has_ended(report.phase) ? 0 : report.pid;
   x.started_at = report.started_at_ms;
   if (has_ended(report.phase))
-    x.reason = report.reason;
+    x.reason = report.reason.substr(0, max_reason_bytes);
 }
 
 void instance_table::give_up(const std::string& name, const std::string& reason) {
@@ -60,7 +65,8 @@ void instance_table::give_up(const std::string& name, const std::string& reason)
   if (it == instances_.end())
     return;
   it->second.gave_up = true;
-  it->second.give_up_reason = reason;
+  it->second.give_up_reason = reason.substr(0, max_reason_bytes);
+  ++give_ups_;
 }
 
 bool instance_table::has_given_up(const std::string& name, std::uint64_t generation) const {

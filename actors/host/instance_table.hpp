@@ -17,13 +17,15 @@ namespace prunella::actors {
 
 class instance_table {
 public:
+  static constexpr std::size_t max_reason_bytes = 1'024;
+
   /// The instance is to run as planned. The same generation keeps what is known of it.
   void expect(const instance_plan& plan);
 
   /// The instance was stopped and is none of this host's any more.
   void forget(const std::string& name);
 
-  /// Takes a container's report; those of instances or generations that are not expected are ignored.
+  /// Takes a container's report, its reason cut to `max_reason_bytes`; those of instances or generations that are not expected are ignored.
   void take(const container_report& report);
 
   /// The instance exceeded its restart intensity on this host and will not be started again in this generation.
@@ -31,6 +33,9 @@ public:
 
   /// Whether this generation of the instance gave up here.
   bool has_given_up(const std::string& name, std::uint64_t generation) const;
+
+  /// Changes whenever `has_given_up` may say something else.
+  std::uint64_t give_ups() const { return give_ups_; }
 
   /// The instance as it is reported; nothing if it is not expected.
   std::optional<instance_report> report(const std::string& name) const;
@@ -60,6 +65,7 @@ private:
   static instance_phase phase_of(const instance& x, std::string& reason);
 
   std::map<std::string, instance> instances_;
+  std::uint64_t give_ups_ = 0;
 };
 
 } // namespace prunella::actors

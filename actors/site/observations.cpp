@@ -1,12 +1,8 @@
 #include "actors/site/observations.hpp"
 
-#include <algorithm>
-
 namespace prunella::actors {
 
 namespace {
-
-constexpr std::size_t max_remembered_removals = 1'000;
 
 /// What a report weighs in memory, about.
 std::size_t weight_of(const instance_report& report) {
@@ -20,112 +16,83 @@ std::size_t weight_of(const instance_report& report) {
 
 std::uint64_t observations::take(const host_heartbeat& beat) {
   auto& x = hosts_[beat.host];
-  if (beat.since_revision == 0) {
-    x.reports.clear();
-    x.bytes = 0;
-  } else if (beat.incarnation != x.incarnation || beat.since_revision != x.revision) {
-    // Differences to something that is not held here. A repeated or reordered heartbeat ends here as well.
-    return beat.incarnation == x.incarnation ? x.revision : 0;
-  }
+  const auto known = beat.incarnation == x.incarnation ? x.revision : 0;
+  if (!beat.has_reports)
+    return known;
+  if (beat.since_revision == 0)
+    clear(x);
+  else if (beat.since_revision != known)
+    return known; // differences to something that is not held here; a repeated or reordered heartbeat ends here as well
   x.incarnation = beat.incarnation;
   x.revision = beat.revision;
-  for (const auto& report : beat.reports) {
-    x.forget(report.instance);
-    x.bytes += weight_of(report);
-    x.reports.emplace(report.instance, report);
-  }
+  for (const auto& report : beat.reports)
+    put(x, report);
   for (const auto& instance : beat.gone)
-    x.forget(instance);
-  if (x.bytes > max_report_bytes)
-    x = {}; // no sound host has as much to say
+    remove(x, instance);
+  if (x.bytes > max_held_bytes) { // no sound host has as much to say
+    clear(x);
+    x.revision = 0;
+  }
   return x.revision;
 }
 
-void observations::from_host::forget(const std::string& instance) {
-  const auto it = reports.find(instance);
-  if (it == reports.end())
-    return;
-  bytes -= weight_of(it->second);
-  reports.erase(it);
+void observations::replace(const std::string& host, const std::vector<instance_report>& all) {
+  auto& x = hosts_[host];
+  clear(x);
+  for (const auto& report : all)
+    put(x, report);
+}
+
+void observations::clear(from_host& x) {
+  revision_ += x.reports.empty() ? 0 : 1;
+  gave_up_revision_ += x.gave_up.empty() ? 0 : 1;
+  x.reports.clear();
+  x.gave_up.clear();
+  x.bytes = 0;
+}
+
+void observations::put(from_host& x, const instance_report& report) {
+  ++revision_;
+  if (report.gave_up) {
+    x.gave_up.insert(report.instance);
+    ++gave_up_revision_;
+  } else {
+    gave_up_revision_ += x.gave_up.erase(report.instance);
+  }
+  auto& held = x.reports[report.instance];
+  x.bytes += weight_of(report) - (held.instance.empty() ? 0 : weight_of(held));
+  held = report;
+}
+
+void observations::remove(from_host& x, const std::string& instance) {
+  if (const auto known = x.reports.extract(instance)) {
+    ++revision_;
+    x.bytes -= weight_of(known.mapped());
+  }
+  gave_up_revision_ += x.gave_up.erase(instance);
 }
 
 const instance_report* observations::find(const std::string& host, const std::string& instance) const {
-  const auto at = hosts_.find(host);
-  if (at == hosts_.end())
-    return nullptr;
-  const auto it = at->second.reports.find(instance);
-  return it == at->second.reports.end() ? nullptr : &it->second;
+  const auto& all = of_host(host);
+  const auto it = all.find(instance);
+  return it == all.end() ? nullptr : &it->second;
 }
 
-std::vector<instance_report> observations::of_host(const std::string& host) const {
-  std::vector<instance_report> result;
+const observations::reports& observations::of_host(const std::string& host) const {
+  static const reports none;
   const auto at = hosts_.find(host);
-  if (at != hosts_.end())
-    for (const auto& [instance, report] : at->second.reports)
-      result.push_back(report);
-  return result;
+  return at == hosts_.end() ? none : at->second.reports;
 }
 
 gave_up_reports observations::gave_up() const {
   gave_up_reports result;
   for (const auto& [host, x] : hosts_)
-    for (const auto& [instance, report] : x.reports)
-      if (report.gave_up) {
-        auto& entry = result[instance];
-        if (report.generation >= entry.generation)
-          entry = {host, report.generation, report.reason};
-      }
-  return result;
-}
-
-bool report_log::put(const instance_report& report) {
-  auto& x = entries_[report.instance];
-  if (x.changed_at != 0 && x.report == report)
-    return false;
-  x.report = report;
-  x.changed_at = ++revision_;
-  gone_.erase(report.instance);
-  return true;
-}
-
-bool report_log::remove(const std::string& instance) {
-  if (entries_.erase(instance) == 0)
-    return false;
-  gone_[instance] = ++revision_;
-  if (gone_.size() > max_remembered_removals) {
-    const auto oldest = std::min_element(gone_.begin(), gone_.end(),
-                                         [](const auto& a, const auto& b) { return a.second < b.second; });
-    forgotten_ = oldest->second;
-    gone_.erase(oldest);
-  }
-  return true;
-}
-
-void report_log::fill(host_heartbeat& beat, std::uint64_t confirmed) const {
-  const bool all = confirmed == 0 || confirmed < forgotten_ || confirmed > revision_;
-  beat.revision = revision_;
-  beat.since_revision = all ? 0 : confirmed;
-  beat.reports.clear();
-  beat.gone.clear();
-  for (const auto& [instance, x] : entries_)
-    if (all || x.changed_at > confirmed)
-      beat.reports.push_back(x.report);
-  if (!all)
-    for (const auto& [instance, revision] : gone_)
-      if (revision > confirmed)
-        beat.gone.push_back(instance);
-}
-
-const instance_report* report_log::find(const std::string& instance) const {
-  const auto it = entries_.find(instance);
-  return it == entries_.end() ? nullptr : &it->second.report;
-}
-
-std::vector<instance_report> report_log::all() const {
-  std::vector<instance_report> result;
-  result.reserve(entries_.size());
-  for (const auto& [instance, x] : entries_)
-    result.push_back(x.report);
+    for (const auto& instance : x.gave_up) {
+      const auto& report = x.reports.at(instance);
+      auto& entry = result[instance];
+      if (report.generation >= entry.generation)
+        entry = {host, report.generation, report.reason};
+    }
   return result;
 }
 

@@ -1,9 +1,12 @@
 #pragma once
 
-// What the hosts last reported of their instances, as the leader holds it. Soft: a new leader asks for all of it again.
+// What the hosts last reported of their instances, as the leader holds it. Soft: a new leader asks for all of it again. The
+// hosts' end is `host/report_log.hpp`.
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,64 +16,51 @@
 namespace prunella::actors {
 
 /// What is held of one host's reports at most; several times what its share of `max_instances` takes.
-inline constexpr std::size_t max_report_bytes = 16u << 20;
+inline constexpr std::size_t max_held_bytes = 16u << 20;
 
 class observations {
 public:
+  using reports = std::map<std::string, instance_report>; ///< by instance
+
   /// Takes the reports of a heartbeat. Returns the revision that the host may consider known: its own if the differences
-  /// fit to what is held here, else 0, which makes it send everything. A host whose reports together are above
-  /// `max_report_bytes` has none.
+  /// fit to what is held here, else what is held, or 0, which makes it send everything. A host whose reports together are
+  /// above `max_held_bytes` has none.
   std::uint64_t take(const host_heartbeat& beat);
+
+  /// Takes all that `host` reports, in place of what it reported before.
+  void replace(const std::string& host, const std::vector<instance_report>& all);
 
   /// What `host` last said of `instance`; null if it said nothing.
   const instance_report* find(const std::string& host, const std::string& instance) const;
 
-  /// All that `host` reports, ordered by instance name.
-  std::vector<instance_report> of_host(const std::string& host) const;
+  /// All that `host` reports.
+  const reports& of_host(const std::string& host) const;
 
-  /// Instances that gave up on the host that reports them.
+  /// Instances that gave up on the host that reports them. Costs as much as there are of them.
   gave_up_reports gave_up() const;
+
+  /// Changes with every report that is taken.
+  std::uint64_t revision() const { return revision_; }
+
+  /// Changes with every report that `gave_up` is made of: as long as it is the same, so is that.
+  std::uint64_t gave_up_revision() const { return gave_up_revision_; }
 
 private:
   struct from_host {
     std::uint64_t incarnation = 0;
     std::uint64_t revision = 0;
-    std::map<std::string, instance_report> reports;
-    std::size_t bytes = 0; ///< of them
-
-    void forget(const std::string& instance);
+    observations::reports reports;
+    std::set<std::string> gave_up; ///< instances
+    std::size_t bytes = 0;         ///< of the reports
   };
+
+  void clear(from_host& x);
+  void put(from_host& x, const instance_report& report);
+  void remove(from_host& x, const std::string& instance);
 
   std::map<std::string, from_host> hosts_;
-};
-
-/// The host's side: its reports, and which of them the leader does not know yet.
-class report_log {
-public:
-  /// Replaces the report of an instance; false if it says the same as before.
-  bool put(const instance_report& report);
-
-  /// The instance is no longer on this host; false if it was not known.
-  bool remove(const std::string& instance);
-
-  /// Fills revision, since_revision, reports and gone with what changed since `confirmed`; all of it for 0.
-  void fill(host_heartbeat& beat, std::uint64_t confirmed) const;
-
-  std::uint64_t revision() const { return revision_; }
-
-  const instance_report* find(const std::string& instance) const;
-  std::vector<instance_report> all() const;
-
-private:
-  struct entry {
-    instance_report report;
-    std::uint64_t changed_at = 0;
-  };
-
   std::uint64_t revision_ = 0;
-  std::map<std::string, entry> entries_;
-  std::map<std::string, std::uint64_t> gone_; ///< instance → revision; the oldest are forgotten (then all is sent)
-  std::uint64_t forgotten_ = 0;               ///< highest revision of a forgotten removal
+  std::uint64_t gave_up_revision_ = 0;
 };
 
 } // namespace prunella::actors

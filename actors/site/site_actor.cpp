@@ -1,6 +1,8 @@
 #include "actors/site/site_actor.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include <caf/event_based_actor.hpp>
 #include <caf/local_actor.hpp>
@@ -62,6 +64,13 @@ struct site_actor_state {
 private:
   using answer_promise = caf::typed_response_promise<site_answer>;
 
+  /// What the last plan was made from, when it was empty.
+  struct settled_site {
+    std::uint64_t applied_index = 0;
+    std::uint64_t gave_up_revision = 0;
+    time_ms look_again_at = 0; ///< 0: never
+  };
+
   // -- becoming leader -----------------------------------------------------------------------------------------------
 
   /// Decides nothing before everything that an earlier leader committed is applied here.
@@ -90,8 +99,9 @@ private:
     answer.leader = options_.host;
     answer.term = options_.term;
     answer.sent_at_ns = beat.sent_at_ns;
+    const auto gave_up = seen_.gave_up_revision();
     answer.confirmed_revision = seen_.take(beat);
-    if (!beat.reports.empty() || !beat.gone.empty())
+    if (seen_.gave_up_revision() != gave_up)
       decide();
     return answer;
   }
@@ -127,24 +137,25 @@ private:
       node.mapped().deliver(std::move(what));
   }
 
-  view_answer on_view(const view_request& x) const {
+  view_answer on_view(const view_request& x) {
     const auto now = state();
-    if (x.view == "hosts")
-      return {config::json_text(config::to_json(host_views(*now, options_.host)))};
-    if (x.view == "instances")
-      return {config::json_text(config::to_json(instance_views(*now, seen_, x.application)))};
-    if (x.view == "applications")
-      return {config::json_text(config::to_json(application_views(*now, seen_, x.application)))};
-    if (x.view == "spec") {
-      const auto found = now->applications.find(x.application);
-      return {found == now->applications.end() ? std::string{} : config::json_text(config::to_json(found->second.spec))};
-    }
-    status_view status;
-    status.leader = options_.host;
-    status.term = options_.term;
-    status.quorum = true;
-    fill_status(status, *now, seen_);
-    return {config::json_text(config::to_json(status))};
+    const view_source from{*now, seen_, options_.host, {}};
+    return x.view == "status" ? status(from) : view_page(x, from);
+  }
+
+  /// Asked for often, and made of everything: the last one is said again as long as nothing changed.
+  const view_answer& status(const view_source& from) {
+    const std::pair of{from.state.applied_index, seen_.revision()};
+    if (status_of_ == of)
+      return status_;
+    status_view row;
+    row.leader = options_.host;
+    row.term = options_.term;
+    row.quorum = true;
+    fill_status(row, from);
+    status_of_ = of;
+    status_ = {config::json_text(config::to_json(row)), {}};
+    return status_;
   }
 
   // -- deciding ------------------------------------------------------------------------------------------------------
@@ -161,10 +172,19 @@ private:
     const auto verdicts = liveness_->judge(current->hosts, now);
     if (!verdicts.empty())
       return propose_decision(verdicts.front());
-    auto next = plan(*current, seen_.gave_up(), options_.clock());
-    if (!next.changes.changes.empty())
-      return propose_decision(std::move(next.changes));
-    arm_timer(next.look_again_at);
+    if (!is_settled(*current)) {
+      auto next = plan(*current, seen_.gave_up(), options_.clock());
+      if (!next.changes.changes.empty())
+        return propose_decision(std::move(next.changes));
+      settled_ = settled_site{current->applied_index, seen_.gave_up_revision(), next.look_again_at};
+    }
+    arm_timer(settled_->look_again_at);
+  }
+
+  /// Whether the next plan would be as empty as the last: it was made from the same, and time does not change it yet.
+  bool is_settled(const site_state& now) const {
+    return settled_ && settled_->applied_index == now.applied_index && settled_->gave_up_revision == seen_.gave_up_revision()
+           && (settled_->look_again_at == 0 || options_.clock() < settled_->look_again_at);
   }
 
   template <class Body>
@@ -224,6 +244,9 @@ private:
   site_actor_options options_;
   std::unique_ptr<host_liveness> liveness_;
   observations seen_;
+  std::optional<settled_site> settled_; ///< nothing: the last plan changed something
+  std::optional<std::pair<std::uint64_t, std::uint64_t>> status_of_; ///< applied index and revision that `status_` is of
+  view_answer status_;
   bool ready_ = false;
   bool deciding_ = false;
   std::map<std::uint64_t, answer_promise> waiting_; ///< unfinished site_requests

@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <chrono>
-#include <set>
+#include <iterator>
+#include <map>
+#include <string_view>
+#include <tuple>
 
 #include "actors/names.hpp"
 #include "actors/site/membership.hpp"
+#include "config/json.hpp"
 #include "config/time.hpp"
 
 namespace prunella::actors {
@@ -21,8 +25,7 @@ void copy_report(instance_view& row, const instance_report& report) {
   row.containers = report.containers;
 }
 
-instance_view assigned_row(const std::string& name, const assignment& x, const site_state& state,
-                           const observations& seen, const std::string& only_host) {
+instance_view assigned_row(const std::string& name, const assignment& x, const view_source& from) {
   instance_view row;
   row.name = name;
   row.application = x.application;
@@ -36,18 +39,44 @@ instance_view assigned_row(const std::string& name, const assignment& x, const s
     row.reason = x.reason;
     return row;
   }
-  const auto host = state.hosts.find(x.host);
-  if (host == state.hosts.end() || !host->second.up) {
+  const auto host = from.state.hosts.find(x.host);
+  if (host == from.state.hosts.end() || !host->second.up) {
     row.reason = x.host + " is down";
     return row;
   }
-  const auto* report = seen.find(x.host, name);
-  if (!only_host.empty() && x.host != only_host)
+  const auto* report = from.seen.find(x.host, name);
+  if (!from.only_host.empty() && x.host != from.only_host)
     row.reason = "not known: no leader answers, and " + x.host + " reports only to the leader";
   else if (report == nullptr || report->generation != x.generation)
     row.reason = "waiting for " + x.host + " to take it up";
   else
     copy_report(row, *report);
+  return row;
+}
+
+instance_view waiting_row(const config::application_spec& application, const config::service_spec& service,
+                          std::uint32_t replica, std::string name) {
+  instance_view row;
+  row.name = std::move(name);
+  row.application = application.name;
+  row.service = service.name;
+  row.replica = replica;
+  row.state = "pending";
+  row.reason = "waiting to be placed";
+  return row;
+}
+
+instance_view stopping_row(const std::string& host, const instance_report& report) {
+  const auto parts = parse_instance_name(report.instance);
+  instance_view row;
+  row.name = report.instance;
+  row.application = parts.application;
+  row.service = parts.service;
+  row.replica = parts.replica;
+  row.host = host;
+  row.generation = report.generation;
+  copy_report(row, report);
+  row.state = "stopping";
   return row;
 }
 
@@ -78,6 +107,46 @@ std::string state_of(const std::vector<const instance_view*>& instances, std::st
   return starting > 0 ? "starting" : "pending";
 }
 
+/// Instances and what they reserve, by host.
+std::map<std::string, std::pair<std::uint32_t, config::resources>> use_of_hosts(const site_state& state) {
+  std::map<std::string, std::pair<std::uint32_t, config::resources>> use;
+  for (const auto& [name, x] : state.assignments) {
+    if (x.host.empty())
+      continue;
+    auto& [instances, reserved] = use[x.host];
+    ++instances;
+    const auto application = state.applications.find(application_key(x.tenant, x.application));
+    if (application == state.applications.end())
+      continue;
+    for (const auto& service : application->second.spec.services)
+      if (service.name == x.service)
+        for (const auto& container : service.containers) {
+          reserved.cpu_millis += container.resources.cpu_millis;
+          reserved.memory_bytes += container.resources.memory_bytes;
+        }
+  }
+  return use;
+}
+
+/// Rows as one JSON array: as many as were asked for and fit, the first always.
+template <class Row, class KeyOf>
+view_answer page_of(const std::vector<Row>& rows, std::size_t limit, KeyOf key_of) {
+  constexpr std::size_t max_bytes = 512 * 1024;
+  view_answer page;
+  page.json = "[";
+  std::size_t count = 0;
+  for (; count < std::min(rows.size(), limit); ++count) {
+    const auto text = config::json_text(config::to_json(rows[count]));
+    if (count > 0 && page.json.size() + text.size() > max_bytes)
+      break;
+    page.json += (count == 0 ? "" : ",") + text;
+  }
+  page.json += ']';
+  if (count < rows.size())
+    page.next = key_of(rows[count - 1]);
+  return page;
+}
+
 } // namespace
 
 std::string time_text_of(time_ms at) {
@@ -88,89 +157,73 @@ std::string time_text_of(time_ms at) {
   return config::time_text(std::chrono::system_clock::time_point{std::chrono::milliseconds{at}});
 }
 
-std::vector<host_view> host_views(const site_state& state, const std::string& leader, const std::string& only_host) {
+std::vector<host_view> host_views(const view_source& from, const row_range& range) {
   std::vector<config::host_spec> specs;
-  for (const auto& [id, host] : state.hosts)
+  for (const auto& [id, host] : from.state.hosts)
     specs.push_back(host.spec);
   const auto controllers = controllers_of(specs);
+  const auto use = use_of_hosts(from.state);
   std::vector<host_view> rows;
-  for (const auto& [id, host] : state.hosts) {
+  for (auto it = from.state.hosts.upper_bound(range.after); it != from.state.hosts.end() && rows.size() < range.most; ++it) {
+    const auto& [id, host] = *it;
     host_view row;
     row.id = id;
     row.state = host.up ? "up" : "down";
     const bool votes = std::binary_search(controllers.begin(), controllers.end(), id);
-    row.role = id == leader ? "leader" : votes ? "controller" : "follower";
+    row.role = id == from.leader ? "leader" : votes ? "controller" : "follower";
     row.address = host.spec.address;
     row.labels = host.spec.labels;
     row.capacity = host.spec.capacity;
     row.reason = host.reason;
-    if (id == only_host) {
+    if (id == from.only_host) {
       row.state = "up";
       row.reason.clear();
-    } else if (!only_host.empty()) {
+    } else if (!from.only_host.empty()) {
       row.reason = "no leader answers; it was " + row.state + " when the site last decided";
       row.state = "unknown";
     }
-    for (const auto& [name, x] : state.assignments) {
-      if (x.host != id)
-        continue;
-      ++row.instances;
-      const auto application = state.applications.find(application_key(x.tenant, x.application));
-      if (application == state.applications.end())
-        continue;
-      for (const auto& service : application->second.spec.services)
-        if (service.name == x.service)
-          for (const auto& container : service.containers) {
-            row.reserved.cpu_millis += container.resources.cpu_millis;
-            row.reserved.memory_bytes += container.resources.memory_bytes;
-          }
-    }
+    if (const auto used = use.find(id); used != use.end())
+      std::tie(row.instances, row.reserved) = used->second;
     rows.push_back(std::move(row));
   }
   return rows;
 }
 
-std::vector<instance_view> instance_views(const site_state& state, const observations& seen,
-                                          const std::string& application, const std::string& only_host) {
+std::vector<instance_view> instance_views(const view_source& from, const row_range& range) {
+  const auto& state = from.state;
+  const auto is_asked_for = [&](const std::string& key) { return range.application.empty() || range.application == key; };
   std::map<std::string, instance_view> rows;
-  for (const auto& [name, x] : state.assignments)
-    if (application.empty() || key_of(name) == application)
-      rows.emplace(name, assigned_row(name, x, state, seen, only_host));
+  // Of each source only the first are built; when they are merged, nobody's later ones can be among them.
+  for (auto it = state.assignments.upper_bound(range.after); it != state.assignments.end() && rows.size() < range.most; ++it)
+    if (is_asked_for(application_key(it->second.tenant, it->second.application)))
+      rows.emplace(it->first, assigned_row(it->first, it->second, from));
+  const auto is_wanted_here = [&](const std::string& name) {
+    return name > range.after && state.assignments.count(name) == 0
+           && (rows.size() < range.most || name < rows.rbegin()->first);
+  };
+  const auto add = [&](instance_view row) {
+    auto name = row.name;
+    if (rows.emplace(std::move(name), std::move(row)).second && rows.size() > range.most)
+      rows.erase(std::prev(rows.end()));
+  };
   for (const auto& [key, record] : state.applications) {
-    if (!application.empty() && key != application)
+    if (!is_asked_for(key))
       continue;
     for (const auto& service : record.spec.services)
       for (std::uint32_t replica = 1; replica <= service.replicas; ++replica) {
         auto name = instance_name(record.spec.tenant, record.spec.name, service.name, replica);
-        if (rows.count(name) != 0)
-          continue;
-        instance_view row;
-        row.name = name;
-        row.application = record.spec.name;
-        row.service = service.name;
-        row.replica = replica;
-        row.state = "pending";
-        row.reason = "waiting to be placed";
-        rows.emplace(std::move(name), std::move(row));
+        if (is_wanted_here(name))
+          add(waiting_row(record.spec, service, replica, std::move(name)));
       }
   }
-  for (const auto& [id, host] : state.hosts)
-    if (host.up)
-      for (const auto& report : seen.of_host(id)) {
-        if (rows.count(report.instance) != 0 || (!application.empty() && key_of(report.instance) != application))
-          continue;
-        const auto parts = parse_instance_name(report.instance);
-        instance_view row;
-        row.name = report.instance;
-        row.application = parts.application;
-        row.service = parts.service;
-        row.replica = parts.replica;
-        row.host = id;
-        row.generation = report.generation;
-        copy_report(row, report);
-        row.state = "stopping";
-        rows.emplace(report.instance, std::move(row));
-      }
+  for (const auto& [id, host] : state.hosts) {
+    if (!host.up)
+      continue;
+    const auto& reports = from.seen.of_host(id);
+    for (auto it = reports.upper_bound(range.after); it != reports.end(); ++it)
+      if (is_wanted_here(it->first) && is_asked_for(key_of(it->first)))
+        add(stopping_row(id, it->second));
+  }
   std::vector<instance_view> result;
   result.reserve(rows.size());
   for (auto& [name, row] : rows)
@@ -178,12 +231,17 @@ std::vector<instance_view> instance_views(const site_state& state, const observa
   return result;
 }
 
-std::vector<application_view> application_views(const site_state& state, const observations& seen,
-                                                const std::string& application, const std::string& only_host) {
-  const auto instances = instance_views(state, seen, application, only_host);
+std::vector<application_view> application_views(const view_source& from, const row_range& range) {
+  const auto instances = instance_views(from, {range.application, {}});
+  std::map<std::string, std::vector<const instance_view*>> by_application;
+  for (const auto& x : instances)
+    if (x.state != "stopping")
+      by_application[key_of(x.name)].push_back(&x);
   std::vector<application_view> rows;
-  for (const auto& [key, record] : state.applications) {
-    if (!application.empty() && key != application)
+  const auto& all = from.state.applications;
+  for (auto it = all.upper_bound(range.after); it != all.end() && rows.size() < range.most; ++it) {
+    const auto& [key, record] = *it;
+    if (!range.application.empty() && key != range.application)
       continue;
     application_view row;
     row.name = record.spec.name;
@@ -191,23 +249,34 @@ std::vector<application_view> application_views(const site_state& state, const o
     row.version = record.spec.version;
     row.revision = record.revision;
     row.updated_at = time_text_of(record.updated_at);
-    std::vector<const instance_view*> own;
-    for (const auto& x : instances)
-      if (x.state != "stopping" && key_of(x.name) == key)
-        own.push_back(&x);
-    for (const auto& service : record.spec.services) {
-      service_view s{service.name, service.replicas, 0};
-      for (const auto* x : own)
-        s.running += x->service == service.name && x->state == "running" ? 1 : 0;
-      row.services.push_back(std::move(s));
-    }
+    const auto& own = by_application[key];
+    std::map<std::string_view, std::uint32_t> running;
+    for (const auto* x : own)
+      running[x->service] += x->state == "running" ? 1 : 0;
+    for (const auto& service : record.spec.services)
+      row.services.push_back({service.name, service.replicas, running[service.name]});
     row.state = state_of(own, row.reason);
     rows.push_back(std::move(row));
   }
   return rows;
 }
 
-void fill_status(status_view& status, const site_state& state, const observations& seen, const std::string& only_host) {
+view_answer view_page(const view_request& request, const view_source& from) {
+  if (request.view == "spec") {
+    const auto found = from.state.applications.find(request.application);
+    return {found == from.state.applications.end() ? std::string{} : config::json_text(config::to_json(found->second.spec)), {}};
+  }
+  const std::size_t limit = std::clamp<std::uint32_t>(request.limit, 1, max_page_rows);
+  const row_range range{request.application, request.after, limit + 1}; // one more tells whether there are more
+  if (request.view == "hosts")
+    return page_of(host_views(from, range), limit, [](const auto& x) { return x.id; });
+  if (request.view == "applications")
+    return page_of(application_views(from, range), limit, [](const auto& x) { return application_key(x.tenant, x.name); });
+  return page_of(instance_views(from, range), limit, [](const auto& x) { return x.name; });
+}
+
+void fill_status(status_view& status, const view_source& from) {
+  const auto& state = from.state;
   status.site = state.site.name;
   status.hosts = static_cast<std::uint32_t>(state.hosts.size());
   status.applications = static_cast<std::uint32_t>(state.applications.size());
@@ -216,11 +285,11 @@ void fill_status(status_view& status, const site_state& state, const observation
   status.instances_running = 0;
   std::string trouble;
   for (const auto& [id, host] : state.hosts) {
-    status.hosts_up += (only_host.empty() ? host.up : id == only_host) ? 1 : 0;
+    status.hosts_up += (from.only_host.empty() ? host.up : id == from.only_host) ? 1 : 0;
     if (!host.up && trouble.empty())
       trouble = id + " is down: " + host.reason;
   }
-  for (const auto& x : instance_views(state, seen, {}, only_host)) {
+  for (const auto& x : instance_views(from)) {
     if (x.state == "stopping")
       continue;
     ++status.instances;

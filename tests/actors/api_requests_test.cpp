@@ -70,6 +70,23 @@ TEST_CASE("an event limit of 1 and of 1000 is taken, 0 and 1001 are not") {
   }
 }
 
+TEST_CASE("a page that is not the last leads to the next with what else was asked, the last leads nowhere") {
+  net::routed_request x;
+  x.request.target = "/v1/instances?limit=2&application=default.shop&after=a";
+  x.query = {{"limit", "2"}, {"application", "default.shop"}, {"after", "a"}};
+  const auto page = std::get<actors::row_page>(actors::page_query(x));
+  CHECK(page.after == "a");
+  CHECK(page.limit == 2);
+  const auto more = actors::page_response({"[]", "default.shop.web-2"}, x);
+  REQUIRE(more.headers.size() == 1);
+  CHECK(more.headers[0].name == "Link");
+  CHECK(more.headers[0].value == "</v1/instances?after=default.shop.web-2&application=default.shop&limit=2>; rel=\"next\"");
+  CHECK(actors::page_response({"[]", ""}, x).headers.empty());
+  x.query["limit"] = "1001";
+  CHECK(std::get<problem_view>(actors::page_query(x)).status == 400);
+  CHECK(std::get<actors::row_page>(actors::page_query({})).limit == 1'000);
+}
+
 TEST_CASE("users may apply, scale and delete, and the site's own decisions are not theirs to make") {
   small_site site{{host("host-1")}};
   const auto refused = [&](auto body) { return actors::refuse(site_command{0, std::move(body)}, site.state).status; };

@@ -206,7 +206,7 @@ TEST_CASE("what frees resources comes first, what needs them last") {
 }
 
 TEST_CASE("after a start of the agent, containers of no desired instance or of another generation are unwanted") {
-  const auto desired = std::vector{plan({{"web", 1, 2}})};
+  const std::map<std::string, application_plan> desired{{"default.shop", plan({{"web", 1, 2}})}};
   std::vector<recovered_container> recovered(4);
   recovered[0].name = "default.shop.web-1.side-car";
   recovered[0].generation = 1;

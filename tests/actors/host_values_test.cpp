@@ -106,6 +106,15 @@ TEST_CASE("an instance that gave up is failed in that generation, and a later on
   CHECK(table.report(web)->phase == instance_phase::pending);
 }
 
+TEST_CASE("a reason of 1024 bytes is kept, what is longer is cut there") {
+  actors::instance_table table;
+  table.expect(plan_of(1));
+  table.give_up(web, std::string(1'024, 'x'));
+  CHECK(table.report(web)->reason.size() == 1'024);
+  table.give_up(web, std::string(100'000, 'x'));
+  CHECK(table.report(web)->reason.size() == 1'024);
+}
+
 TEST_CASE("a transient container that ended well is not waited for, a permanent one is") {
   actors::instance_table table;
   table.expect(plan_of(1, config::restart_type::transient, {"main", "init"}));
@@ -121,17 +130,42 @@ TEST_CASE("a host plans what is assigned to it, without what gave up there") {
   site.run(actors::put_application{application("popcorn", {service("web", 2)})});
   site.settle();
   actors::instance_table table;
-  const auto here = site.host_of(web);
-  const actors::plan_place place{"shop", here};
-  auto plans = actors::assigned_plans(site.state, place, table);
+  actors::assigned_applications assigned{{"shop", site.host_of(web)}};
+  const auto& plans = assigned.plans(site.state, table);
   REQUIRE(plans.size() == 1);
   REQUIRE(plans.begin()->second.instances.size() == 1);
   CHECK(plans.begin()->second.instances[0].name == web);
   table.expect(plan_of(1));
   table.give_up(web, "exited too often");
-  CHECK(actors::assigned_plans(site.state, place, table).empty());
+  CHECK(assigned.plans(site.state, table).empty());
+  table.forget(web);
+  CHECK(assigned.plans(site.state, table).size() == 1);
   site.run(actors::delete_application{"default.popcorn"});
-  CHECK(actors::assigned_plans(site.state, place, actors::instance_table{}).empty());
+  CHECK(assigned.plans(site.state, table).empty());
+}
+
+TEST_CASE("a plan that is kept from call to call is the one that would be made anew") {
+  small_site site{{host("host-1"), host("host-2")}};
+  actors::assigned_applications kept{{"shop", "host-1"}};
+  const auto check = [&] {
+    site.settle();
+    actors::assigned_applications anew{{"shop", "host-1"}};
+    CHECK(kept.plans(site.state, {}) == anew.plans(site.state, {}));
+  };
+  auto popcorn = application("popcorn", {service("web", 3)});
+  site.run(actors::put_application{popcorn});
+  site.run(actors::put_application{application("soda", {service("bar", 2)})});
+  check();
+  popcorn.services[0].containers[0].command = {"sleep", "2000"};
+  site.run(actors::put_application{popcorn});
+  check();
+  site.run(actors::set_host_state{"host-2", false, "silent"});
+  check();
+  // Deleted and applied again between two looks: the revision counts from 1 once more.
+  site.run(actors::delete_application{"default.soda"});
+  site.now += 1'000;
+  site.run(actors::put_application{application("soda", {service("bar", 2, {200, 1 << 20})})});
+  check();
 }
 
 TEST_CASE("what is left of an instance may take as long to end as its application asks for, wherever that runs now") {

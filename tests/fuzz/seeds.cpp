@@ -97,6 +97,7 @@ runtime::raft_message append_message(const test::small_site& site) {
 actors::host_heartbeat heartbeat() {
   actors::host_heartbeat beat;
   beat.host = "host-1";
+  beat.has_reports = true;
   beat.revision = 3;
   actors::instance_report report;
   report.instance = "default.popcorn.web-1";
@@ -124,7 +125,7 @@ void messages(const seed_folder& out, const test::small_site& site) {
   write("consensus", "append", caf::make_message(append_message(site)));
   write("site", "heartbeat", caf::make_message(heartbeat()));
   write("site", "request", caf::make_message(actors::site_request{actors::encode(actors::site_command{1, actors::scale_service{"default.popcorn", "web", 3}})}));
-  write("site", "view", caf::make_message(actors::view_request{"instances", "default.popcorn"}));
+  write("site", "view", caf::make_message(actors::view_request{"instances", "default.popcorn", "default.popcorn.web-1", 100}));
   write("journal", "events", caf::make_message(actors::events_request{"17-host-1-4", 100}));
   write("tree", "actors", caf::make_message(actors::actors_request{100}));
   write("tree", "kill", caf::make_message(actors::kill_request{"root/api"}));

@@ -39,13 +39,14 @@ void use(const actors::site_state& state) {
   const auto plan = actors::plan(state, {}, 1'000'000);
   require(plan.changes.changes.size() <= actors::max_plan_changes, "a plan is bounded");
   const actors::observations seen;
-  unread += config::json_text(config::to_json(actors::host_views(state, "a")));
-  unread += config::json_text(config::to_json(actors::instance_views(state, seen, {})));
-  unread += config::json_text(config::to_json(actors::application_views(state, seen, {})));
+  const actors::view_source from{state, seen, "a", {}};
+  unread += config::json_text(config::to_json(actors::host_views(from)));
+  unread += config::json_text(config::to_json(actors::instance_views(from)));
+  unread += config::json_text(config::to_json(actors::application_views(from)));
   for (const auto& [key, record] : state.applications)
     unread += config::json_text(config::to_json(record.spec));
   actors::status_view status;
-  actors::fill_status(status, state, seen);
+  actors::fill_status(status, from);
   require(!unread.empty(), "views are texts");
 }
 

@@ -214,6 +214,21 @@ TEST_CASE("get passes on what to select, percent-encoded") {
         words{"GET /v1/instances?application=a%20b", "GET /v1/events?after=x%26y&limit=5", "GET /v1/hosts"});
 }
 
+TEST_CASE("a list in pages is followed to its end and printed as one") {
+  fake_site site;
+  for (int i = 1; i <= 5; ++i) {
+    site.instances.emplace_back();
+    site.instances.back().name = "default.shop.web-" + std::to_string(i);
+  }
+  for (const std::size_t page : {1, 2, 4, 5}) {
+    site.page = page;
+    const auto result = run_at(site, {"get", "instances", "-o", "json"});
+    CHECK(result.code == 0);
+    CHECK(config::parse_json(result.out).value == config::to_json(site.instances));
+  }
+  CHECK(site.requests().size() == 5 + 3 + 2 + 1);
+}
+
 TEST_CASE("watching events prints each once, and asks behind the last one seen") {
   fake_site site;
   site.events = {event("e1", "up"), event("e2", "down")};

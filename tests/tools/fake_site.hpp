@@ -2,6 +2,7 @@
 
 // A small site behind the real HTTP server: enough of the API for the commands, with a record of what they asked.
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <string>
@@ -39,6 +40,7 @@ public:
   std::vector<actors::actor_view> actors;
   std::vector<actors::event_view> events;
   actors::status_view status;
+  std::size_t page = 1'000; ///< rows of instances in one answer
 
 private:
   template <class T>
@@ -88,7 +90,19 @@ private:
     net::http_router router;
     list(router, "/v1/hosts", &fake_site::hosts);
     list(router, "/v1/applications", &fake_site::applications);
-    list(router, "/v1/instances", &fake_site::instances);
+    router.add("GET", "/v1/instances", [this](const net::routed_request& r, const net::http_responder& respond) {
+      record(r);
+      std::vector<actors::instance_view> rows;
+      for (const auto& x : instances)
+        if (r.query.count("after") == 0 || x.name > r.query.at("after"))
+          rows.push_back(x);
+      const bool is_last = rows.size() <= page;
+      rows.resize(std::min(rows.size(), page));
+      auto answer = json(rows);
+      if (!is_last)
+        answer.headers.push_back({"Link", "</v1/instances?after=" + rows.back().name + ">; rel=\"next\""});
+      respond(answer);
+    });
     list(router, "/v1/actors", &fake_site::actors);
     list(router, "/status", &fake_site::status);
     router.add("GET", "/v1/events", [this](const net::routed_request& r, const net::http_responder& respond) {

@@ -30,19 +30,24 @@ struct api_result {
   boost::json::value value; ///< null with an empty body
   unsigned status = 0;      ///< 0: no answer
   std::string error;        ///< several lines for a person, ends with a newline; empty: all well
+  std::string next;         ///< target of the next page of a list; empty: there is none
 };
 
 /// `repeatable`: the call may be sent to a second endpoint when it is not known whether the first acted on it.
 [[nodiscard]] api_result call_api(const connection_options& connection, std::string_view method,
                                   std::string_view target, const std::string& body = {}, bool repeatable = true);
 
+/// GET; the pages of a list are fetched one after the other and make one list, of at most `max_pages`.
+[[nodiscard]] api_result get_all(const connection_options& connection, std::string_view target);
+inline constexpr std::size_t max_pages = 1'000;
+
 /// What a person reads of a problem: its detail, then `cause:`, `errors:` and `fix:` where there are any.
 [[nodiscard]] std::string problem_text(const actors::problem_view& problem);
 
-/// Calls and reads the answer as `T`; writes to `io.err` and returns nothing where that fails.
+/// `get_all`, read as `T`; writes to `io.err` and returns nothing where that fails.
 template <class T>
 std::optional<T> get_from_api(const connection_options& connection, std::string_view target, terminal& io) {
-  const auto result = call_api(connection, "GET", target);
+  const auto result = get_all(connection, target);
   T value{};
   auto error = result.error;
   if (error.empty())

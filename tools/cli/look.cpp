@@ -77,7 +77,7 @@ std::optional<std::string> table_text(const boost::json::value& value, const std
 
 /// Fetches and prints once; `after` moves behind the last event seen.
 int look_once(const get_options& options, std::string& after, terminal& io) {
-  const auto result = call_api(options.connection, "GET", target_of(options, after));
+  const auto result = get_all(options.connection, target_of(options, after));
   if (!result.error.empty()) {
     io.err << result.error;
     return exit_failed;

@@ -1,0 +1,91 @@
+#include "actors/host/host_reporter.hpp"
+
+#include <utility>
+
+#include <caf/event_based_actor.hpp>
+
+namespace prunella::actors {
+
+host_reporter::host_reporter(caf::event_based_actor* self, host_reporter_options options)
+  : self_(self),
+    options_(std::move(options)),
+    // Earlier lives of this actor in this process ended at earlier times, so their revisions are lower.
+    log_(static_cast<std::uint64_t>(self->clock().now().time_since_epoch().count())) {}
+
+void host_reporter::on_leader_changed() {
+  confirmed_ = 0;
+  ++epoch_;
+  unanswered_ = 0;
+  reports_are_under_way_ = false;
+  send();
+}
+
+bool host_reporter::put(const instance_report& report) {
+  if (!log_.put(report))
+    return false;
+  send_news();
+  return true;
+}
+
+void host_reporter::remove(const std::string& instance) {
+  if (log_.remove(instance))
+    send_news();
+}
+
+void host_reporter::send_news() {
+  if (!reports_are_under_way_)
+    send();
+}
+
+void host_reporter::send() {
+  const auto leader = options_.leader->get().leader;
+  const auto site = leader.empty() ? caf::actor{} : options_.actor_on(leader, "site");
+  // As many as fit into the silence that is allowed: after an outage the next one goes out at once.
+  const auto most = static_cast<std::size_t>(options_.figures.down_after / options_.figures.heartbeat);
+  if (!site || unanswered_ >= most)
+    return;
+  host_heartbeat beat;
+  beat.host = options_.host;
+  beat.incarnation = options_.incarnation;
+  beat.sent_at_ns = self_->clock().now().time_since_epoch().count();
+  beat.has_reports = !reports_are_under_way_;
+  if (beat.has_reports)
+    log_.fill(beat, confirmed_);
+  const bool had_reports = beat.has_reports;
+  const bool had_everything = had_reports && beat.since_revision == 0;
+  reports_are_under_way_ = true;
+  ++unanswered_;
+  self_->request(site, options_.figures.down_after, std::move(beat))
+    .then(
+      [this, had_reports, epoch = epoch_](const heartbeat_answer& x) {
+        options_.contacts->note(x.leader, self_->clock().now());
+        if (epoch == epoch_)
+          on_answer(x, had_reports);
+      },
+      [this, had_everything, had_reports, epoch = epoch_](const caf::error&) {
+        if (epoch == epoch_)
+          on_error(had_everything, had_reports);
+      });
+}
+
+void host_reporter::on_answer(const heartbeat_answer& x, bool had_reports) {
+  --unanswered_;
+  if (!had_reports)
+    return;
+  reports_are_under_way_ = false;
+  confirmed_ = x.confirmed_revision;
+  if (confirmed_ != log_.revision())
+    send();
+}
+
+/// What was lost on the way is sent again; what was not, the leader will say.
+void host_reporter::on_error(bool had_everything, bool had_reports) {
+  --unanswered_;
+  if (!had_reports)
+    return;
+  reports_are_under_way_ = false;
+  if (had_everything)
+    confirmed_ = 0;
+}
+
+} // namespace prunella::actors
