@@ -2,32 +2,18 @@
 
 #include <sys/types.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <csignal>
 #include <filesystem>
-#include <map>
-#include <optional>
 #include <system_error>
 #include <utility>
-#include <vector>
 
-#include <caf/actor.hpp>
-#include <caf/actor_cast.hpp>
 #include <caf/actor_system.hpp>
-#include <caf/event_based_actor.hpp>
-#include <caf/response_promise.hpp>
-#include <caf/result.hpp>
 #include <caf/send.hpp>
-#include <caf/stateful_actor.hpp>
 
 #include "actors/instance/container_folder.hpp"
-#include "actors/instance/driver_error.hpp"
-#include "actors/instance/process_recovery.hpp"
-#include "actors/instance/process_watcher.hpp"
-#include "runtime/supervised_actor.hpp"
+#include "actors/instance/process_driver_state.hpp"
 
 namespace prunella::actors {
 
@@ -39,22 +25,6 @@ using std::chrono::milliseconds;
 constexpr std::uint32_t collect_attempts = 50;
 constexpr milliseconds collect_pause{10};
 
-// From the watcher's thread: the process behind watch `key` ended.
-struct process_ended {
-  std::uint64_t key = 0;
-  std::uint32_t attempt = 0;
-
-  PRUNELLA_FIELDS(process_ended, key, attempt)
-};
-
-// Timer: the grace of the stop with this epoch is over.
-struct grace_over {
-  std::uint64_t key = 0;
-  std::uint64_t epoch = 0;
-
-  PRUNELLA_FIELDS(grace_over, key, epoch)
-};
-
 driver_failure record_failure(const std::string& what, const storage::storage_error& why) {
   return {driver_errc::record_failed, what + ": " + why.message};
 }
@@ -63,83 +33,12 @@ std::int64_t unix_time_ms() {
   return std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
+} // namespace
+
 // tenant.application.service-N.container without its last part.
 std::string instance_of(const std::string& container) {
   return container.substr(0, container.rfind('.'));
 }
-
-// A start that waits for what runs under its name to end.
-struct pending_start {
-  container_order order;
-  caf::actor_addr owner;
-  caf::response_promise promise;
-};
-
-struct running_container {
-  storage::container_record record;
-  process_handle process;
-  milliseconds grace{10'000};
-  caf::actor_addr owner;
-  bool stopping = false;
-  std::uint64_t stop_epoch = 0;
-  std::chrono::steady_clock::time_point kill_at;
-  std::vector<caf::response_promise> waiting; // for its end, of stop and wait requests alike
-  std::optional<pending_start> next;
-};
-
-class process_driver_state {
-public:
-  static inline const char* name = "process_driver";
-
-  explicit process_driver_state(caf::stateful_actor<process_driver_state, runtime::supervised_actor>* self);
-
-  caf::behavior make_behavior(process_driver_options options);
-
-private:
-  using container_map = std::map<std::string, running_container>;
-
-  std::optional<driver_failure> start_up();
-  std::optional<driver_failure> recover();
-  void take_over(recovered_process found);
-
-  caf::result<container_prepared> on_prepare(const prepare_container& request);
-  caf::result<container_started> on_start(const start_container& request);
-  caf::result<container_started> on_adopt(const adopt_container& request);
-  caf::result<container_exited> on_stop(const stop_container& request);
-  caf::result<container_exited> on_wait(const wait_container& request);
-  caf::result<void> on_signal(const signal_container& request);
-  caf::result<void> on_remove(const remove_container& request);
-  caf::result<void> on_stop_all(const stop_all_containers& request);
-  caf::result<recovered_containers> on_recover(const recover_containers& request);
-  caf::result<container_stats_list> on_stats(const get_container_stats& request);
-  void on_process_ended(const process_ended& event);
-  void on_grace_over(const grace_over& event);
-
-  driver_result<container_started> start(const container_order& order, const caf::actor_addr& owner);
-  container_started adopt(running_container& container, const caf::actor_addr& owner) const;
-  void begin_stop(std::uint64_t key, running_container& container, milliseconds grace);
-  void replace(running_container& container, pending_start next);
-  static void cancel_next(running_container& container, const std::string& why);
-  void finish(container_map::iterator ended, const process_end& end);
-  void watch(const std::string& container);
-
-  caf::actor_addr sender() const { return caf::actor_cast<caf::actor_addr>(self_->current_sender()); }
-  driver_failure refuse_released() const;
-  running_container* find(const std::string& container, std::uint64_t generation);
-  static caf::error not_running(const std::string& container, std::uint64_t generation);
-
-  caf::event_based_actor* self_;
-  process_driver_options options_;
-  std::string boot_id_ = read_boot_id();
-  container_map containers_;
-  std::map<std::uint64_t, std::string> watched_; // key of the watch → container
-  std::map<std::string, std::uint64_t> keys_;    // the other way round
-  std::uint64_t last_key_ = 0;
-  std::optional<std::string> released_;             // why
-  std::vector<caf::response_promise> until_empty_; // stop_all_containers
-  std::unique_ptr<log_keeper> logs_;
-  std::unique_ptr<process_watcher> watcher_; // last: its thread ends before anything else of this goes
-};
 
 process_driver_state::process_driver_state(caf::stateful_actor<process_driver_state, runtime::supervised_actor>* self)
     : self_{self} {}
@@ -217,168 +116,6 @@ void process_driver_state::watch(const std::string& container) {
   keys_[container] = key;
   if (!watcher_->watch(containers_[container].process.pidfd.get(), key)) // epoll's limit: poll this one by timer
     self_->delayed_send(self_, collect_pause, process_ended{key, 0});
-}
-
-// -- requests ----------------------------------------------------------------
-
-caf::result<container_prepared> process_driver_state::on_prepare(const prepare_container& request) {
-  if (const auto failure = check_order(request.order))
-    return to_error(*failure);
-  auto launch = prepare_folder(request.order, options_.data_directory, options_.agent);
-  if (const auto* failure = std::get_if<driver_failure>(&launch))
-    return to_error(*failure);
-  const auto& ready = std::get<launch_request>(launch);
-  const auto path = request.order.env.find("PATH");
-  const auto file = resolve_command(ready.command.front(),
-                                    path == request.order.env.end() ? default_path : std::string_view{path->second},
-                                    ready.working_directory);
-  if (const auto* failure = std::get_if<driver_failure>(&file))
-    return to_error(*failure);
-  return container_prepared{request.order.name};
-}
-
-caf::result<container_started> process_driver_state::on_start(const start_container& request) {
-  const auto& order = request.order;
-  if (released_)
-    return to_error(refuse_released());
-  if (const auto failure = check_order(order))
-    return to_error(*failure);
-  const auto found = containers_.find(order.name);
-  if (found != containers_.end()) {
-    auto& current = found->second;
-    if (current.record.generation > order.generation)
-      return to_error({driver_errc::stale_generation, "generation " + std::to_string(current.record.generation) + " of "
-                                                        + order.name + " runs here; " + std::to_string(order.generation)
-                                                        + " is outdated and stays stopped"});
-    const bool same = current.record.generation == order.generation && current.record.spec_hash == order.spec_hash;
-    if (same && !current.stopping && is_alive(current.process)) {
-      current.grace = order.spec.grace;
-      return adopt(current, sender());
-    }
-    replace(current, {order, sender(), self_->make_response_promise()});
-    return caf::delegated<container_started>{};
-  }
-  auto started = start(order, sender());
-  if (const auto* failure = std::get_if<driver_failure>(&started))
-    return to_error(*failure);
-  return std::get<container_started>(std::move(started));
-}
-
-caf::result<container_started> process_driver_state::on_adopt(const adopt_container& request) {
-  auto* container = find(request.name, request.generation);
-  if (!container || container->record.spec_hash != request.spec_hash || !is_alive(container->process))
-    return not_running(request.name, request.generation);
-  return adopt(*container, sender());
-}
-
-caf::result<container_exited> process_driver_state::on_stop(const stop_container& request) {
-  if (released_)
-    return to_error(refuse_released());
-  const auto found = containers_.find(request.name);
-  if (found == containers_.end())
-    return not_running(request.name, request.generation);
-  auto& container = found->second;
-  if (container.next && container.next->order.generation <= request.generation)
-    cancel_next(container, request.name + " was told to stop");
-  if (container.record.generation < request.generation)
-    return not_running(request.name, request.generation);
-  if (container.record.generation > request.generation)
-    return to_error({driver_errc::stale_generation, "a newer generation of " + request.name + " runs here"});
-  if (container.waiting.size() >= options_.max_waiting)
-    return to_error({driver_errc::too_many, "too many requests wait for the end of " + request.name});
-  container.waiting.push_back(self_->make_response_promise());
-  begin_stop(keys_[request.name], container, request.grace);
-  return caf::delegated<container_exited>{};
-}
-
-caf::result<container_exited> process_driver_state::on_wait(const wait_container& request) {
-  auto* container = find(request.name, request.generation);
-  if (!container)
-    return not_running(request.name, request.generation);
-  if (container->waiting.size() >= options_.max_waiting)
-    return to_error({driver_errc::too_many, "too many requests wait for the end of " + request.name});
-  container->waiting.push_back(self_->make_response_promise());
-  return caf::delegated<container_exited>{};
-}
-
-caf::result<void> process_driver_state::on_signal(const signal_container& request) {
-  if (released_)
-    return to_error(refuse_released());
-  auto* container = find(request.name, request.generation);
-  if (!container || !is_alive(container->process))
-    return not_running(request.name, request.generation);
-  if (!signal_process(container->process, request.number))
-    return to_error({driver_errc::invalid_request, "signal " + std::to_string(request.number)
-                                                     + " cannot be sent; see `kill -l` for those there are"});
-  return caf::unit;
-}
-
-caf::result<void> process_driver_state::on_remove(const remove_container& request) {
-  if (containers_.count(request.name) != 0)
-    return to_error({driver_errc::still_running, request.name + " still runs; stop it first"});
-  container_order named;
-  named.name = named.instance = request.name;
-  named.spec.command = {"none"};
-  if (const auto failure = check_order(named)) // a name with a slash must not delete somebody else's folder
-    return to_error(*failure);
-  if (const auto failure = remove_folder(options_.data_directory, request.name))
-    return to_error(*failure);
-  return caf::unit;
-}
-
-caf::result<void> process_driver_state::on_stop_all(const stop_all_containers& request) {
-  if (released_)
-    return to_error(refuse_released());
-  if (containers_.empty())
-    return caf::unit;
-  if (until_empty_.size() >= options_.max_waiting)
-    return to_error({driver_errc::too_many, "too many requests wait for all containers to stop"});
-  until_empty_.push_back(self_->make_response_promise());
-  for (auto& [container, entry] : containers_) {
-    cancel_next(entry, "all containers of this host were told to stop");
-    begin_stop(keys_[container], entry, std::min(entry.grace, request.grace_limit));
-  }
-  return caf::delegated<void>{};
-}
-
-caf::result<recovered_containers> process_driver_state::on_recover(const recover_containers& request) {
-  recovered_containers all;
-  for (const auto& [container, entry] : containers_) {
-    const auto& record = entry.record;
-    if (!request.only_without_owner || !caf::actor_cast<caf::actor>(entry.owner))
-      all.containers.push_back(
-        {record.name, instance_of(record.name), record.generation, record.spec_hash, record.pid, record.started_at_ms});
-  }
-  return all;
-}
-
-caf::result<container_stats_list> process_driver_state::on_stats(const get_container_stats& request) {
-  if (!request.name.empty() && containers_.count(request.name) == 0)
-    return not_running(request.name, 0);
-  std::map<pid_t, container_stats> by_group;
-  for (const auto& [container, entry] : containers_)
-    if (request.name.empty() || container == request.name) {
-      auto& stats = by_group[entry.process.pid];
-      stats.name = container;
-      stats.generation = entry.record.generation;
-    }
-  const std::int64_t page = ::sysconf(_SC_PAGESIZE);
-  for (const pid_t pid : list_processes()) {
-    const auto stat = read_proc_stat(pid);
-    const auto group = stat ? by_group.find(stat->group) : by_group.end();
-    if (group == by_group.end())
-      continue;
-    ++group->second.processes;
-    group->second.user_time += ticks_to_time(stat->user_ticks);
-    group->second.system_time += ticks_to_time(stat->system_ticks);
-    group->second.rss_bytes += stat->rss_pages * page;
-  }
-  container_stats_list list;
-  for (auto& [group, stats] : by_group)
-    list.containers.push_back(std::move(stats));
-  std::sort(list.containers.begin(), list.containers.end(),
-            [](const container_stats& a, const container_stats& b) { return a.name < b.name; });
-  return list;
 }
 
 // -- life of a process -------------------------------------------------------
@@ -510,22 +247,6 @@ void process_driver_state::finish(container_map::iterator ended, const process_e
   for (auto& promise : std::exchange(until_empty_, {}))
     promise.deliver(caf::unit);
 }
-
-driver_failure process_driver_state::refuse_released() const {
-  return {driver_errc::released, "the containers of this host stay as they are: " + *released_};
-}
-
-running_container* process_driver_state::find(const std::string& container, std::uint64_t generation) {
-  const auto found = containers_.find(container);
-  return found != containers_.end() && found->second.record.generation == generation ? &found->second : nullptr;
-}
-
-caf::error process_driver_state::not_running(const std::string& container, std::uint64_t generation) {
-  return to_error({driver_errc::not_running,
-                   "generation " + std::to_string(generation) + " of " + container + " does not run on this host"});
-}
-
-} // namespace
 
 caf::actor spawn_process_driver(caf::actor_system& system, process_driver_options options) {
   const auto behavior = [](caf::stateful_actor<process_driver_state, runtime::supervised_actor>* self, process_driver_options chosen) {
