@@ -16,7 +16,7 @@ namespace {
 std::vector<std::string> follow(actors::view_request request, const actors::view_source& from, std::size_t& pages) {
   std::vector<std::string> names;
   for (pages = 1;; ++pages) {
-    REQUIRE(pages < 100);
+    REQUIRE(pages < 1'000);
     const auto page = actors::view_page(request, from);
     REQUIRE(page.json.size() < 768 * 1024);
     const auto parsed = config::parse_json(page.json);
