@@ -303,7 +303,7 @@ private:
     if (writes_.size() >= options_.max_calls)
       return void(call.respond(problem_response(
         make_problem(503, "too many unfinished requests", "this host takes " + std::to_string(options_.max_calls),
-                     "ask again in a moment"))));
+                     "nothing was changed; ask again in a moment"))));
     const auto id = ++last_write_;
     const auto key = application_key_of(call.request.path.at("name"));
     writes_.emplace(id, write{key, encode(std::get<site_command>(command)), call.respond,
@@ -402,7 +402,7 @@ net::http_router make_api_router(std::function<caf::actor()> api) {
         caf::anon_send(target, api_call{route, std::move(request), std::move(respond)});
       else
         respond(problem_response(make_problem(503, "the API is starting", "its actor is not running at this moment",
-                                              "ask again in a moment")));
+                                              "nothing was changed; ask again in a moment")));
     };
   };
   net::http_router router;

@@ -50,4 +50,18 @@ std::chrono::milliseconds grace_of(const site_state& state, const std::string& i
   return config::container_spec{}.grace;
 }
 
+std::vector<std::string> known_containers(const site_state& state) {
+  std::vector<std::string> names;
+  for (const auto& [instance, x] : state.assignments) {
+    const auto record = state.applications.find(application_key(x.tenant, x.application));
+    if (record == state.applications.end())
+      continue;
+    for (const auto& service : record->second.spec.services)
+      if (service.name == x.service)
+        for (const auto& container : service.containers)
+          names.push_back(container_name(instance, container.name));
+  }
+  return names;
+}
+
 } // namespace prunella::actors

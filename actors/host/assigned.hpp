@@ -49,4 +49,7 @@ private:
 /// a container if there is no such application any more.
 std::chrono::milliseconds grace_of(const site_state& state, const std::string& instance, const std::string& container);
 
+/// Names of the containers of all instances that the site has, on whichever host; what others left here may go.
+std::vector<std::string> known_containers(const site_state& state);
+
 } // namespace prunella::actors

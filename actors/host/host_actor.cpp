@@ -101,7 +101,12 @@ private:
     if (!consensus)
       return again({});
     self_->request(consensus, left, runtime::read_barrier{left})
-      .then([this](const runtime::barrier_passed&) { on_synchronised(); }, again);
+      .then(
+        [this](const runtime::barrier_passed&) {
+          heard_the_log_ = true;
+          on_synchronised();
+        },
+        again);
   }
 
   void on_synchronised() {
@@ -128,10 +133,18 @@ private:
             note("container/" + x.name, "running", "stopping", "no longer assigned to " + options_.host, "instance/" + x.instance);
             stop_leftover(driver, x);
           }
+          tidy(driver);
         },
         [](const caf::error&) {
           // A driver that is being restarted: the next sweep finds them.
         });
+  }
+
+  /// Never by a copy of the state that may lack what the site has decided.
+  void tidy(const caf::actor& driver) {
+    if (heard_the_log_)
+      self_->request(driver, request_margin, tidy_folders{known_containers(*options_.state->get())})
+        .then([] {}, [](const caf::error&) {}); // the next sweep tries again
   }
 
   void stop_leftover(const caf::actor& driver, const recovered_container& x) {
@@ -458,6 +471,7 @@ private:
   host_actor_options options_;
   bool synchronised_ = false;
   bool synchronising_ = false;
+  bool heard_the_log_ = false; ///< false: works from its own copy of the state since its start
   runtime::instant sync_by_;
   std::set<std::string> busy_;     ///< applications with a step under way
   std::set<std::string> retrying_; ///< applications that wait before their next step; empty name: all

@@ -61,14 +61,22 @@ driver_result<launch_request> prepare_folder(const container_order& order, const
   return request;
 }
 
-std::optional<driver_failure> remove_folder(const std::string& data_directory, const std::string& container) {
-  std::error_code error;
-  const std::string folder = container_folder(data_directory, container);
-  std::filesystem::remove_all(folder, error);
-  if (error)
-    return driver_failure{driver_errc::data_directory_unusable,
-                          "the container's folder `" + folder + "` cannot be removed: " + error.message()};
-  return std::nullopt;
+std::optional<driver_failure> remove_folders_except(const std::set<std::string>& keep, const std::string& data_directory) {
+  namespace fs = std::filesystem;
+  std::vector<fs::path> unwanted;
+  std::error_code none; // of containers yet
+  for (const auto& entry : fs::directory_iterator(container_folder(data_directory, ""), none))
+    if (keep.count(entry.path().filename().string()) == 0)
+      unwanted.push_back(entry.path());
+  std::optional<driver_failure> first;
+  for (const auto& folder : unwanted) {
+    std::error_code error;
+    fs::remove_all(folder, error);
+    if (error && !first)
+      first = driver_failure{driver_errc::data_directory_unusable,
+                             "the container's folder `" + folder.string() + "` cannot be removed: " + error.message()};
+  }
+  return first;
 }
 
 } // namespace prunella::actors

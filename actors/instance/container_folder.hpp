@@ -5,6 +5,7 @@
 //   DATA_DIR/containers/NAME/stdout.log    and stderr.log, each with an older half (`log_keeper.hpp`)
 
 #include <optional>
+#include <set>
 #include <string>
 
 #include "actors/instance/process.hpp"
@@ -23,7 +24,8 @@ std::vector<std::string> make_environment(const container_order& order, const st
 driver_result<launch_request> prepare_folder(const container_order& order, const std::string& data_directory,
                                              const std::string& agent);
 
-/// Deletes the container's folder; fine if there is none. Symbolic links in it are removed, not followed.
-std::optional<driver_failure> remove_folder(const std::string& data_directory, const std::string& container);
+/// Deletes the folders of all containers but those in `keep`; fine if there are none. Symbolic links in them are removed,
+/// not followed. The first failure, after trying the others.
+std::optional<driver_failure> remove_folders_except(const std::set<std::string>& keep, const std::string& data_directory);
 
 } // namespace prunella::actors

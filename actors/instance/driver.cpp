@@ -25,8 +25,6 @@ std::string_view to_text(driver_errc code) {
       return "stale_generation";
     case driver_errc::not_running:
       return "not_running";
-    case driver_errc::still_running:
-      return "still_running";
     case driver_errc::released:
       return "released";
     case driver_errc::superseded:

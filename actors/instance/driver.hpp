@@ -5,7 +5,7 @@
 // simulation use a scripted one. Every request is answered, with the stated value or a `driver_errc` whose context is a
 // sentence for a person; a caller still gives each request a finite timeout. Nothing here blocks the caller.
 //
-// Life of a container at a driver: [prepare] → start → (signal | stats)* → ended → [remove]. A container outlives the
+// Life of a container at a driver: [prepare] → start → (signal | stats)* → ended. What it leaves on the disk stays until `tidy_folders`. A container outlives the
 // driver actor and the agent: a fresh driver finds what already runs before it answers its first message.
 
 #include <chrono>
@@ -39,8 +39,6 @@ enum class driver_errc : std::uint8_t {
   stale_generation = 8,
   /// There is no such running container; who wanted it gone has it.
   not_running = 9,
-  /// It has to be stopped first.
-  still_running = 10,
   /// The driver was told to leave its containers alone (`release_containers`): the agent is going away, they stay.
   released = 11,
   /// A newer request for the same container took this one's place while it waited.
@@ -86,7 +84,7 @@ struct container_prepared {
 /// Runs the container and makes the sender its owner. → `container_started` once the program was executed (for a process:
 /// after a successful `execve`) and its record is durable. Idempotent: the same name, generation and spec hash that
 /// already runs is adopted as it is. An older generation or another spec under this name is stopped first, with its own
-/// grace. Errors: all but not_running and still_running; afterwards nothing of this order runs.
+/// grace. Errors: all but not_running; afterwards nothing of this order runs.
 struct start_container {
   container_order order;
 
@@ -210,12 +208,13 @@ struct container_stats_list {
   PRUNELLA_FIELDS(container_stats_list, containers)
 };
 
-/// Deletes what an ended container left on the host: its own folder and logs. → unit; also when there is nothing.
-/// Errors: still_running, data_directory_unusable.
-struct remove_container {
-  std::string name;
+/// Deletes what ended containers left on the host, folders with their logs, of all that neither run here nor are named in
+/// `keep`. → unit; also when there is nothing. Errors: data_directory_unusable for the first that cannot be deleted, after
+/// trying the others.
+struct tidy_folders {
+  std::vector<std::string> keep; ///< names of containers
 
-  PRUNELLA_FIELDS(remove_container, name)
+  PRUNELLA_FIELDS(tidy_folders, keep)
 };
 
 /// From now on every container stays: starts, stops and signals are refused with `released`. → unit. For an agent that ends

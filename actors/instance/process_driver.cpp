@@ -60,7 +60,7 @@ caf::behavior process_driver_state::make_behavior(process_driver_options options
     [this](const stop_container& request) { return on_stop(request); },
     [this](const wait_container& request) { return on_wait(request); },
     [this](const signal_container& request) { return on_signal(request); },
-    [this](const remove_container& request) { return on_remove(request); },
+    [this](const tidy_folders& request) { return on_tidy(request); },
     [this](const stop_all_containers& request) { return on_stop_all(request); },
     [this](const recover_containers& request) { return on_recover(request); },
     [this](const get_container_stats& request) { return on_stats(request); },

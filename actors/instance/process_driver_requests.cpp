@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "actors/instance/container_folder.hpp"
@@ -102,15 +103,11 @@ caf::result<void> process_driver_state::on_signal(const signal_container& reques
   return caf::unit;
 }
 
-caf::result<void> process_driver_state::on_remove(const remove_container& request) {
-  if (containers_.count(request.name) != 0)
-    return to_error({driver_errc::still_running, request.name + " still runs; stop it first"});
-  container_order named;
-  named.name = named.instance = request.name;
-  named.spec.command = {"none"};
-  if (const auto failure = check_order(named)) // a name with a slash must not delete somebody else's folder
-    return to_error(*failure);
-  if (const auto failure = remove_folder(options_.data_directory, request.name))
+caf::result<void> process_driver_state::on_tidy(const tidy_folders& request) {
+  std::set<std::string> keep{request.keep.begin(), request.keep.end()};
+  for (const auto& [container, entry] : containers_)
+    keep.insert(container);
+  if (const auto failure = remove_folders_except(keep, options_.data_directory))
     return to_error(*failure);
   return caf::unit;
 }

@@ -82,7 +82,7 @@ private:
   caf::result<container_exited> on_stop(const stop_container& request);
   caf::result<container_exited> on_wait(const wait_container& request);
   caf::result<void> on_signal(const signal_container& request);
-  caf::result<void> on_remove(const remove_container& request);
+  caf::result<void> on_tidy(const tidy_folders& request);
   caf::result<void> on_stop_all(const stop_all_containers& request);
   caf::result<recovered_containers> on_recover(const recover_containers& request);
   caf::result<container_stats_list> on_stats(const get_container_stats& request);

@@ -181,6 +181,18 @@ TEST_CASE("what is left of an instance may take as long to end as its applicatio
   CHECK(actors::grace_of(site.state, "no instance", "no container") == config::container_spec{}.grace);
 }
 
+TEST_CASE("the containers that the site knows are those of all its instances, wherever they run, and of no deleted application") {
+  small_site site{{host("host-1"), host("host-2")}};
+  site.run(actors::put_application{application("popcorn", {service("web", 2)})});
+  site.settle();
+  const auto names = actors::known_containers(site.state);
+  REQUIRE(names.size() == 2);
+  CHECK(names[0].rfind("default.popcorn.web-1.", 0) == 0);
+  CHECK(names[1].rfind("default.popcorn.web-2.", 0) == 0);
+  site.run(actors::delete_application{"default.popcorn"});
+  CHECK(actors::known_containers(site.state).empty());
+}
+
 TEST_CASE("an event's id leads back to its place, and other texts are no ids") {
   storage::journal_position position;
   REQUIRE(actors::parse_event_id(actors::event_id(event(1'793'274'843'042, "till-front-2", 17)), position));

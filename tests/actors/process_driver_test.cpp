@@ -365,19 +365,26 @@ TEST_CASE_FIXTURE(fixture, "signals, waiting and statistics reach the right cont
                   [](caf::error& why) { FAIL(prunella::runtime::reason_text(why)); });
 }
 
-TEST_CASE_FIXTURE(fixture, "remove deletes the folder of an ended container and nothing else") {
+TEST_CASE_FIXTURE(fixture, "tidying deletes the folders of ended containers that are not to be kept, and no other") {
   const auto started = start(order("exec sleep 1000"));
-  tell(remove_container{started.name});
-  CHECK(is_driver_error(error, driver_errc::still_running));
+  const auto folder = container_folder(data.path(), started.name);
+  const auto other = container_folder(data.path(), "default.other.main-1.one");
+  std::filesystem::create_directories(other + "/work");
+  std::filesystem::create_directory_symlink(data.path(), other + "/work/link");
+  tell(tidy_folders{{"default.other.main-1.one"}});
+  CHECK_FALSE(error);
+  CHECK(std::filesystem::exists(folder)); // it runs
+  CHECK(std::filesystem::exists(other));
+  tell(tidy_folders{});
+  CHECK_FALSE(std::filesystem::exists(other));
+  CHECK(std::filesystem::exists(folder));
   stop();
-  tell(remove_container{"../containers"});
-  CHECK(is_driver_error(error, driver_errc::invalid_request));
-  CHECK(std::filesystem::exists(container_folder(data.path(), started.name)));
-  tell(remove_container{started.name});
+  tell(tidy_folders{{started.name}});
+  CHECK(std::filesystem::exists(folder));
+  tell(tidy_folders{});
   CHECK_FALSE(error);
-  CHECK_FALSE(std::filesystem::exists(container_folder(data.path(), started.name)));
-  tell(remove_container{started.name});
-  CHECK_FALSE(error);
+  CHECK_FALSE(std::filesystem::exists(folder));
+  CHECK(std::filesystem::exists(data.path()));
 }
 
 TEST_CASE_FIXTURE(fixture, "logs stay bounded, also what was written while no driver was there") {

@@ -126,11 +126,7 @@ public:
       },
       [this](const stop_container& request) { return on_stop(request); },
       [this](const recover_containers& request) { return on_recover(request.only_without_owner); },
-      [this](const remove_container& request) -> caf::result<void> {
-        if (host_->running.count(request.name) != 0)
-          return to_error({driver_errc::still_running, request.name + " runs"});
-        return caf::unit;
-      },
+      [](const tidy_folders&) {},
       [this](const release_containers&) { host_->released = true; },
       [this](const scripted_end& event) { on_end(event.exited); },
       [this](const scripted_due& due) { on_due(due); },

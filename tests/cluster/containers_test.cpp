@@ -212,6 +212,12 @@ TEST_CASE("scaling up starts copies, scaling down stops them, and deleting leave
   REQUIRE(site.call(site.some_host(), "DELETE", "/v1/applications/shop").is_good());
   site.wait_for("nothing is left of it", [&] { return processes_of_all(site) == 0 && site.instances().empty(); });
   CHECK(site.application("shop").name == "");
+  site.wait_for("no folder is left of it", [&] {
+    for (const auto& host : site.hosts())
+      if (!std::filesystem::is_empty(site.data_dir(host) / "containers"))
+        return false;
+    return true;
+  });
   CHECK(site.call(site.some_host(), "GET", "/v1/applications/shop").status == 404);
   site.wait_for("the site is healthy", [&] { return site.status(site.some_host()).health == "healthy"; });
 }

@@ -113,7 +113,7 @@ void lose_one(site_processes& site, const std::string& victim, const std::vector
 void finish(site_processes& site, recording_client& client, copies_watch& watch) {
   client.stop();
   MESSAGE(client.acknowledged() << " changes acknowledged, " << client.refused() << " refused, " << client.unsure()
-                                << " unsure; the longest answer took " << client.longest().count() << " ms");
+                                << " unsure; the longest answer took " << client.longest().count() << " ms" << client.why_unsure());
   CHECK(client.acknowledged() > 0);
   site.wait_for_agreement(site.hosts());
   client.check(site, site.hosts());
@@ -178,6 +178,36 @@ TEST_CASE("all hosts are lost at once again and again, at times one stays away f
     wait_for_specified(site, specs);
   }
   finish(site, client, watch);
+}
+
+TEST_CASE("after all were lost, a host that returns alone runs what its own copy of the state says, and makes room for the rest") {
+  site_processes site;
+  fault_plan draw;
+  site.start_all();
+  const auto specs = two_applications();
+  apply_all(site, specs);
+  site.wait_for_agreement(site.hosts());
+  copies_watch watch{site};
+  const auto first = draw.one_of(site.hosts());
+  std::vector<std::string> before;
+  for (const auto& [container, pid] : site.containers_of(first))
+    before.push_back(container);
+  REQUIRE(!before.empty());
+  site.kill_hosts(site.hosts());
+  site.start(first);
+  const auto took = site.wait_for("it runs what it ran", [&] {
+    std::vector<std::string> now;
+    for (const auto& [container, pid] : site.containers_of(first))
+      now.push_back(container);
+    return now == before;
+  });
+  MESSAGE(first << " ran its own again " << took.count() << " ms after its agent answered, alone");
+  CHECK(site.status(first).health == "no-quorum");
+  for (const auto& host : site.hosts_without(first))
+    site.start(host);
+  wait_for_specified(site, specs);
+  site.wait_for_agreement(site.hosts());
+  watch.check();
 }
 
 TEST_CASE("agents are killed one after the other under load: containers keep their processes, and no restart is counted") {

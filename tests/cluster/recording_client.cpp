@@ -83,7 +83,16 @@ recording_client::told recording_client::change(const std::string& name, const c
   // Only an answer that says so is a refusal.
   const bool refused = !was_sent || (answer.status >= 400 && answer.body.find("nothing was changed") != std::string::npos);
   ++(refused ? refused_ : unsure_);
+  if (!refused)
+    ++unsure_answers_[std::to_string(answer.status) + ' ' + answer.body.substr(0, 200)];
   return refused ? told::no : told::nothing;
+}
+
+std::string recording_client::why_unsure() const {
+  std::string text;
+  for (const auto& [answer, times] : unsure_answers_)
+    text += "\n  " + std::to_string(times) + " times: " + answer;
+  return text;
 }
 
 void recording_client::check(const site_processes& site, const std::vector<std::string>& hosts) {

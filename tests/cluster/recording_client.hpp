@@ -40,6 +40,8 @@ public:
   int acknowledged() const { return acknowledged_; }
   int refused() const { return refused_; }
   int unsure() const { return unsure_; }
+  /// What the unsure ones were answered, and how often; after `stop`.
+  std::string why_unsure() const;
   std::chrono::milliseconds longest() const { return std::chrono::milliseconds{longest_ms_.load()}; }
 
   /// Stops, and requires that each of `hosts` has what was acknowledged and nothing that was refused, of its own copy of
@@ -57,6 +59,7 @@ private:
   std::mutex mutex_;
   std::vector<api_endpoint> endpoints_;
   std::map<std::string, known> record_;
+  std::map<std::string, int> unsure_answers_;
   std::vector<int> maybe_versions_; ///< of the versioned application: the last acknowledged, and all unsure since
   std::atomic<bool> stopping_{false};
   std::atomic<int> acknowledged_{0};
