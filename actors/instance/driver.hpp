@@ -40,11 +40,11 @@ enum class driver_errc : std::uint8_t {
   /// There is no such running container; who wanted it gone has it.
   not_running = 9,
   /// The driver was told to leave its containers alone (`release_containers`): the agent is going away, they stay.
-  released = 11,
+  released = 10,
   /// A newer request for the same container took this one's place while it waited.
-  superseded = 12,
+  superseded = 11,
   /// The stated bound of containers or of waiting requests is reached.
-  too_many = 13,
+  too_many = 12,
 };
 
 /// True when the same request may succeed later without anybody changing a spec; the only oracle for that.
