@@ -71,7 +71,7 @@ TEST_CASE("a cable that goes on and off loses nothing, and when it holds the sit
     return;
   wired_site x;
   fault_plan draw;
-  const int flaps = number_from_environment("PRUNELLA_KILLS", 6);
+  const int flaps = number_from_environment("PRUNELLA_KILLS", 4);
   for (int flap = 0; flap < flaps; ++flap) {
     const auto& host = draw.one_of(x.site.hosts());
     x.network().cut(host);
