@@ -228,7 +228,7 @@ private:
   using outcome_handler = std::function<void(const command_outcome*, const caf::error&)>;
 
   void propose(const site_command& command, outcome_handler done) {
-    self_->request(options_.consensus(), options_.commit_timeout, runtime::propose_command{encode(command), {}})
+    self_->request(options_.consensus(), options_.commit_timeout, runtime::propose_command{encode(command), {}, options_.term})
       .then(
         [done](const runtime::command_applied& x) {
           command_outcome outcome;

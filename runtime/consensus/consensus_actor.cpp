@@ -72,6 +72,11 @@ restored_state restored_from(storage::raft_log_contents& contents, std::uint64_t
   for (auto& entry : contents.entries)
     restored.entries.emplace_back(std::move(entry));
   restored.applied = applied;
+  if (contents.repaired) { // what was dropped is not here to be committed; the leader has it
+    const auto snapshot_index = restored.snapshot ? restored.snapshot->index : 0;
+    const auto last = restored.entries.empty() ? snapshot_index : restored.entries.back()->index;
+    restored.state.commit = std::min(restored.state.commit, last);
+  }
   return restored;
 }
 
@@ -188,7 +193,7 @@ caf::response_promise consensus_state::on_propose(propose_command& message) {
     promise.deliver(to_error(consensus_errc::busy, "too many commands wait for their outcome"));
     return promise;
   }
-  const auto taken = core->propose(std::move(message.data));
+  const auto taken = core->propose(std::move(message.data), message.expected_term);
   if (taken.refusal != raft_refusal::none)
     refuse(promise, taken);
   else

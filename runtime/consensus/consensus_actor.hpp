@@ -28,13 +28,15 @@ namespace prunella::runtime {
 
 // Messages. Refusals are caf::errors of consensus_errc; their context is (text, leader's member id or 0).
 
-/// → `command_applied` when it is on disk at a majority and applied here. Errors: not_leader, busy, too_large (nothing
-/// happened), dropped (certainly not applied), outcome_unknown (ask the state machine before repeating it), starting.
+/// → `command_applied` when it is on disk at a majority and applied here. Errors: not_leader (also when it leads another
+/// term than expected), busy, too_large (nothing happened), dropped (certainly not applied), outcome_unknown (ask the state machine before repeating it), starting.
 struct propose_command {
   std::string data;
   std::chrono::milliseconds timeout{0}; ///< until outcome_unknown; 0: consensus_options::command_timeout
+  /// The term of the leadership in which the command was checked against the state; 0: it needs no such check.
+  std::uint64_t expected_term = 0;
 
-  PRUNELLA_FIELDS(propose_command, data, timeout)
+  PRUNELLA_FIELDS(propose_command, data, timeout, expected_term)
 };
 
 struct command_applied {

@@ -56,10 +56,15 @@ bool progress::update(std::uint64_t index) {
   return news;
 }
 
+void progress::restart(std::uint64_t possible_match) {
+  ++epoch;
+  match = 0;
+  become_probe();
+  next = possible_match + 1;
+}
+
 bool progress::decrease(std::uint64_t rejected, std::uint64_t possible_match) {
   if (state == progress_state::replicate) {
-    if (rejected <= match)
-      return false;
     next = match + 1; // the caller probes; what was sent ahead is gone
     return true;
   }

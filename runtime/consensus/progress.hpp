@@ -43,6 +43,10 @@ enum class progress_state : std::uint8_t {
 
 struct progress {
   std::uint64_t match = 0; ///< its log agrees up to here and is on its disk
+  /// Counts the logs that this member was seen with: a member that refuses what it once acknowledged has lost it (its
+  /// disk was repaired), and from then on only answers of the new epoch count.
+  std::uint64_t epoch = 0;
+  bool discounted = false; ///< its disk forgot promises: it follows, but counts for no majority
   std::uint64_t next = 1;  ///< first entry of the next append; always > match
   progress_state state = progress_state::probe;
   bool probe_sent = false;      ///< probe: wait for an answer or a heartbeat's
@@ -64,6 +68,8 @@ struct progress {
   bool update(std::uint64_t index);
   /// The append that continued `rejected` did not fit; the logs may agree at `possible_match`. False: an old answer.
   bool decrease(std::uint64_t rejected, std::uint64_t possible_match);
+  /// Its log is not the one that acknowledged `match`. The logs may agree at `possible_match`; nothing counts any more.
+  void restart(std::uint64_t possible_match);
   /// Whether nothing may be sent now.
   bool paused() const;
 };

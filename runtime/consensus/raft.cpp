@@ -183,6 +183,8 @@ raft_message raft::message_to(member_id to, raft_message_type type) const {
   message.from = options_.self;
   message.to = to;
   message.term = state_.term;
+  if (type == raft_message_type::append_reply || type == raft_message_type::heartbeat_reply)
+    message.force = options_.withhold_vote;
   return message;
 }
 

@@ -51,7 +51,8 @@ struct raft_options {
   std::uint64_t max_snapshot_bytes = 512u << 20;   ///< accepted from a leader
   std::size_t max_waiting_reads = 4096;            ///< more is refused as busy
   std::uint64_t promotion_lag = 1024;              ///< entries a learner may be behind when it is given a vote
-  bool withhold_vote = false; ///< this member's disk has forgotten promises: it follows, but never votes or campaigns
+  /// This member's disk has forgotten promises: it follows, but never votes or campaigns, and counts for no majority.
+  bool withhold_vote = false;
   std::function<std::uint32_t()> random; ///< required
 };
 
@@ -149,8 +150,10 @@ public:
   std::string step(raft_message message);
   /// One unit of time has passed.
   void tick();
-  /// Appends a command to the log. Taken is not committed: see `proposal`.
-  proposal propose(std::string data);
+  /// Appends a command to the log. Taken is not committed: see `proposal`. `expected_term`: not_leader unless this member
+  /// leads exactly that term (a command that was checked against the state of one term must not follow entries of
+  /// another leader unchecked); 0: any.
+  proposal propose(std::string data, std::uint64_t expected_term = 0);
   /// Only one change at a time, and only by a leader that committed an entry of its term (Ongaro 2015, "bug in
   /// single-server membership changes", raft-dev).
   proposal propose_membership(const membership_change& change);
@@ -239,6 +242,7 @@ private:
   bool send_append(member_id id, progress& peer, std::uint64_t max_bytes);
   void send_snapshot_piece(member_id id, progress& peer);
   void broadcast_heartbeats();
+  std::uint64_t confirmed_by_majority(std::uint64_t progress::*what, std::uint64_t own) const;
   void commit_what_a_majority_has();
   void commit_to(std::uint64_t index);
   std::string on_append(raft_message& message);
@@ -249,7 +253,7 @@ private:
 
   // raft_membership.cpp
   void on_snapshot(raft_message& message);
-  void install_snapshot();
+  void install_snapshot(std::uint64_t epoch);
   void on_snapshot_reply(const raft_message& message);
   void hand_over_if_caught_up(member_id id, const progress& peer);
   void on_membership_changed();

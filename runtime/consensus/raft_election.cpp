@@ -83,7 +83,8 @@ void raft::tick_leader() {
 void raft::check_quorum() {
   const auto active = count_votes(members(), [&](member_id id) {
     const auto peer = peers_.find(id);
-    return id == options_.self || (peer != peers_.end() && peer->second.recently_active) ? 1 : 0;
+    const bool heard = peer != peers_.end() && peer->second.recently_active && !peer->second.discounted;
+    return id == options_.self || heard ? 1 : 0;
   });
   for (auto& [id, peer] : peers_)
     peer.recently_active = false;

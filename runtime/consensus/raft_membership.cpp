@@ -76,6 +76,7 @@ void raft::send_snapshot_piece(member_id id, progress& peer) {
   message.log_index = snapshot.index;
   message.log_term = snapshot.term;
   message.members = snapshot.members;
+  message.round = peer.epoch;
   message.total = snapshot.data.size();
   message.hint = peer.snapshot_received;
   message.chunk = snapshot.data.substr(peer.snapshot_received, options_.snapshot_piece_bytes);
@@ -104,6 +105,7 @@ void raft::on_snapshot(raft_message& message) {
     commit_to(last.index);
     arriving_ = {};
     auto reply = message_to(message.from, raft_message_type::append_reply);
+    reply.round = message.round;
     reply.log_index = state_.commit;
     return send_when_durable(std::move(reply));
   }
@@ -112,14 +114,14 @@ void raft::on_snapshot(raft_message& message) {
   if (message.hint == arriving_.data.size())
     arriving_.data += message.chunk;
   if (arriving_.data.size() == arriving_.total)
-    return install_snapshot();
+    return install_snapshot(message.round);
   auto reply = message_to(message.from, raft_message_type::snapshot_reply);
   reply.log_index = last.index;
   reply.hint = arriving_.data.size();
   send(std::move(reply));
 }
 
-void raft::install_snapshot() {
+void raft::install_snapshot(std::uint64_t epoch) {
   to_install_ = std::make_shared<const raft_snapshot>(raft_snapshot{
       arriving_.last.index, arriving_.last.term, std::move(arriving_.members), std::move(arriving_.data)});
   arriving_ = {};
@@ -130,6 +132,7 @@ void raft::install_snapshot() {
   memberships_ = membership_history(to_install_->index, to_install_->members);
   state_.commit = to_install_->index;
   auto reply = message_to(leader_, raft_message_type::append_reply);
+  reply.round = epoch;
   reply.log_index = state_.commit;
   send_when_durable(std::move(reply));
 }

@@ -78,12 +78,15 @@ enum class raft_message_type : std::uint8_t {
   pre_vote_reply = 1,  ///< `reject`; granted: `term` is the asked one, refused: the answerer's own
   vote = 2,            ///< like pre_vote, in earnest; `force`: a leadership transfer, leases do not count
   vote_reply = 3,      ///< `reject`
-  append = 4,          ///< `entries` follow (`log_index`, `log_term`); `commit` of the leader
+  append = 4,          ///< `entries` follow (`log_index`, `log_term`); `commit` of the leader; `round`: its epoch of
+                       ///< the receiver's log
   append_reply = 5,    ///< the log agrees up to `log_index` and is on disk; `reject`: it did not fit at `log_index`,
-                       ///< and `hint`, `log_term` name the last entry that may agree
+                       ///< and `hint`, `log_term` name the last entry that may agree; `round` as it came;
+                       ///< `force`: the sender's log was repaired, its word counts for nothing
   heartbeat = 6,       ///< `commit` that the receiver may take; `round` of reads to confirm
-  heartbeat_reply = 7, ///< `round` as it came
-  snapshot = 8, ///< a piece of the snapshot at (`log_index`, `log_term`): `members`, `hint` = offset, `total`, `chunk`
+  heartbeat_reply = 7, ///< `round` as it came; `log_index`: where the log ends; `force` as of append_reply
+  snapshot = 8,        ///< a piece of the snapshot at (`log_index`, `log_term`): `members`, `hint` = offset, `total`,
+                       ///< `chunk`; `round` as of an append
   snapshot_reply = 9, ///< `hint` bytes of the snapshot at `log_index` have arrived
   timeout_now = 10,   ///< the leader hands over: start an election at once
   read_request = 11,  ///< a follower asks for a read index; `round` is its context

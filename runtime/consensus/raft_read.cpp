@@ -50,10 +50,7 @@ void raft::start_read_round() {
 }
 
 void raft::finish_reads() {
-  const auto confirmed = majority_index(members(), [&](member_id id) {
-    const auto peer = peers_.find(id);
-    return id == options_.self ? read_round_ : peer == peers_.end() ? 0 : peer->second.acknowledged_round;
-  });
+  const auto confirmed = confirmed_by_majority(&progress::acknowledged_round, read_round_);
   while (!reads_.empty() && reads_.front().round != 0 && reads_.front().round <= confirmed) {
     answer_read(reads_.front());
     reads_.pop_front();

@@ -7,9 +7,13 @@
 
 namespace prunella::runtime {
 
-proposal raft::propose(std::string data) {
+proposal raft::propose(std::string data, std::uint64_t expected_term) {
   if (role_ != raft_role::leader)
     return {raft_refusal::not_leader, 0, 0, "only the leader takes proposals"};
+  if (expected_term != 0 && expected_term != state_.term)
+    return {raft_refusal::not_leader, 0, 0,
+            "the command was checked in term " + std::to_string(expected_term) + ", this is term " +
+                std::to_string(state_.term) + "; check it again"};
   if (transfer_to_ != 0)
     return {raft_refusal::busy, 0, 0, "leadership is being handed to member " + std::to_string(transfer_to_)};
   if (data.size() > options_.max_entry_bytes)
@@ -77,6 +81,7 @@ bool raft::send_append(member_id id, progress& peer, std::uint64_t max_bytes) {
   message.log_index = peer.next - 1;
   message.log_term = *before;
   message.commit = peer.sent_commit = state_.commit;
+  message.round = peer.epoch;
   if (max_bytes > 0)
     message.entries = log_.slice(peer.next, log_.last_index(), max_bytes);
   if (peer.state == progress_state::probe) {
@@ -104,11 +109,17 @@ void raft::broadcast_heartbeats() {
   }
 }
 
-void raft::commit_what_a_majority_has() {
-  const auto index = majority_index(members(), [&](member_id id) {
+std::uint64_t raft::confirmed_by_majority(std::uint64_t progress::*what, std::uint64_t own) const {
+  return majority_index(members(), [&](member_id id) {
     const auto peer = peers_.find(id);
-    return peer == peers_.end() ? 0 : peer->second.match;
+    if (id == options_.self)
+      return own;
+    return peer == peers_.end() || peer->second.discounted ? 0 : peer->second.*what;
   });
+}
+
+void raft::commit_what_a_majority_has() {
+  const auto index = confirmed_by_majority(&progress::match, log_.persisted());
   // Counting replicas commits only entries of the own term (Ongaro 2014, 3.6.2 and figure 3.7).
   if (index > state_.commit && log_.matches({index, state_.term})) {
     commit_to(index);
@@ -128,6 +139,7 @@ void raft::commit_to(std::uint64_t index) {
 std::string raft::on_append(raft_message& message) {
   election_elapsed_ = 0;
   auto reply = message_to(message.from, raft_message_type::append_reply);
+  reply.round = message.round;
   if (message.log_index < state_.commit) {
     // Late or doubled: what it could say about is committed here, hence the same.
     const auto end = message.log_index + message.entries.size();
@@ -174,6 +186,9 @@ std::string raft::on_append_reply(const raft_message& message) {
     return {};
   auto& peer = found->second;
   peer.recently_active = true;
+  peer.discounted = peer.discounted || message.force;
+  if (message.round != peer.epoch)
+    return {}; // of a log that is not there any more
   if (message.reject) {
     on_append_rejected(message, peer);
     return {};
@@ -201,6 +216,8 @@ void raft::on_append_rejected(const raft_message& message, progress& peer) {
   // The follower's term there may skip many of this log's entries at once (Ongaro 2014, 3.5, last paragraph).
   if (message.log_term > 0)
     possible = log_.last_possible_match(message.hint, message.log_term).index;
+  if (peer.match > 0 && message.log_index <= peer.match)
+    return peer.restart(std::min(message.log_index, possible));
   if (!peer.decrease(message.log_index, possible))
     return;
   if (peer.state == progress_state::replicate)
@@ -212,6 +229,7 @@ void raft::on_heartbeat(const raft_message& message) {
   commit_to(message.commit);
   auto reply = message_to(message.from, raft_message_type::heartbeat_reply);
   reply.round = message.round;
+  reply.log_index = log_.last_index();
   send(std::move(reply));
 }
 
@@ -221,12 +239,13 @@ void raft::on_heartbeat_reply(const raft_message& message) {
     return;
   auto& peer = found->second;
   peer.recently_active = true;
+  peer.discounted = peer.discounted || message.force;
   peer.probe_sent = false;
   if (peer.state == progress_state::snapshot) {
     // Pieces get lost; but a slow link must not be fed the same piece at every heartbeat.
     if (++peer.snapshot_stalled >= 3)
       send_snapshot_piece(message.from, peer);
-  } else if (peer.match < log_.last_index()) {
+  } else if (peer.match < log_.last_index() || message.log_index < peer.match) {
     peer.poke = true;
   }
   if (message.round > peer.acknowledged_round && message.round <= read_round_) {

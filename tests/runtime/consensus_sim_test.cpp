@@ -51,10 +51,11 @@ void run_seeds(std::size_t founders, const std::string& test_case) {
     sum.snapshots_taken += t.snapshots_taken;
     sum.transfers += t.transfers;
     sum.truncations += t.truncations;
+    sum.forgotten += t.forgotten;
   }
   MESSAGE(founders << " founders, seeds " << range.first << "-" << range.last << ": " << sum.elections << " elections, "
                    << sum.commits << " commits, " << sum.acknowledged << " acknowledged, " << sum.reads << " reads, "
-                   << sum.crashes << " crashes, " << sum.lost_writes << " lost writes, " << sum.truncations
+                   << sum.crashes << " crashes, " << sum.forgotten << " forgotten logs, " << sum.lost_writes << " lost writes, " << sum.truncations
                    << " truncations, " << sum.membership_changes << " membership changes, " << sum.snapshots_taken
                    << " snapshots taken, " << sum.snapshots_installed << " installed, " << sum.transfers
                    << " transfers, " << sum.messages << " messages");
@@ -65,6 +66,7 @@ void run_seeds(std::size_t founders, const std::string& test_case) {
   CHECK(sum.reads > 0);
   CHECK(sum.lost_writes > 0);
   CHECK(sum.truncations > 0);
+  CHECK(sum.forgotten > 0);
   CHECK(sum.membership_changes > 0);
   CHECK(sum.snapshots_installed > 0);
   CHECK(sum.transfers > 0);
@@ -72,10 +74,10 @@ void run_seeds(std::size_t founders, const std::string& test_case) {
 
 } // namespace
 
-TEST_CASE("three members stay safe under loss, cuts, crashes and membership changes, and recover") {
+TEST_CASE("three members stay safe under loss, cuts, crashes, repaired logs and membership changes, and recover") {
   run_seeds(3, "three members*");
 }
 
-TEST_CASE("five members stay safe under loss, cuts, crashes and membership changes, and recover") {
+TEST_CASE("five members stay safe under loss, cuts, crashes, repaired logs and membership changes, and recover") {
   run_seeds(5, "five members*");
 }

@@ -38,6 +38,11 @@ group_simulation::group_simulation(simulation_options options) : options_(option
   habits_.restless = often(60);
   habits_.restart = 10 + draw(200);
   habits_.tick_odds = 2 + draw(8);
+  // The loss of one disk's promises is survived, as long as nobody counts on that member: not two, and no group that
+  // shrinks until it is half of it.
+  habits_.amnesia = chance(250) ? 50 + draw(500) : 0;
+  if (habits_.amnesia > 0)
+    habits_.membership = 0;
   for (std::size_t i = 0; i < options_.founders + options_.spares; ++i) {
     nodes_.emplace_back();
     nodes_.back().id = i + 1;
@@ -87,6 +92,7 @@ void group_simulation::start(node& n) {
   options.max_apply_bytes = 60 + draw(500);
   options.snapshot_piece_bytes = 1 + draw(12);
   options.promotion_lag = 8;
+  options.withhold_vote = n.amnesiac;
   options.random = [this] { return static_cast<std::uint32_t>(random_()); };
   restored_state restored;
   restored.state = n.disk.state;
@@ -120,6 +126,30 @@ void group_simulation::crash(node& n) {
   n.reads.clear();
   if (habits_.durable_machine)
     n.stored_state = n.state;
+  const bool another = std::any_of(nodes_.begin(), nodes_.end(),
+                                   [&](const node& other) { return other.amnesiac && other.id != n.id; });
+  if (!another && n.id <= options_.founders && chance(habits_.amnesia))
+    forget(n);
+}
+
+/// As after a repair of its log: an end of what was on disk is gone, now and then everything.
+void group_simulation::forget(node& n) {
+  ++totals_.forgotten;
+  n.amnesiac = true;
+  n.stored_state = {};
+  if (chance(300)) {
+    n.disk = {};
+    return;
+  }
+  const auto kept = draw(static_cast<unsigned>(n.disk.entries.size() + 1));
+  n.disk.entries.resize(kept);
+  const auto snapshot_index = n.disk.snapshot ? n.disk.snapshot->index : 0;
+  const auto last = n.disk.compacted.index + kept;
+  if (last < snapshot_index) { // what the snapshot covers is not needed
+    n.disk.entries.clear();
+    n.disk.compacted = {snapshot_index, n.disk.snapshot->term};
+  }
+  n.disk.state.commit = std::min(n.disk.state.commit, std::max(last, snapshot_index));
 }
 
 void group_simulation::write(stored& disk, const write_request& request) {

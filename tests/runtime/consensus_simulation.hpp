@@ -33,7 +33,8 @@ struct simulation_options {
 /// How much a run had of everything, to see that it was not a quiet one.
 struct simulation_totals {
   std::uint64_t elections = 0, commits = 0, acknowledged = 0, reads = 0, crashes = 0, lost_writes = 0, messages = 0,
-                membership_changes = 0, snapshots_installed = 0, snapshots_taken = 0, transfers = 0, truncations = 0;
+                membership_changes = 0, snapshots_installed = 0, snapshots_taken = 0, transfers = 0, truncations = 0,
+                forgotten = 0;
 };
 
 class group_simulation {
@@ -77,6 +78,7 @@ private:
     std::map<std::uint64_t, std::uint64_t> proposed; // index → term
     std::map<std::uint64_t, waiting_read> reads;     // context → read
     std::uint64_t checked_leader_term = 0;
+    bool amnesiac = false; // its disk lost promises, and it knows
   };
   struct parcel {
     raft_message message;
@@ -89,7 +91,7 @@ private:
   };
   struct habits { // of this run, drawn from the seed: per mille of steps or messages
     unsigned loss, doubling, max_delay, crash, cut, membership, snapshot, transfer, slow_disk, reads, proposals,
-        restless, restart, tick_odds;
+        restless, restart, tick_odds, amnesia;
     bool durable_machine;
   };
 
@@ -101,6 +103,7 @@ private:
 
   void start(node& n);
   void crash(node& n);
+  void forget(node& n);
   void step_once();
   void inject_faults();
   void act_as_client();

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -18,15 +17,12 @@
 #include "storage/event_journal.hpp"
 #include "storage/raft_log.hpp"
 #include "storage/site_database.hpp"
+#include "tools/bench/figures.hpp"
 
 namespace {
 
 using namespace prunella;
-using clock_type = std::chrono::steady_clock;
-
-double microseconds_since(clock_type::time_point start) {
-  return std::chrono::duration<double, std::micro>(clock_type::now() - start).count();
-}
+using namespace prunella::bench;
 
 double cpu_microseconds() {
   rusage usage{};
@@ -46,15 +42,6 @@ double written_bytes() {
   return 0;
 }
 
-double percentile(std::vector<double> values, double p) {
-  std::sort(values.begin(), values.end());
-  return values[static_cast<std::size_t>(p * static_cast<double>(values.size() - 1))];
-}
-
-void print(const std::string& name, double value, const char* unit) {
-  std::printf("%s %.2f %s\n", name.c_str(), value, unit);
-}
-
 [[noreturn]] void stop(const std::string& why) {
   std::fprintf(stderr, "bench_storage: %s\n", why.c_str());
   std::exit(1);
@@ -71,33 +58,6 @@ void must(const storage::result<void>& outcome) {
   if (!outcome)
     stop(outcome.error().message);
 }
-
-/// The least a durable append can cost: overwriting part of a file of fixed size, and fdatasync.
-class bare_file {
-public:
-  explicit bare_file(const std::string& path) : fd_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
-    const std::string zeros(size, '\0');
-    if (fd_ < 0 || ::write(fd_, zeros.data(), zeros.size()) != static_cast<ssize_t>(size) || ::fsync(fd_) != 0)
-      stop("cannot write " + path);
-  }
-  bare_file(const bare_file&) = delete;
-  bare_file& operator=(const bare_file&) = delete;
-  ~bare_file() { ::close(fd_); }
-
-  double append(std::size_t bytes) {
-    const std::string data(bytes, 'x');
-    const auto start = clock_type::now();
-    if (::pwrite(fd_, data.data(), bytes, at_) != static_cast<ssize_t>(bytes) || ::fdatasync(fd_) != 0)
-      stop("cannot write");
-    at_ = (at_ + static_cast<off_t>(bytes)) % static_cast<off_t>(size / 2);
-    return microseconds_since(start);
-  }
-
-private:
-  static constexpr std::size_t size = 4u << 20;
-  int fd_;
-  off_t at_ = 0;
-};
 
 storage::raft_log_batch batch_of(std::uint64_t first, int count) {
   storage::raft_log_batch batch;
