@@ -65,7 +65,8 @@ public:
     auto problem = check(batch);
     if (!problem.empty())
       return refused(std::move(problem));
-    if (!batch.has_state && batch.truncate_from == 0 && batch.entries.empty())
+    const bool compacts = batch.compact_to > head_.compacted_index;
+    if (!batch.has_state && batch.truncate_from == 0 && batch.entries.empty() && !compacts)
       return {};
     auto head = head_;
     auto tail = tail_;
@@ -77,10 +78,12 @@ public:
       }
       for (const auto& entry : batch.entries)
         insert(entry, tail);
+      if (compacts)
+        compact(head, batch.compact_to);
       if (batch.has_state)
         head.state = batch.state;
       // A shorter log must not look as if it had lost its end, so truncation too makes a new revision.
-      if (batch.has_state || batch.truncate_from != 0)
+      if (batch.has_state || batch.truncate_from != 0 || compacts)
         write_head(head);
     });
     return settle(done, head, tail);
@@ -115,25 +118,6 @@ public:
     return settle(done, head, tail);
   }
 
-  result<void> compact(std::uint64_t up_to) override {
-    if (up_to > snapshot_index_)
-      return refused("cannot drop entries up to " + text(up_to) + ": the snapshot holds only those up to " +
-                     text(snapshot_index_));
-    if (up_to <= head_.compacted_index)
-      return {};
-    auto head = head_;
-    auto done = file_->transact("compact", [&] {
-      const auto link = link_at(head, up_to);
-      head.compacted_index = link.index;
-      head.compacted_term = link.term;
-      head.compacted_sum = link.sum;
-      bind_number(compact_, 1, up_to);
-      run(compact_);
-      write_head(head);
-    });
-    return settle(done, head, tail_);
-  }
-
   std::uint64_t first_index() const override { return head_.compacted_index + 1; }
   std::uint64_t last_index() const override { return tail_.index; }
 
@@ -143,6 +127,9 @@ private:
     if (batch.truncate_from != 0 && batch.truncate_from <= head_.compacted_index)
       return "cannot truncate from " + text(batch.truncate_from) + ": entries up to " + text(head_.compacted_index) +
              " are compacted and cannot change";
+    if (batch.compact_to > snapshot_index_)
+      return "cannot drop entries up to " + text(batch.compact_to) + ": the snapshot holds only those up to " +
+             text(snapshot_index_);
     if (batch.truncate_from != 0 && batch.truncate_from <= snapshot_index_)
       return "cannot truncate from " + text(batch.truncate_from) + ": the snapshot holds the entries up to " +
              text(snapshot_index_);
@@ -203,6 +190,15 @@ private:
     }
     get_link_.tryReset();
     throw storage_failure{file_->damage("entry " + text(index) + " is missing")};
+  }
+
+  void compact(raft_log_head& head, std::uint64_t up_to) {
+    const auto link = link_at(head, up_to);
+    head.compacted_index = link.index;
+    head.compacted_term = link.term;
+    head.compacted_sum = link.sum;
+    bind_number(compact_, 1, up_to);
+    run(compact_);
   }
 
   bool leads_to(const raft_snapshot& snapshot) {

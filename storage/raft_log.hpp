@@ -39,8 +39,9 @@ struct raft_log_batch {
   hard_state state;
   std::uint64_t truncate_from = 0; ///< first index to drop before `entries` are added; 0: drop none. > compacted index
   std::vector<log_entry> entries;  ///< consecutive; the first follows the last kept entry
+  std::uint64_t compact_to = 0;    ///< entries up to it go; not beyond the snapshot. What is gone already: nothing
 
-  PRUNELLA_FIELDS(raft_log_batch, has_state, state, truncate_from, entries)
+  PRUNELLA_FIELDS(raft_log_batch, has_state, state, truncate_from, entries, compact_to)
 };
 
 /// A durable log. After `io_failed` every further call fails with it: a sync that failed once may have dropped pages
@@ -57,12 +58,9 @@ public:
   virtual result<void> append(const raft_log_batch& batch) = 0;
 
   /// Replaces the stored snapshot by a newer one (index > the stored one's; the same (index, term) again is a no-op).
-  /// Entries stay for slow followers until `compact`, if the log has entry (index, term); otherwise the snapshot came
+  /// Entries stay for slow followers until a batch compacts them, if the log has entry (index, term); otherwise the snapshot came
   /// from the leader and the log does not lead to it: all entries are dropped in the same transaction.
   virtual result<void> save_snapshot(const raft_snapshot& snapshot) = 0;
-
-  /// Drops entries with index <= `up_to`, which must not pass the snapshot. Already dropped ones: a no-op.
-  virtual result<void> compact(std::uint64_t up_to) = 0;
 
   virtual std::uint64_t first_index() const = 0; ///< of the kept entries: compacted index + 1
   virtual std::uint64_t last_index() const = 0;  ///< compacted index if there are none

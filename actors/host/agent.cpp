@@ -162,6 +162,7 @@ outer_parts agent::parts::outside() {
   x.open_database = [this] { return storage::open_site_database(data.file("site.db"), owner); };
   x.open_journal = [this] { return storage::open_event_journal(data.file("events.db"), owner, {}); };
   x.draw_seed = random_seed;
+  x.own_threads = true;
   return x;
 }
 

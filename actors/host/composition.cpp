@@ -182,6 +182,7 @@ caf::actor composition::start_journal(const runtime::start_context& my) {
   x.host = options_.host;
   x.open = outer_.open_journal;
   x.clock = outer_.clock;
+  x.detached = outer_.own_threads;
   return spawn_journal(my.self, x);
 }
 
@@ -209,6 +210,7 @@ caf::actor composition::start_consensus(const runtime::start_context& my) {
       caf::anon_send(actor_on(host, "consensus"), std::move(message));
   };
   x.say_ready = [parent = my.parent] { parent.say_ready(); };
+  x.detached = outer_.own_threads;
   return runtime::spawn_consensus(system_, x);
 }
 

@@ -51,6 +51,9 @@ struct outer_parts {
   /// A number that no other host and no other start draws.
   std::function<std::uint64_t()> draw_seed;
   wall_clock clock = wall_clock_ms;
+  /// Actors that wait for a disk get threads of their own, so that a disk that hangs holds up no other actor. Never under
+  /// virtual time.
+  bool own_threads = false;
 };
 
 struct composition_options {

@@ -102,9 +102,9 @@ private:
 } // namespace
 
 caf::actor spawn_journal(caf::local_actor* parent, journal_actor_options options) {
-  return parent->spawn([](journal_self* self, journal_actor_options x) {
-    return self->state.start(std::move(x));
-  }, std::move(options));
+  const auto start = [](journal_self* self, journal_actor_options x) { return self->state.start(std::move(x)); };
+  return options.detached ? parent->spawn<caf::detached>(start, std::move(options))
+                          : parent->spawn(start, std::move(options));
 }
 
 } // namespace prunella::actors

@@ -34,6 +34,7 @@ struct journal_actor_options {
   wall_clock clock = wall_clock_ms;
   std::chrono::milliseconds flush_after{50};
   std::size_t max_waiting = 10'000;
+  bool detached = false; ///< own thread; see `outer_parts::own_threads`
 };
 
 /// Answers `events_request` with `events_answer`: what waits is written first.

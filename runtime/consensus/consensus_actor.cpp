@@ -8,6 +8,7 @@
 #include <caf/actor_system_config.hpp>
 #include <caf/behavior.hpp>
 #include <caf/make_message.hpp>
+#include <caf/spawn_options.hpp>
 #include <caf/system_messages.hpp>
 
 #include "runtime/consensus/consensus_state.hpp"
@@ -89,6 +90,7 @@ caf::behavior consensus_behavior(consensus_self* self, consensus_options options
       [&state](const log_written& message) { state.on_written(message); },
       [&state](const consensus_flush&) { state.flush(); },
       [&state](const consensus_tick& tick) { state.on_tick(tick.epoch); },
+      [&state](const commit_notices_due&) { state.on_notices_due(); },
       [&state](const read_barrier& message) { return state.on_read_barrier(message); },
       [&state](const change_membership& message) { return state.on_change_membership(message); },
       [&state](const transfer_leadership& message) { return state.on_transfer(message); },
@@ -106,7 +108,8 @@ caf::behavior consensus_behavior(consensus_self* self, consensus_options options
 } // namespace
 
 caf::actor spawn_consensus(caf::actor_system& system, consensus_options options) {
-  return system.spawn(consensus_behavior, std::move(options));
+  return options.detached ? system.spawn<caf::detached>(consensus_behavior, std::move(options))
+                          : system.spawn(consensus_behavior, std::move(options));
 }
 
 caf::error to_error(consensus_errc code, const std::string& details, member_id leader) {
@@ -141,7 +144,7 @@ void consensus_state::start(consensus_options given) {
   self->set_down_handler([this](caf::down_msg& down) { on_down(down); });
   self->set_exit_handler([this](caf::exit_msg& message) { on_exit(message); });
   self->monitor(options.log_writer);
-  self->request(options.log_writer, options.load_timeout, load_log{options.raft.self})
+  self->request(options.log_writer, options.load_timeout, load_log{options.send})
       .then([this](log_contents& loaded) { on_log_loaded(loaded); },
             [this](caf::error& error) { stop(consensus_errc::log_failed, reason_text(error)); });
 }
@@ -230,25 +233,13 @@ caf::response_promise consensus_state::on_read_barrier(const read_barrier& messa
   return promise;
 }
 
-member_id consensus_state::furthest_voter() const {
-  member_id best = 0;
-  std::uint64_t best_match = 0;
-  for (const auto& [id, peer] : core->status().peers)
-    if (id != core->self() && is_voter(core->members(), id) && peer.recently_active &&
-        (best == 0 || peer.match > best_match)) {
-      best = id;
-      best_match = peer.match;
-    }
-  return best;
-}
-
 caf::response_promise consensus_state::on_transfer(const transfer_leadership& message) {
   auto promise = self->make_response_promise();
   if (!core) {
     promise.deliver(to_error(consensus_errc::starting, {}));
     return promise;
   }
-  const auto taken = core->transfer_leadership(message.to == 0 ? furthest_voter() : message.to);
+  const auto taken = core->transfer_leadership(message.to);
   if (taken.refusal != raft_refusal::none) {
     refuse(promise, taken);
     return promise;
@@ -324,6 +315,14 @@ void consensus_state::on_tick(std::uint64_t epoch) {
   core->tick();
   expire(self->clock().now());
   end_transfer();
+  flush();
+}
+
+void consensus_state::on_notices_due() {
+  notices_scheduled = false;
+  if (!core || stopped)
+    return;
+  core->send_commit_notices();
   flush();
 }
 

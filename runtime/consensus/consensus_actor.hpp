@@ -151,6 +151,8 @@ struct consensus_options {
   raft_options raft;                           ///< `random` may be empty: then it is seeded from `seed`
   std::uint64_t seed = 0;                      ///< of timeouts and read contexts; different for each start of a member
   std::chrono::milliseconds tick_interval{50}; ///< one raft tick
+  /// A commit that no append carries to the others meanwhile is told them after this: under load all do.
+  std::chrono::milliseconds commit_notice_delay{2};
   std::chrono::milliseconds command_timeout{5000};
   std::chrono::milliseconds read_timeout{5000};
   std::chrono::milliseconds load_timeout{60000}; ///< for reading the log at the start
@@ -161,9 +163,12 @@ struct consensus_options {
   std::uint64_t keep_entries = 1000;                 ///< behind a snapshot, for slow followers
   caf::actor log_writer;                             ///< required
   std::shared_ptr<replicated_state_machine> machine; ///< required
-  /// Carries a message to a peer or loses it; never blocks. Called in the actor's thread. Required.
+  /// Carries a message to a peer or loses it; never blocks. Called in the actor's and its log writer's thread. Required.
   std::function<void(member_id, raft_message)> send;
   std::function<void()> say_ready; ///< called when the log is read and ticking has begun; may be empty
+  /// Own thread: a state machine that waits for its disk holds up this member, not the actors of the whole process. Only
+  /// the composition root may choose it; never under virtual time.
+  bool detached = false;
 };
 
 /// Besides the messages above it takes `raft_message` from peers (the caller has checked who sent it) without an

@@ -31,6 +31,10 @@ void consensus_state::flush() {
   announce_leadership();
   if (core->has_ready())
     schedule_flush();
+  if (core->owes_commit_notices() && !notices_scheduled) {
+    notices_scheduled = true;
+    self->delayed_send(self, options.commit_notice_delay, commit_notices_due{});
+  }
 }
 
 void consensus_state::take(ready_batch& out) {

@@ -18,6 +18,13 @@
 
 namespace prunella::runtime {
 
+/// To itself: see consensus_options::commit_notice_delay.
+struct commit_notices_due {
+  bool now = true;
+
+  PRUNELLA_FIELDS(commit_notices_due, now)
+};
+
 struct consensus_state;
 using consensus_self = caf::stateful_actor<consensus_state, supervised_actor>;
 
@@ -60,6 +67,7 @@ struct consensus_state {
   void on_subscribe(const subscribe_consensus& message);
   void on_written(const log_written& message);
   void on_tick(std::uint64_t epoch);
+  void on_notices_due();
   void on_down(const caf::down_msg& down);
   void on_exit(const caf::exit_msg& message);
   consensus_status status() const;
@@ -70,7 +78,6 @@ struct consensus_state {
   void schedule_flush();
   void expire(instant now);
   void end_transfer();
-  member_id furthest_voter() const;
 
   // consensus_output.cpp: output
   void flush();
@@ -93,6 +100,7 @@ struct consensus_state {
   std::mt19937_64 random;
   bool stopped = false;
   bool flush_scheduled = false;
+  bool notices_scheduled = false;
   std::uint64_t tick_epoch = 0;
   std::uint64_t ticks = 0;
 

@@ -1,5 +1,6 @@
 #include "runtime/consensus/log_writer.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <caf/actor_cast.hpp>
@@ -34,17 +35,20 @@ struct log_writer_state {
 
   bool open(const log_writer_options& options);
   void on_write(log_write& message);
-  caf::result<log_contents> on_load();
+  caf::result<log_contents> on_load(load_log& message);
+  void keep_promises();
   /// Writes all that was gathered and answers. False: it failed, and the actor ends.
   bool write_gathered_requests();
-  storage::result<void> write(const std::vector<log_step>& steps);
+  storage::result<void> write(std::vector<log_step> steps);
   void fail(const storage::storage_error& error);
 
   log_writer_self* self;
   std::unique_ptr<storage::raft_log> log;
   std::vector<write_request>
       gathered; // bounded by what a leader may have unapplied and what a follower's window admits
+  std::uint64_t compaction_goal = 0; // forgotten at a restart; the next snapshot sets it anew
   caf::actor answer_to;
+  std::function<void(member_id, raft_message)> send;
 };
 
 bool log_writer_state::open(const log_writer_options& options) {
@@ -69,9 +73,10 @@ void log_writer_state::on_write(log_write& message) {
   gathered.push_back(std::move(*message.request));
 }
 
-caf::result<log_contents> log_writer_state::on_load() {
+caf::result<log_contents> log_writer_state::on_load(load_log& message) {
   if (!write_gathered_requests())
     return to_error(consensus_errc::log_failed, "it failed while something was written");
+  send = std::move(message.send);
   auto loaded = log->load();
   if (!loaded) {
     fail(loaded.error());
@@ -85,24 +90,32 @@ bool log_writer_state::write_gathered_requests() {
     return true;
   const auto ticket = gathered.back().ticket;
   const auto written = write(merge(gathered));
-  gathered.clear();
   if (!written) {
     fail(written.error());
     return false;
   }
+  keep_promises();
+  gathered.clear();
   self->send(answer_to, log_written{ticket});
   return true;
 }
 
-storage::result<void> log_writer_state::write(const std::vector<log_step>& steps) {
-  for (const auto& step : steps) {
+void log_writer_state::keep_promises() {
+  for (auto& request : gathered)
+    for (auto& promise : request.promises) {
+      const auto to = promise.to;
+      send(to, std::move(promise));
+    }
+}
+
+storage::result<void> log_writer_state::write(std::vector<log_step> steps) {
+  for (auto& step : steps) {
     if (step.snapshot) {
       if (auto saved = log->save_snapshot(*step.snapshot); !saved)
         return saved;
-      if (step.compact_to > 0)
-        if (auto compacted = log->compact(step.compact_to); !compacted)
-          return compacted;
+      compaction_goal = std::max(compaction_goal, step.compact_to);
     }
+    step.batch.compact_to = compaction_piece(log->first_index(), compaction_goal, step.batch.entries.size());
     if (auto appended = log->append(step.batch); !appended)
       return appended;
   }
@@ -120,7 +133,7 @@ caf::behavior log_writer(log_writer_self* self, const log_writer_options& option
   return {
       [&state](log_write& message) { state.on_write(message); },
       [&state](const write_gathered&) { state.write_gathered_requests(); },
-      [&state](const load_log&) { return state.on_load(); },
+      [&state](load_log& message) { return state.on_load(message); },
   };
 }
 

@@ -22,11 +22,11 @@
 
 namespace prunella::runtime {
 
-/// → log_contents. Reads the log again, after everything handed over before it is written.
+/// → log_contents. Reads the log again, after everything handed over before it is written. Never leaves the process.
 struct load_log {
-  std::uint64_t reader = 0; ///< its member id
-
-  PRUNELLA_FIELDS(load_log, reader)
+  /// Carries the promises of the asker's writes as soon as they are durable, without a way through its mailbox. Called in
+  /// the writer's thread; as consensus_options::send.
+  std::function<void(member_id, raft_message)> send;
 };
 
 /// Never leaves the process.
@@ -34,7 +34,8 @@ struct log_contents {
   std::shared_ptr<storage::raft_log_contents> contents; ///< the receiver's own
 };
 
-/// → `log_written` to the sender when this and everything before it survives a power cut. Never leaves the process.
+/// → `log_written` to the sender when this and everything before it survives a power cut and its promises are sent. Never
+/// leaves the process.
 struct log_write {
   std::shared_ptr<write_request> request; ///< the writer's own
 };
@@ -58,5 +59,6 @@ caf::actor spawn_log_writer(caf::actor_system& system, log_writer_options option
 
 } // namespace prunella::runtime
 
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(prunella::runtime::load_log)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(prunella::runtime::log_contents)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(prunella::runtime::log_write)

@@ -52,7 +52,7 @@ struct progress {
   bool probe_sent = false;      ///< probe: wait for an answer or a heartbeat's
   bool recently_active = false; ///< was heard of since the last quorum check
   bool poke = false;            ///< send an append even if it is empty: it shows whether the last ones arrived
-  std::uint64_t sent_commit = 0;
+  std::uint64_t sent_commit = 0; ///< it was told that everything up to here is committed
   std::uint64_t acknowledged_round = 0; ///< of reads
   inflight_window inflights;
 

@@ -12,6 +12,8 @@ std::string find_fault(const raft_options& options) {
     return "a member needs a source of random numbers for its election timeouts";
   if (options.heartbeat_ticks == 0 || options.election_ticks <= options.heartbeat_ticks)
     return "heartbeat_ticks is at least 1 and below election_ticks";
+  if (options.disk_patience_ticks < options.election_ticks)
+    return "disk_patience_ticks is at least election_ticks, or a busy disk would move leadership all the time";
   if (options.max_inflight_appends == 0 || options.max_inflight_bytes == 0 || options.snapshot_piece_bytes == 0 ||
       options.max_append_bytes == 0)
     return "the limits of what is under way to a member are at least 1";
@@ -105,7 +107,8 @@ std::string raft::step_by_term(raft_message& message) {
   using type = raft_message_type;
   const bool asks_for_vote = message.type == type::vote || message.type == type::pre_vote;
   const bool from_leader = message.type == type::append || message.type == type::heartbeat ||
-                           message.type == type::snapshot || message.type == type::timeout_now;
+                           message.type == type::snapshot || message.type == type::timeout_now ||
+                           message.type == type::commit_notice;
   if (message.term > state_.term) {
     // Who hears a leader does not let itself be disturbed (Ongaro 2014, 4.2.3); this also keeps removed servers out.
     if (asks_for_vote && !message.force && leader_in_lease())
@@ -116,7 +119,7 @@ std::string raft::step_by_term(raft_message& message) {
       become_follower(message.term, from_leader ? message.from : 0);
   } else if (message.term < state_.term) {
     // A member that came back with a higher term must not stay stuck: its answer tells the leader or candidate of it.
-    if (from_leader && message.type != type::timeout_now)
+    if (from_leader && message.type != type::timeout_now && message.type != type::commit_notice)
       send(message_to(message.from, type::append_reply));
     else if (message.type == type::pre_vote) {
       auto reply = message_to(message.from, type::pre_vote_reply);
@@ -155,6 +158,10 @@ std::string raft::step_as_member(raft_message& message) {
     return {};
   case raft_message_type::heartbeat_reply:
     on_heartbeat_reply(message);
+    return {};
+  case raft_message_type::commit_notice:
+    election_elapsed_ = 0;
+    commit_to(message.commit);
     return {};
   case raft_message_type::snapshot:
     on_snapshot(message);
@@ -207,7 +214,7 @@ bool raft::has_ready() const {
       return false;
     if (peer.paused())
       return peer.poke && peer.state == progress_state::replicate;
-    return peer.next <= log_.last_index() || peer.sent_commit < state_.commit || peer.poke;
+    return peer.next <= log_.last_index() || peer.poke;
   });
 }
 
@@ -239,12 +246,18 @@ void raft::collect_write(ready_batch& out) {
     to_install_.reset();
     to_save_.reset();
   }
-  if (promises_.empty())
-    return;
-  auto& bound = writes_.empty() ? messages_ : writes_.back().messages;
   for (auto& promise : promises_)
-    bound.push_back(std::move(promise));
+    bind_promise(out, std::move(promise));
   promises_.clear();
+}
+
+void raft::bind_promise(ready_batch& out, raft_message promise) {
+  if (writes_.empty())
+    messages_.push_back(std::move(promise)); // all it counts on is durable
+  else if (out.write.ticket != 0 && promise.to != options_.self)
+    out.write.promises.push_back(std::move(promise));
+  else
+    writes_.back().messages.push_back(std::move(promise));
 }
 
 void raft::collect_committed(ready_batch& out) {
@@ -265,6 +278,7 @@ void raft::persisted(std::uint64_t ticket) {
   while (!writes_.empty() && writes_.front().ticket <= ticket) {
     auto write = std::move(writes_.front());
     writes_.pop_front();
+    disk_elapsed_ = 0;
     log_.persisted_up_to(write.last_index);
     if (write.install)
       to_restore_ = std::move(write.install);

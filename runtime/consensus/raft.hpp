@@ -9,7 +9,7 @@
 //   while (core.has_ready()) {
 //     auto out = core.ready();
 //     send(out.messages);                                     // at once, before the disk has answered
-//     hand out.write to the disk, in order; when it is durable: core.persisted(out.write.ticket);
+//     hand out.write to the disk, in order; when it is durable: send(out.write.promises); core.persisted(ticket);
 //     restore(out.restore); apply(out.committed); answer(out.reads);
 //   }
 //
@@ -40,6 +40,9 @@ struct raft_options {
   raft_membership initial;           ///< the same for all founding members; empty for a member that is added later
   std::uint32_t election_ticks = 10; ///< without a leader's word before an election; drawn from [n, 2n) each time
   std::uint32_t heartbeat_ticks = 1; ///< < election_ticks
+  /// A leader whose own disk owes an answer for this long hands over to a voter that answers: it could commit with the
+  /// others' disks, but never apply.
+  std::uint32_t disk_patience_ticks = 40;
   std::uint64_t max_append_bytes = 256u << 10; ///< of entries per message; one larger entry still goes
   std::size_t max_inflight_appends = 64;       ///< per member
   std::uint64_t max_inflight_bytes = 4u << 20; ///< per member
@@ -109,6 +112,8 @@ struct write_request {
   std::vector<shared_entry> entries;
   shared_snapshot snapshot;     ///< null: none
   std::uint64_t compact_to = 0; ///< 0: nothing to drop
+  /// What may be said once the write is durable, and not before. The disk's own thread may say it: they stay true.
+  std::vector<raft_message> promises;
 };
 
 struct soft_state {
@@ -161,6 +166,7 @@ public:
   /// member's reads, over restarts too. The answer comes in `ready_batch::reads`; a lost message means no answer.
   raft_refusal read_index(std::uint64_t context);
   /// Hands leadership to a voter (Ongaro 2014, 3.10); given up after election_ticks. Proposals are refused meanwhile.
+  /// `to` 0: to the voter that answers and has most of the log.
   proposal transfer_leadership(member_id to);
   /// Starts an election at once, as if the election timeout had passed.
   void campaign();
@@ -170,6 +176,11 @@ public:
   /// The state machine wrote its state after applying `index` to `data`: older entries go, except the last
   /// `keep_entries` of them (for slow followers). False, and no change, unless index is applied and above the last one.
   bool take_snapshot(std::uint64_t index, std::string data, std::uint64_t keep_entries);
+
+  /// Whether a member does not know yet how far its log is committed. The next append or heartbeat will tell it; a shell
+  /// that does not want it to wait that long calls `send_commit_notices`.
+  bool owes_commit_notices() const;
+  void send_commit_notices();
 
   bool has_ready() const;
   ready_batch ready();
@@ -190,7 +201,7 @@ private:
     std::uint64_t ticket = 0;
     std::uint64_t last_index = 0; // persisted up to here when done; lowered when the log is truncated meanwhile
     shared_snapshot install;
-    std::vector<raft_message> messages; // promises that count on this write
+    std::vector<raft_message> messages; // promises made after it was handed over, and the own vote
   };
   struct pending_read {
     member_id from = 0;
@@ -215,6 +226,7 @@ private:
   void send_when_durable(raft_message message) { promises_.push_back(std::move(message)); }
   bool must_write() const;
   void collect_write(ready_batch& out);
+  void bind_promise(ready_batch& out, raft_message promise);
   void collect_committed(ready_batch& out);
 
   // raft_election.cpp
@@ -231,6 +243,8 @@ private:
   void on_timeout_now(const raft_message& message);
   void tick_leader();
   void check_quorum();
+  void check_disk();
+  member_id furthest_active_voter() const;
   void give_up_transfer() { transfer_to_ = 0; }
 
   // raft_replication.cpp
@@ -241,6 +255,7 @@ private:
   void replicate_to(member_id id, progress& peer);
   bool send_append(member_id id, progress& peer, std::uint64_t max_bytes);
   void send_snapshot_piece(member_id id, progress& peer);
+  bool needs_commit_notice(const progress& peer) const;
   void broadcast_heartbeats();
   std::uint64_t confirmed_by_majority(std::uint64_t progress::*what, std::uint64_t own) const;
   void commit_what_a_majority_has();
@@ -279,6 +294,7 @@ private:
   std::uint32_t election_elapsed_ = 0;
   std::uint32_t heartbeat_elapsed_ = 0;
   std::uint32_t transfer_elapsed_ = 0;
+  std::uint32_t disk_elapsed_ = 0; // of a leader: since its disk last answered, while it owes an answer
   std::uint32_t election_timeout_ = 0;
   std::map<member_id, int> votes_; // 1 granted, -1 refused
 

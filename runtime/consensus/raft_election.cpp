@@ -48,6 +48,7 @@ void raft::become_leader() {
   leader_ = options_.self;
   election_elapsed_ = 0;
   heartbeat_elapsed_ = 0;
+  disk_elapsed_ = 0;
   votes_.clear();
   peers_.clear();
   on_membership_changed();
@@ -66,6 +67,7 @@ void raft::tick() {
 }
 
 void raft::tick_leader() {
+  check_disk(); // before the quorum check forgets who was heard of
   if (++election_elapsed_ >= options_.election_ticks) {
     election_elapsed_ = 0;
     check_quorum();
@@ -90,6 +92,26 @@ void raft::check_quorum() {
     peer.recently_active = false;
   if (active != vote_outcome::won)
     become_follower(state_.term, 0);
+}
+
+void raft::check_disk() {
+  disk_elapsed_ = writes_.empty() ? 0 : disk_elapsed_ + 1;
+  if (disk_elapsed_ < options_.disk_patience_ticks)
+    return;
+  if (transfer_to_ != 0 || transfer_leadership(0).refusal == raft_refusal::none)
+    disk_elapsed_ = 0; // if nobody takes over after all, it is tried again
+}
+
+member_id raft::furthest_active_voter() const {
+  member_id best = 0;
+  std::uint64_t best_match = 0;
+  for (const auto& [id, peer] : peers_)
+    if (id != options_.self && is_voter(members(), id) && peer.recently_active && !peer.discounted &&
+        (best == 0 || peer.match > best_match)) {
+      best = id;
+      best_match = peer.match;
+    }
+  return best;
 }
 
 void raft::campaign() {
@@ -199,6 +221,10 @@ void raft::on_timeout_now(const raft_message&) {
 proposal raft::transfer_leadership(member_id to) {
   if (role_ != raft_role::leader)
     return {raft_refusal::not_leader, 0, 0, "only the leader hands leadership over"};
+  if (to == 0)
+    to = furthest_active_voter();
+  if (to == 0)
+    return {raft_refusal::busy, 0, 0, "no other voter answers; only one that does can take over"};
   if (to == options_.self)
     return {raft_refusal::invalid, 0, 0, "member " + std::to_string(to) + " leads already"};
   if (!is_voter(members(), to))

@@ -65,6 +65,7 @@ void raft::leave_leadership_if_removed() {
       successor = id;
     }
   flush_replication(); // they learn of the commit before the hand-over
+  send_commit_notices();
   if (best && best->match == log_.last_index())
     send(message_to(successor, raft_message_type::timeout_now));
   become_follower(state_.term, 0);

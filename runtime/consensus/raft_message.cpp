@@ -69,7 +69,8 @@ std::string find_fault(const raft_message& message, std::uint64_t max_snapshot_b
 const char* to_text(raft_message_type type) {
   static constexpr std::array<const char*, raft_message_types> texts = {
       "pre-vote",        "pre-vote reply", "vote",           "vote reply",  "append",       "append reply", "heartbeat",
-      "heartbeat reply", "snapshot",       "snapshot reply", "timeout now", "read request", "read reply"};
+      "heartbeat reply", "snapshot",       "snapshot reply", "timeout now", "read request", "read reply",
+      "commit notice"};
   const auto number = static_cast<std::size_t>(type);
   return number < texts.size() ? texts[number] : "unknown";
 }

@@ -91,8 +91,9 @@ enum class raft_message_type : std::uint8_t {
   timeout_now = 10,   ///< the leader hands over: start an election at once
   read_request = 11,  ///< a follower asks for a read index; `round` is its context
   read_reply = 12,    ///< `log_index` to wait for before the read `round` may be served
+  commit_notice = 13, ///< `commit` that the receiver may take; like a heartbeat's, but nobody waits for an answer
 };
-inline constexpr std::uint8_t raft_message_types = 13;
+inline constexpr std::uint8_t raft_message_types = 14;
 
 struct raft_message {
   raft_message_type type = raft_message_type::heartbeat;

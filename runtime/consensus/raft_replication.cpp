@@ -64,9 +64,31 @@ void raft::flush_replication() {
 void raft::replicate_to(member_id id, progress& peer) {
   if (peer.poke && peer.state == progress_state::replicate && peer.inflights.full())
     send_append(id, peer, 0); // no more entries for a member whose disk may be stuck, but did the last ones arrive?
-  while (!peer.paused() && (peer.next <= log_.last_index() || peer.sent_commit < state_.commit || peer.poke))
+  while (!peer.paused() && (peer.next <= log_.last_index() || peer.poke))
     if (!send_append(id, peer, options_.max_append_bytes))
       return;
+}
+
+bool raft::needs_commit_notice(const progress& peer) const {
+  return peer.state == progress_state::replicate && std::min(peer.match, state_.commit) > peer.sent_commit;
+}
+
+bool raft::owes_commit_notices() const {
+  return role_ == raft_role::leader && std::any_of(peers_.begin(), peers_.end(), [&](const auto& item) {
+           return item.first != options_.self && needs_commit_notice(item.second);
+         });
+}
+
+void raft::send_commit_notices() {
+  if (role_ != raft_role::leader)
+    return;
+  for (auto& [id, peer] : peers_) {
+    if (id == options_.self || !needs_commit_notice(peer))
+      continue;
+    auto message = message_to(id, raft_message_type::commit_notice);
+    message.commit = peer.sent_commit = std::min(peer.match, state_.commit); // as in a heartbeat
+    send(std::move(message));
+  }
 }
 
 bool raft::send_append(member_id id, progress& peer, std::uint64_t max_bytes) {
@@ -80,10 +102,11 @@ bool raft::send_append(member_id id, progress& peer, std::uint64_t max_bytes) {
   auto message = message_to(id, raft_message_type::append);
   message.log_index = peer.next - 1;
   message.log_term = *before;
-  message.commit = peer.sent_commit = state_.commit;
+  message.commit = state_.commit;
   message.round = peer.epoch;
   if (max_bytes > 0)
     message.entries = log_.slice(peer.next, log_.last_index(), max_bytes);
+  peer.sent_commit = std::min(state_.commit, message.log_index + message.entries.size());
   if (peer.state == progress_state::probe) {
     peer.probe_sent = true;
   } else if (!message.entries.empty()) {
@@ -104,6 +127,7 @@ void raft::broadcast_heartbeats() {
     auto message = message_to(id, raft_message_type::heartbeat);
     // Only what is known to agree: the rest of its log may not be this leader's.
     message.commit = std::min(peer.match, state_.commit);
+    peer.sent_commit = std::max(peer.sent_commit, message.commit);
     message.round = read_round_;
     send(std::move(message));
   }

@@ -39,4 +39,11 @@ std::vector<log_step> merge(const std::vector<write_request>& requests) {
   return steps;
 }
 
+std::uint64_t compaction_piece(std::uint64_t first_index, std::uint64_t goal, std::size_t entries) {
+  if (goal < first_index)
+    return 0;
+  const std::uint64_t most = 64 + 2 * static_cast<std::uint64_t>(entries);
+  return std::min(goal, first_index - 1 + most);
+}
+
 } // namespace prunella::runtime

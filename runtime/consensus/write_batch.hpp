@@ -21,4 +21,8 @@ struct log_step {
 /// snapshot become one step; entries that a later request replaces are never written.
 std::vector<log_step> merge(const std::vector<write_request>& requests);
 
+/// Up to where a batch of `entries` entries drops old ones on the way to `goal`; 0: nothing to drop. A few for each new
+/// one, so that no write waits for the thousands that a snapshot makes superfluous at once. `first_index`: of the log.
+std::uint64_t compaction_piece(std::uint64_t first_index, std::uint64_t goal, std::size_t entries);
+
 } // namespace prunella::runtime

@@ -53,6 +53,7 @@ public:
                                       "a gap before " + std::to_string(entry.index)};
       kept.push_back(entry);
     }
+    compact(batch.compact_to);
     if (batch.has_state)
       disk_->contents.state = batch.state;
     ++disk_->appends;
@@ -72,19 +73,19 @@ public:
     disk_->contents.snapshot = snapshot;
     return {};
   }
-  storage::result<void> compact(std::uint64_t up_to) override {
+  std::uint64_t first_index() const override { return disk_->contents.compacted_index + 1; }
+  std::uint64_t last_index() const override { return disk_->contents.compacted_index + disk_->contents.entries.size(); }
+
+private:
+  void compact(std::uint64_t up_to) {
     auto& kept = disk_->contents.entries;
     while (!kept.empty() && kept.front().index <= up_to) {
       disk_->contents.compacted_index = kept.front().index;
       disk_->contents.compacted_term = kept.front().term;
       kept.erase(kept.begin());
     }
-    return {};
   }
-  std::uint64_t first_index() const override { return disk_->contents.compacted_index + 1; }
-  std::uint64_t last_index() const override { return disk_->contents.compacted_index + disk_->contents.entries.size(); }
 
-private:
   std::shared_ptr<memory_disk> disk_;
 };
 

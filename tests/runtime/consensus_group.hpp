@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <set>
@@ -61,7 +62,7 @@ public:
   /// Takes everything out of a member: messages to the network, writes to its disk, entries to its state machine.
   void drain(member_id id) {
     auto& m = members_.at(id);
-    while (m.core->has_ready()) {
+    for (m.core->send_commit_notices(); m.core->has_ready(); m.core->send_commit_notices()) {
       auto out = m.core->ready();
       for (auto& message : out.messages)
         network_.push_back(std::move(message));
@@ -84,6 +85,8 @@ public:
     if (m.writes.empty())
       return;
     const auto ticket = m.writes.back().ticket;
+    for (auto& write : m.writes)
+      std::move(write.promises.begin(), write.promises.end(), std::back_inserter(network_));
     m.writes.clear();
     m.core->persisted(ticket);
   }

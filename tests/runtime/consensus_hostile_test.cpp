@@ -28,7 +28,7 @@ TEST_SUITE("hostile input") {
         m.entries.emplace_back(std::move(e));
       return m;
     };
-    CHECK(refused(message(static_cast<type>(13), 1, 2, 2)));
+    CHECK(refused(message(static_cast<type>(raft_message_types), 1, 2, 2)));
     CHECK(refused(message(type::heartbeat, 0, 2, 2)));
     CHECK(refused(message(type::heartbeat, 2, 2, 2)));     // from itself
     CHECK(refused(message(type::heartbeat, 1, 3, 2)));     // for another

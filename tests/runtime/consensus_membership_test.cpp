@@ -58,6 +58,40 @@ TEST_SUITE("hand-over") {
     CHECK(group.role(1) != raft_role::leader);
   }
 
+  TEST_CASE("a leader whose disk owes an answer for 40 ticks hands over, not after 39, and what it was asked is committed") {
+    hand_driven_group group(3);
+    group.elect(1);
+    group.at(1).disk_answers = false;
+    group.propose(1, "a");
+    CHECK(group.applied(1).empty());
+    group.tick(1, 39);
+    CHECK(group.role(1) == raft_role::leader);
+    group.tick(1, 1);
+    CHECK(group.role(1) == raft_role::follower);
+    CHECK(group[1].leader() != 1);
+    CHECK(group.applied(2) == strings{"a"});
+    CHECK(group.applied(3) == strings{"a"});
+  }
+
+  TEST_CASE("a disk that answers now and then, or a leader that nobody could replace, moves no leadership") {
+    hand_driven_group group(3, [](raft_options& x) { x.withhold_vote = x.self == 3; });
+    group.elect(1);
+    group.at(1).disk_answers = false;
+    for (int i = 0; i < 3; ++i) {
+      group.propose(1, "a");
+      group.tick(1, 39);
+      group.sync(1);
+    }
+    CHECK(group.role(1) == raft_role::leader);
+    hand_driven_group alone(1);
+    alone.elect(1);
+    alone.at(1).disk_answers = false;
+    alone.propose(1, "a");
+    alone.tick(1, 100);
+    CHECK(alone.role(1) == raft_role::leader);
+    CHECK(alone.core(1).transfer_leadership(0).refusal == raft_refusal::busy);
+  }
+
   TEST_CASE("leadership goes neither to oneself nor to a learner nor to a stranger (TestLeaderTransferToSelf, "
             "TestLeaderTransferToNonExistingNode, TestLeaderTransferToLearner)") {
     hand_driven_group group(1);

@@ -38,6 +38,7 @@ group_simulation::group_simulation(simulation_options options) : options_(option
   habits_.restless = often(60);
   habits_.restart = 10 + draw(200);
   habits_.tick_odds = 2 + draw(8);
+  habits_.notices = often(1000);
   // The loss of one disk's promises is survived, as long as nobody counts on that member: not two, and no group that
   // shrinks until it is half of it.
   habits_.amnesia = chance(250) ? 50 + draw(500) : 0;
@@ -117,8 +118,12 @@ void group_simulation::crash(node& n) {
   ++totals_.crashes;
   // Some of what waits may have reached the disk, always a prefix; the rest is lost.
   const auto kept = draw(static_cast<unsigned>(n.writes.size() + 1));
-  for (unsigned i = 0; i < kept; ++i)
+  for (unsigned i = 0; i < kept; ++i) {
     write(n.disk, n.writes[i].request);
+    if (chance(500)) // what its disk wrote, its disk may also have told
+      for (auto& promise : n.writes[i].request.promises)
+        post(std::move(promise));
+  }
   totals_.lost_writes += n.writes.size() - kept;
   n.writes.clear();
   n.core.reset();
@@ -347,6 +352,8 @@ void group_simulation::finish_writes(node& n, bool all) {
   while (!n.writes.empty() && (all || n.writes.front().due <= now_)) {
     ticket = n.writes.front().request.ticket;
     write(n.disk, n.writes.front().request);
+    for (auto& promise : n.writes.front().request.promises)
+      post(std::move(promise));
     n.writes.pop_front();
   }
   if (ticket == 0)
@@ -356,6 +363,8 @@ void group_simulation::finish_writes(node& n, bool all) {
 }
 
 void group_simulation::drain(node& n) {
+  if (chance(habits_.notices))
+    n.core->send_commit_notices();
   for (int rounds = 0; n.core->has_ready(); ++rounds) {
     if (rounds > 10000)
       fail("member " + text(n.id) + " is never done with its output");

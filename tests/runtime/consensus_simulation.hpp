@@ -91,7 +91,7 @@ private:
   };
   struct habits { // of this run, drawn from the seed: per mille of steps or messages
     unsigned loss, doubling, max_delay, crash, cut, membership, snapshot, transfer, slow_disk, reads, proposals,
-        restless, restart, tick_odds, amnesia;
+        restless, restart, tick_odds, amnesia, notices;
     bool durable_machine;
   };
 

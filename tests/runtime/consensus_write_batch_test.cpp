@@ -89,3 +89,13 @@ TEST_CASE("merged requests leave the log that the single ones would have left (2
     REQUIRE(merged == one_by_one);
   }
 }
+
+TEST_CASE("old entries go a few at a time: 64 and two for each new one, never beyond the goal") {
+  CHECK(compaction_piece(1, 0, 100) == 0);
+  CHECK(compaction_piece(11, 10, 100) == 0);
+  CHECK(compaction_piece(10, 10, 0) == 10);
+  CHECK(compaction_piece(1, 10'000, 0) == 64);
+  CHECK(compaction_piece(1, 10'000, 100) == 264);
+  CHECK(compaction_piece(501, 10'000, 1) == 566);
+  CHECK(compaction_piece(9'990, 10'000, 100) == 10'000);
+}

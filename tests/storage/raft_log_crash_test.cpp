@@ -35,7 +35,7 @@ namespace {
     const auto acknowledged = (*log)->last_index();
     if (::write(pipe, &acknowledged, sizeof(acknowledged)) != sizeof(acknowledged))
       ::_exit(3);
-    if (round % 40 == 0 && (!(*log)->save_snapshot(snapshot(acknowledged, 1)) || !(*log)->compact(acknowledged - 10)))
+    if (round % 40 == 0 && (!(*log)->save_snapshot(snapshot(acknowledged, 1)) || !compact(**log, acknowledged - 10)))
       ::_exit(4);
   }
 }

@@ -16,7 +16,7 @@ void fill(storage::raft_log& log) {
   must(log.append(state(2, 1, 0)));
   must(log.append(entries(1, 20, 2, 900)));
   must(log.save_snapshot(snapshot(12, 2, std::string(9000, 's'))));
-  must(log.compact(10));
+  must(compact(log, 10));
   for (std::uint64_t index = 21; index <= 40; ++index)
     must(log.append(entries(index, index, 3, 40 * index)));
   must(log.append(state(3, 2, 38)));

@@ -55,6 +55,12 @@ inline void must(const storage::result<void>& outcome) {
     FAIL(outcome.error().message);
 }
 
+inline storage::result<void> compact(storage::raft_log& log, std::uint64_t up_to) {
+  storage::raft_log_batch batch;
+  batch.compact_to = up_to;
+  return log.append(batch);
+}
+
 inline std::unique_ptr<storage::raft_log> open_log(const std::string& path) {
   return must(storage::open_raft_log(path, owner));
 }

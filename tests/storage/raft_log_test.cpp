@@ -112,7 +112,7 @@ TEST_CASE("a snapshot that the log leads to keeps the entries, and compaction dr
   must(log->append(entries(1, 10)));
   must(log->save_snapshot(snapshot(8, 1)));
   CHECK(log->first_index() == 1);
-  must(log->compact(5));
+  must(compact(*log, 5));
   CHECK(log->first_index() == 6);
   log.reset();
   const auto found = load(folder / "raft.db");
@@ -126,12 +126,12 @@ TEST_CASE("compaction up to the snapshot is done, one index further is refused, 
   temporary_folder folder;
   auto log = open_log(folder / "raft.db");
   must(log->append(entries(1, 10)));
-  check_refused(log->compact(1), storage_errc::invalid_argument, "snapshot holds only those up to 0");
+  check_refused(compact(*log, 1), storage_errc::invalid_argument, "snapshot holds only those up to 0");
   must(log->save_snapshot(snapshot(10, 1)));
-  check_refused(log->compact(11), storage_errc::invalid_argument, "up to 10");
-  must(log->compact(10));
-  must(log->compact(10));
-  must(log->compact(3));
+  check_refused(compact(*log, 11), storage_errc::invalid_argument, "up to 10");
+  must(compact(*log, 10));
+  must(compact(*log, 10));
+  must(compact(*log, 3));
   CHECK(log->first_index() == 11);
   CHECK(log->last_index() == 10);
   must(log->append(entries(11, 11, 2)));
@@ -237,3 +237,28 @@ TEST_CASE("the log is readable and writable by its owner only, whatever the umas
     CHECK(mode == (std::filesystem::perms::owner_read | std::filesystem::perms::owner_write));
   }
 }
+
+TEST_CASE("one batch adds entries, sets the state and drops old entries, all of it or nothing") {
+  temporary_folder folder;
+  const auto path = folder / "raft.db";
+  {
+    auto log = open_log(path);
+    must(log->append(entries(1, 20, 1)));
+    must(log->save_snapshot(snapshot(15, 1)));
+    auto batch = entries(21, 22, 1);
+    batch.has_state = true;
+    batch.state = {1, 0, 22};
+    batch.compact_to = 16;
+    check_refused(log->append(batch), storage_errc::invalid_argument, "snapshot holds only those up to 15");
+    CHECK(log->last_index() == 20);
+    batch.compact_to = 15;
+    must(log->append(batch));
+    CHECK(log->first_index() == 16);
+    CHECK(log->last_index() == 22);
+  }
+  const auto found = load(path);
+  CHECK(found.compacted_index == 15);
+  CHECK(found.entries.size() == 7);
+  CHECK(found.state.commit == 22);
+}
+

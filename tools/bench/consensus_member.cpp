@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <deque>
 #include <filesystem>
 #include <iostream>
@@ -216,14 +217,15 @@ private:
     log_ = runtime::spawn_log_writer(system_, std::move(log));
     runtime::consensus_options options;
     options.raft.self = id;
-    for (const auto& [host, member] : ids_)
-      options.raft.initial.voters.push_back(member);
+    for (const auto& [host, voter] : ids_)
+      options.raft.initial.voters.push_back(voter);
     options.raft.heartbeat_ticks = figures.raft_heartbeat_ticks;
     options.raft.election_ticks = figures.raft_election_ticks;
     options.tick_interval = figures.raft_tick;
     options.seed = std::random_device{}();
     options.log_writer = log_;
     options.machine = std::make_shared<key_machine>();
+    options.detached = std::getenv("BENCH_SHARED") == nullptr;
     options.send = [this](storage::member_id to, runtime::raft_message message) {
       caf::anon_send(remotes_.at(to), std::move(message));
     };
