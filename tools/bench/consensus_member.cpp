@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <deque>
 #include <filesystem>
 #include <iostream>
@@ -225,7 +224,7 @@ private:
     options.seed = std::random_device{}();
     options.log_writer = log_;
     options.machine = std::make_shared<key_machine>();
-    options.detached = std::getenv("BENCH_SHARED") == nullptr;
+    options.detached = true; // as the agent
     options.send = [this](storage::member_id to, runtime::raft_message message) {
       caf::anon_send(remotes_.at(to), std::move(message));
     };
