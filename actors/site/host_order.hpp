@@ -10,24 +10,26 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 namespace prunella::actors {
 
-/// How good a host is for a service, smaller is better, compared in this order.
-struct host_rank {
-  std::uint32_t replicas = 0;  ///< of the service on it
-  std::int64_t share = 0;      ///< reserved share of its cpu or memory, thousandths
-  std::uint32_t instances = 0; ///< of any service on it
-  std::uint32_t slot = 0;      ///< its place in the order of ids
+/// How good a host is for a service, smaller is better: fewest replicas of the service on it (less than 65,536), then the
+/// least reserved share of its cpu or memory (thousandths), then the fewest instances, then its place in the order of ids.
+class host_rank {
+public:
+  host_rank(std::uint32_t replicas, std::uint32_t share, std::uint32_t instances, std::uint32_t slot)
+    : order_((std::uint64_t{replicas} << 48) | (std::uint64_t{share & 0xffffU} << 32) | instances), slot_(slot) {}
 
-  bool operator<(const host_rank& x) const {
-    return std::tie(replicas, share, instances, slot) < std::tie(x.replicas, x.share, x.instances, x.slot);
-  }
-  bool operator==(const host_rank& x) const {
-    return std::tie(replicas, share, instances, slot) == std::tie(x.replicas, x.share, x.instances, x.slot);
-  }
+  std::uint32_t slot() const { return slot_; }
+
+  bool operator<(const host_rank& x) const { return order_ != x.order_ ? order_ < x.order_ : slot_ < x.slot_; }
+  bool operator==(const host_rank& x) const { return order_ == x.order_ && slot_ == x.slot_; }
+
+private:
+  std::uint64_t order_; ///< the first three, so that they compare as one number
+  std::uint32_t slot_;
 };
 
 class host_order {
@@ -60,16 +62,16 @@ public:
       stored = now;
       std::push_heap(domains_.begin(), domains_.end(), worse{});
       if (is_true)
-        return now.best.slot;
+        return now.best.slot();
     }
     return std::nullopt;
   }
 
 private:
   struct ranked_domain {
-    std::uint32_t replicas = 0; ///< of the service in it
+    std::uint32_t replicas; ///< of the service in it
     host_rank best;
-    std::uint32_t domain = 0;
+    std::uint32_t domain;
 
     bool operator<(const ranked_domain& x) const {
       return replicas != x.replicas ? replicas < x.replicas : best < x.best;
@@ -88,7 +90,7 @@ private:
   template <class RankOf>
   static bool settle(std::vector<host_rank>& heap, RankOf& rank_of) {
     while (!heap.empty()) {
-      const auto now = rank_of(heap.front().slot);
+      const auto now = rank_of(heap.front().slot());
       if (now && *now == heap.front())
         return true;
       std::pop_heap(heap.begin(), heap.end(), worse{});

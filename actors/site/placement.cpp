@@ -26,12 +26,13 @@ bool contains(const std::vector<std::string>& list, const std::string& word) {
   return std::find(list.begin(), list.end(), word) != list.end();
 }
 
-/// Reserved share of the scarcer of cpu and memory in thousandths, if `wants` went there too.
-std::int64_t reserved_share(const config::resources& capacity, const config::resources& free,
-                            const config::resources& wants) {
+/// Reserved share of the scarcer of cpu and memory in thousandths, 0 … 1000, if `wants` went there too and fits.
+std::uint32_t reserved_share(const config::resources& capacity, const config::resources& free,
+                             const config::resources& wants) {
   const auto share = [](std::int64_t total, std::int64_t left) { return total <= 0 ? 0 : (total - left) * 1000 / total; };
-  return std::max(share(capacity.cpu_millis, free.cpu_millis - wants.cpu_millis),
-                  share(capacity.memory_bytes / 1024, (free.memory_bytes - wants.memory_bytes) / 1024));
+  return static_cast<std::uint32_t>(
+    std::max(share(capacity.cpu_millis, free.cpu_millis - wants.cpu_millis),
+             share(capacity.memory_bytes / 1024, (free.memory_bytes - wants.memory_bytes) / 1024)));
 }
 
 } // namespace
@@ -73,31 +74,43 @@ placement_board::placement_board(const site_state& state) {
     else
       ++hosts_down_;
     slot_of_.emplace(id, index);
-    slots_.push_back({&host, host.spec.capacity, it->second, 0, {}});
+    slots_.push_back({&host, host.spec.capacity, host.spec.capacity, it->second, 0, host.up, {}});
   }
 }
 
 placement_board::service_id placement_board::add(const config::application_spec& application) {
   const auto first = static_cast<service_id>(services_.size());
   for (const auto& service : application.services) {
-    auto& x = services_.emplace_back();
+    demand wants;
     for (const auto& container : service.containers) {
-      x.resources.cpu_millis += container.resources.cpu_millis;
-      x.resources.memory_bytes += container.resources.memory_bytes;
+      wants.resources.cpu_millis += container.resources.cpu_millis;
+      wants.resources.memory_bytes += container.resources.memory_bytes;
       for (const auto& port : container.ports)
-        x.ports.push_back(port_key{port.port} * 2 + (port.protocol == config::port_protocol::udp ? 1 : 0));
+        wants.ports.push_back(port_key{port.port} * 2 + (port.protocol == config::port_protocol::udp ? 1 : 0));
     }
     // The rule holds in both directions, whichever of the two names the other.
     for (std::uint32_t i = 0; i < application.services.size(); ++i) {
       const auto& other = application.services[i];
       if (contains(service.placement.anti_affinity, other.name) || contains(other.placement.anti_affinity, service.name))
-        x.foes.push_back(first + i);
+        wants.foes.push_back(first + i);
     }
-    x.match = &match_of(service.placement.match_host_labels);
-    x.domains = &spread_by(service.placement.spread_by);
-    x.in_domain.resize(x.domains->domains);
+    wants.match = &match_of(service.placement.match_host_labels);
+    wants.domains = &spread_by(service.placement.spread_by);
+    auto& x = services_.emplace_back();
+    x.wants = &demand_of(std::move(wants));
+    x.in_domain.resize(x.wants->domains->domains);
   }
   return first;
+}
+
+placement_board::demand& placement_board::demand_of(demand wanted) {
+  const bool is_own = !wanted.ports.empty() || !wanted.foes.empty();
+  demand* own = nullptr;
+  auto& known = is_own ? own
+                       : shared_demands_[{wanted.match, wanted.domains, wanted.resources.cpu_millis, wanted.resources.memory_bytes}];
+  if (known == nullptr)
+    known = &demands_.emplace_back(std::move(wanted));
+  return *known;
 }
 
 const placement_board::label_match& placement_board::match_of(const std::string& expression) {
@@ -128,86 +141,100 @@ const placement_board::spread& placement_board::spread_by(const std::string& lab
   return x;
 }
 
-void placement_board::occupy(service_id service, const std::string& host) {
+std::optional<host_slot> placement_board::find(const std::string& host) const {
   const auto found = slot_of_.find(host);
-  if (found == slot_of_.end())
-    return;
-  auto& at = slots_[found->second];
+  return found == slot_of_.end() ? std::nullopt : std::optional{found->second};
+}
+
+void placement_board::occupy(service_id service, host_slot index) {
+  auto& at = slots_[index];
   auto& x = services_[service];
-  at.free.cpu_millis -= x.resources.cpu_millis;
-  at.free.memory_bytes -= x.resources.memory_bytes;
-  for (const auto port : x.ports)
+  at.free.cpu_millis -= x.wants->resources.cpu_millis;
+  at.free.memory_bytes -= x.wants->resources.memory_bytes;
+  for (const auto port : x.wants->ports)
     at.ports.insert(std::lower_bound(at.ports.begin(), at.ports.end(), port), port);
   ++at.instances;
   if (x.on.empty())
     x.on.resize(slots_.size());
-  ++x.on[found->second];
-  ++x.in_domain[x.domains->domain_of_class[at.label_class]];
+  ++x.on[index];
+  ++x.in_domain[x.wants->domains->domain_of_class[at.label_class]];
   ++occupied_;
 }
 
 // -- filters -------------------------------------------------------------------------------------------------------------
 
-std::optional<rejection> placement_board::check(service_id service, const std::string& host) const {
-  const auto found = slot_of_.find(host);
-  if (found == slot_of_.end() || !slots_[found->second].host->up)
+std::optional<rejection> placement_board::check(service_id service, host_slot at) const {
+  const auto& wants = *services_[service].wants;
+  if (!slots_[at].is_up)
     return rejection::down;
-  const auto& x = services_[service];
-  if (!(*x.match)[slots_[found->second].label_class])
+  if (!(*wants.match)[slots_[at].label_class])
     return rejection::labels;
-  return crowded(x, found->second);
+  return crowded(wants, at);
 }
 
 /// Of a host that is up and matches: what those who are there leave too little of.
-std::optional<rejection> placement_board::crowded(const placed_service& x, std::uint32_t index) const {
+std::optional<rejection> placement_board::crowded(const demand& wants, host_slot index) const {
   const auto& at = slots_[index];
-  for (const auto foe : x.foes)
+  for (const auto foe : wants.foes)
     if (const auto& on = services_[foe].on; !on.empty() && on[index] != 0)
       return rejection::anti_affinity;
-  for (const auto port : x.ports)
+  for (const auto port : wants.ports)
     if (std::binary_search(at.ports.begin(), at.ports.end(), port))
       return rejection::port;
-  if (at.free.cpu_millis < x.resources.cpu_millis)
+  if (at.free.cpu_millis < wants.resources.cpu_millis)
     return rejection::cpu;
-  if (at.free.memory_bytes < x.resources.memory_bytes)
+  if (at.free.memory_bytes < wants.resources.memory_bytes)
     return rejection::memory;
   return std::nullopt;
 }
 
 /// Counted anew only when the board has changed: of many replicas that find no host, the first pays.
-const rejection_counts& placement_board::rejections(placed_service& x) const {
-  if (x.rejected_at == occupied_)
-    return x.rejected;
-  x.rejected_at = occupied_;
-  x.rejected = {};
-  x.rejected[static_cast<std::size_t>(rejection::down)] = hosts_down_;
+const rejection_counts& placement_board::rejections(demand& wants) const {
+  if (wants.rejected_at == occupied_)
+    return wants.rejected;
+  wants.rejected_at = occupied_;
+  wants.rejected = {};
+  wants.rejected[static_cast<std::size_t>(rejection::down)] = hosts_down_;
   for (std::size_t c = 0; c < classes_.size(); ++c) {
-    if (!(*x.match)[c]) {
-      x.rejected[static_cast<std::size_t>(rejection::labels)] += static_cast<std::uint32_t>(classes_[c].up.size());
+    if (!(*wants.match)[c]) {
+      wants.rejected[static_cast<std::size_t>(rejection::labels)] += static_cast<std::uint32_t>(classes_[c].up.size());
       continue;
     }
-    for (const auto index : classes_[c].up)
-      if (const auto why = crowded(x, index))
-        ++x.rejected[static_cast<std::size_t>(*why)];
+    for (const auto at : classes_[c].up)
+      if (const auto why = crowded(wants, at))
+        ++wants.rejected[static_cast<std::size_t>(*why)];
   }
-  return x.rejected;
+  return wants.rejected;
 }
 
 // -- choice --------------------------------------------------------------------------------------------------------------
 
-host_rank placement_board::rank(const placed_service& x, std::uint32_t index) const {
+/// Nothing if the host can no longer hold one more.
+std::optional<host_rank> placement_board::rank(const demand& wants, std::uint32_t replicas, host_slot index) const {
+  if (crowded(wants, index))
+    return std::nullopt;
   const auto& at = slots_[index];
-  return {x.on.empty() ? 0 : x.on[index], reserved_share(at.host->spec.capacity, at.free, x.resources), at.instances, index};
+  return host_rank{replicas, reserved_share(at.capacity, at.free, wants.resources), at.instances, index};
 }
 
-void placement_board::make_order(placed_service& x) const {
-  std::vector<std::vector<host_rank>> domains(x.domains->domains);
+host_order placement_board::order_of(const demand& wants) const {
+  std::vector<std::vector<host_rank>> domains(wants.domains->domains);
   for (std::size_t c = 0; c < classes_.size(); ++c)
-    if ((*x.match)[c])
-      for (const auto index : classes_[c].up)
-        if (!crowded(x, index))
-          domains[x.domains->domain_of_class[c]].push_back(rank(x, index));
-  x.order.emplace(std::move(domains));
+    if ((*wants.match)[c])
+      for (const auto at : classes_[c].up)
+        if (const auto x = rank(wants, 0, at))
+          domains[wants.domains->domain_of_class[c]].push_back(*x);
+  return host_order{std::move(domains)};
+}
+
+/// Ranks without regard to where a service is. For all services they may only be too good, as the order allows; what is at
+/// the top is corrected here, so that not every service has to.
+const host_order& placement_board::fresh_order(demand& wants) const {
+  if (!wants.order)
+    wants.order = order_of(wants);
+  const std::vector<std::uint32_t> nowhere(wants.domains->domains);
+  wants.order->best(nowhere, [&](host_slot at) { return rank(wants, 0, at); });
+  return *wants.order;
 }
 
 placement_result placement_board::choose(service_id service, const std::vector<avoided_host>& avoided, time_ms now) {
@@ -215,49 +242,41 @@ placement_result placement_board::choose(service_id service, const std::vector<a
   if (std::any_of(avoided.begin(), avoided.end(), [&](const auto& a) { return now < a.until; }))
     return choose_beside(x, avoided, now);
   if (!x.order)
-    make_order(x);
-  const auto best = x.order->best(x.in_domain, [&](std::uint32_t index) -> std::optional<host_rank> {
-    if (crowded(x, index))
-      return std::nullopt;
-    return rank(x, index);
-  });
-  if (best)
-    return {slots_[*best].host->spec.id, {}};
-  return {{}, rejections(x)};
+    x.order = fresh_order(*x.wants);
+  const auto best = x.order->best(x.in_domain, [&](host_slot at) { return rank(*x.wants, x.on.empty() ? 0 : x.on[at], at); });
+  return best ? placement_result{best, {}} : placement_result{std::nullopt, rejections(*x.wants)};
 }
 
 /// The few instances that gave up somewhere lately have a choice of their own: a look at every host.
-placement_result placement_board::choose_beside(placed_service& x, const std::vector<avoided_host>& avoided,
+placement_result placement_board::choose_beside(const placed_service& x, const std::vector<avoided_host>& avoided,
                                                 time_ms now) const {
   const auto is_avoided = [&](const std::string& host) {
     return std::any_of(avoided.begin(), avoided.end(), [&](const auto& a) { return now < a.until && a.host == host; });
   };
+  const auto& match = *x.wants->match;
   std::optional<std::pair<std::uint32_t, host_rank>> best; // replicas in the domain, then as always
   for (std::size_t c = 0; c < classes_.size(); ++c) {
-    if (!(*x.match)[c])
+    if (!match[c])
       continue;
-    const auto in_domain = x.in_domain[x.domains->domain_of_class[c]];
-    for (const auto index : classes_[c].up) {
-      if (is_avoided(slots_[index].host->spec.id) || crowded(x, index))
-        continue;
-      const std::pair<std::uint32_t, host_rank> here{in_domain, rank(x, index)};
-      if (!best || here < *best)
-        best = here;
+    const auto in_domain = x.in_domain[x.wants->domains->domain_of_class[c]];
+    for (const auto at : classes_[c].up) {
+      const auto here = is_avoided(slots_[at].host->spec.id) ? std::nullopt : rank(*x.wants, x.on.empty() ? 0 : x.on[at], at);
+      if (here && (!best || std::pair{in_domain, *here} < *best))
+        best = {in_domain, *here};
     }
   }
   if (best)
-    return {slots_[best->second.slot].host->spec.id, {}};
-  auto counts = rejections(x);
+    return {best->second.slot(), {}};
+  auto counts = rejections(*x.wants);
   for (const auto& a : avoided) {
-    const auto found = slot_of_.find(a.host);
-    if (now >= a.until || found == slot_of_.end() || !slots_[found->second].host->up
-        || !(*x.match)[slots_[found->second].label_class])
+    const auto at = find(a.host);
+    if (now >= a.until || !at || !slots_[*at].is_up || !match[slots_[*at].label_class])
       continue;
-    if (const auto why = crowded(x, found->second))
+    if (const auto why = crowded(*x.wants, *at))
       --counts[static_cast<std::size_t>(*why)];
     ++counts[static_cast<std::size_t>(rejection::avoided)];
   }
-  return {{}, counts};
+  return {std::nullopt, counts};
 }
 
 } // namespace prunella::actors

@@ -8,10 +8,12 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -41,9 +43,12 @@ using rejection_counts = std::array<std::uint32_t, rejection_count>;
 /// One sentence: "0 of 3 hosts fit: 1 down, 2 do not match the labels `zone = a`".
 std::string explain(const rejection_counts& counts, const config::service_spec& service);
 
+/// A host by its place on a board.
+using host_slot = std::uint32_t;
+
 struct placement_result {
-  std::string host;            ///< empty: no host can hold it
-  rejection_counts rejected{}; ///< only then: why, all hosts together
+  std::optional<host_slot> host; ///< nothing: no host can hold it
+  rejection_counts rejected{};   ///< only then: why, all hosts together
 };
 
 /// The hosts of a site, its services and what is placed where.
@@ -58,12 +63,15 @@ public:
   /// the order of the spec.
   service_id add(const config::application_spec& application);
 
-  /// Why an instance of `service` cannot be on `host`, beside what already occupies it; nothing if it can.
-  std::optional<rejection> check(service_id service, const std::string& host) const;
+  /// Nothing if the site has no such host.
+  std::optional<host_slot> find(const std::string& host) const;
+  const host_record& host(host_slot at) const { return *slots_[at].host; }
 
-  /// Reserves what an instance of `service` needs on `host`, whether or not it fits; a host that is not on the board is
-  /// ignored.
-  void occupy(service_id service, const std::string& host);
+  /// Why an instance of `service` cannot be there, beside what already is; nothing if it can.
+  std::optional<rejection> check(service_id service, host_slot at) const;
+
+  /// Reserves what an instance of `service` needs there, whether or not it fits.
+  void occupy(service_id service, host_slot at);
 
   /// The best host for one more instance of `service`, apart from those of `avoided` (each named once) whose time is not
   /// over. Among those that no filter rejects: fewest replicas of the service in the same spread domain, then on the
@@ -75,9 +83,11 @@ private:
 
   struct slot {
     const host_record* host = nullptr;
+    config::resources capacity;
     config::resources free;
     std::uint32_t label_class = 0;
     std::uint32_t instances = 0;
+    bool is_up = false;
     std::vector<port_key> ports; ///< reserved, sorted
   };
 
@@ -93,27 +103,34 @@ private:
     std::uint32_t domains = 0;
   };
 
-  /// What all instances of one service have in common, and where they are.
-  struct placed_service {
+  /// What services ask of a host. One for all services that ask the same, which is common: applications are alike.
+  struct demand {
     config::resources resources;
-    std::vector<port_key> ports;
-    std::vector<service_id> foes; ///< services of the application that may not share a host with it
+    std::vector<port_key> ports;  ///< of one service only, if there are any
+    std::vector<service_id> foes; ///< the same; services of the application that may not share a host with it
     const label_match* match = nullptr;
     const spread* domains = nullptr;
+    std::optional<host_order> order; ///< of hosts without the service; where services begin with their own
+    rejection_counts rejected{};     ///< of the board when it had `rejected_at` instances
+    std::optional<std::uint64_t> rejected_at;
+  };
+
+  struct placed_service {
+    demand* wants = nullptr;
     std::vector<std::uint32_t> on;        ///< slot → instances; empty: none anywhere
     std::vector<std::uint32_t> in_domain; ///< spread domain → instances
     std::optional<host_order> order;      ///< made when it is first asked for
-    rejection_counts rejected{};          ///< of the board when it had `rejected_at` instances
-    std::optional<std::uint64_t> rejected_at;
   };
 
   const label_match& match_of(const std::string& expression);
   const spread& spread_by(const std::string& label);
-  std::optional<rejection> crowded(const placed_service& x, std::uint32_t index) const;
-  host_rank rank(const placed_service& x, std::uint32_t index) const;
-  void make_order(placed_service& x) const;
-  const rejection_counts& rejections(placed_service& x) const;
-  placement_result choose_beside(placed_service& x, const std::vector<avoided_host>& avoided, time_ms now) const;
+  demand& demand_of(demand wanted);
+  std::optional<rejection> crowded(const demand& wants, host_slot at) const;
+  std::optional<host_rank> rank(const demand& wants, std::uint32_t replicas, host_slot at) const;
+  host_order order_of(const demand& wants) const;
+  const host_order& fresh_order(demand& wants) const;
+  const rejection_counts& rejections(demand& wants) const;
+  placement_result choose_beside(const placed_service& x, const std::vector<avoided_host>& avoided, time_ms now) const;
 
   std::vector<slot> slots_; ///< by host id
   std::unordered_map<std::string_view, std::uint32_t> slot_of_;
@@ -122,6 +139,8 @@ private:
   std::uint64_t occupied_ = 0; ///< instances on the board
   std::map<std::string, label_match> matches_; ///< by expression
   std::map<std::string, spread> spreads_;      ///< by label
+  std::deque<demand> demands_;
+  std::map<std::tuple<const label_match*, const spread*, std::int64_t, std::int64_t>, demand*> shared_demands_;
   std::vector<placed_service> services_;
 };
 

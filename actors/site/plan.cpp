@@ -46,11 +46,8 @@ public:
     for (std::size_t i = 0; i < services_.size(); ++i)
       for (std::uint32_t replica = 1; replica <= services_[i].replicas.size(); ++replica)
         judge(i, replica);
-    for (auto& x : homeless_) {
-      if (is_full())
-        break;
+    for (auto& x : homeless_)
       place(x);
-    }
     return std::move(result_);
   }
 
@@ -78,8 +75,8 @@ private:
       auto* x = service_of(row.second);
       if (x != nullptr && row.second.replica >= 1 && row.second.replica <= x->replicas.size())
         x->replicas[row.second.replica - 1] = &row;
-      else if (!is_full())
-        add(removal(row));
+      else
+        result_.changes.changes.push_back(removal(row));
     }
   }
 
@@ -120,22 +117,25 @@ private:
       return homeless_.push_back({service, replica, {}, {}, row == nullptr ? std::vector<avoided_host>{} : row->second.avoided});
     const auto& [name, current] = *row;
     const auto& host = current.host;
-    const auto record = state_.hosts.find(host);
+    const auto at = board_.find(host);
+    const auto why = at ? board_.check(x.id, *at) : rejection::down;
+    if (!why && gave_up_.empty())
+      return board_.occupy(x.id, *at);
     homeless_instance leaves{service, replica, {}, {}, {}};
-    if (record == state_.hosts.end() || !record->second.up) {
-      leaves.reason = host + " is down" + (record == state_.hosts.end() ? std::string{} : ": " + record->second.reason);
+    if (why == rejection::down) {
+      leaves.reason = host + " is down" + (at ? ": " + board_.host(*at).reason : std::string{});
       leaves.cause = "host/" + host;
       leaves.avoided = current.avoided;
     } else if (const auto* report = report_of(*row)) {
       leaves.reason = "gave up on " + host + ": " + report->reason;
       leaves.cause = "instance/" + name;
       leaves.avoided = with_failure(current.avoided, *report);
-    } else if (const auto why = board_.check(x.id, host)) {
+    } else if (why) {
       leaves.reason = host + " no longer fits (" + to_text(*why, *x.service) + ")";
       leaves.cause = application_object(x);
       leaves.avoided = current.avoided;
     } else {
-      return board_.occupy(x.id, host);
+      return board_.occupy(x.id, *at);
     }
     homeless_.push_back(std::move(leaves));
   }
@@ -167,14 +167,14 @@ private:
     auto& service = services_[x.service];
     const auto* row = service.replicas[x.replica - 1];
     auto choice = board_.choose(service.id, x.avoided, now_);
-    if (choice.host.empty()) {
+    if (!choice.host) {
       look_again_for(x.avoided);
       x.reason = last_failure(x.avoided) + explanation(service, choice.rejected);
       // Nothing new to say: an unplaced instance is written once, not at every look.
       if (row != nullptr && row->second.host.empty() && row->second.reason == x.reason)
         return;
     } else {
-      board_.occupy(service.id, choice.host);
+      board_.occupy(service.id, *choice.host);
     }
     assignment_change change;
     change.instance = row != nullptr ? row->first
@@ -189,10 +189,10 @@ private:
     change.next.application = service.application->name;
     change.next.service = service.service->name;
     change.next.replica = x.replica;
-    change.next.host = std::move(choice.host);
+    change.next.host = choice.host ? board_.host(*choice.host).spec.id : std::string{};
     change.next.reason = x.reason.empty() ? "placed" : std::move(x.reason);
     change.next.avoided = std::move(x.avoided);
-    add(std::move(change));
+    result_.changes.changes.push_back(std::move(change));
   }
 
   void look_again_for(const std::vector<avoided_host>& avoided) {
@@ -220,17 +220,6 @@ private:
     return "application/" + application_key(x.application->tenant, x.application->name);
   }
 
-  // -- the plan --------------------------------------------------------------------------------------------------------
-
-  bool is_full() const { return result_.changes.changes.size() >= max_plan_changes || bytes_ >= max_plan_bytes; }
-
-  void add(assignment_change change) {
-    bytes_ += change.instance.size() + change.cause.size() + change.next.reason.size() + 200;
-    for (const auto& x : change.next.avoided)
-      bytes_ += x.host.size() + x.reason.size() + 40;
-    result_.changes.changes.push_back(std::move(change));
-  }
-
   const site_state& state_;
   const gave_up_reports& gave_up_;
   time_ms now_;
@@ -240,8 +229,14 @@ private:
   wanted_service* last_ = nullptr;
   std::vector<homeless_instance> homeless_;
   site_plan result_;
-  std::size_t bytes_ = 0;
 };
+
+std::size_t bytes_of(const assignment_change& x) {
+  std::size_t sum = 200 + x.instance.size() + x.cause.size() + x.next.reason.size();
+  for (const auto& avoided : x.next.avoided)
+    sum += 40 + avoided.host.size() + avoided.reason.size();
+  return sum;
+}
 
 } // namespace
 
@@ -249,6 +244,21 @@ time_ms avoidance_ms(std::uint32_t times_in_a_row) {
   constexpr time_ms first = 30'000;
   const auto doublings = std::min<std::uint32_t>(times_in_a_row == 0 ? 0 : times_in_a_row - 1, 7);
   return std::min(first << doublings, longest_avoidance_ms);
+}
+
+std::deque<change_assignments> in_portions(change_assignments all) {
+  std::deque<change_assignments> portions;
+  std::size_t bytes = 0;
+  for (auto& x : all.changes) {
+    const auto more = bytes_of(x);
+    if (portions.empty() || portions.back().changes.size() == max_portion_changes || bytes + more > max_portion_bytes) {
+      portions.emplace_back();
+      bytes = 0;
+    }
+    bytes += more;
+    portions.back().changes.push_back(std::move(x));
+  }
+  return portions;
 }
 
 site_plan plan(const site_state& state, const gave_up_reports& gave_up, time_ms now) {

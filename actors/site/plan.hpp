@@ -3,6 +3,8 @@
 // What the leader decides next: from what is wanted, what is assigned and what was seen, the changes that close the
 // difference. Called again after every change; a plan of a satisfied site is empty.
 
+#include <cstddef>
+#include <deque>
 #include <map>
 #include <string>
 
@@ -26,10 +28,11 @@ struct site_plan {
   time_ms look_again_at = 0;  ///< when time alone changes the plan (an avoided host becomes eligible); 0: never
 };
 
-/// Changes of one plan; what is left over is in the next one. Keeps a plan below the longest log entry, and its events
-/// below the numbers that a journal has per entry.
-inline constexpr std::size_t max_plan_changes = 500;
-inline constexpr std::size_t max_plan_bytes = 512 * 1024; ///< about; an explanation may be as long as a label expression
+/// Changes as log entries take them: in order, each portion below the longest entry and with less changes than a journal has
+/// numbers for the events of an entry.
+std::deque<change_assignments> in_portions(change_assignments all);
+inline constexpr std::size_t max_portion_changes = 500;
+inline constexpr std::size_t max_portion_bytes = 512 * 1024; ///< about; an explanation may be as long as a label expression
 
 /// How long placement avoids a host on which an instance gave up: 30 s, doubling up to 1 h each time in a row, that is
 /// until it did not give up there for an hour after it was avoided last.

@@ -1,6 +1,7 @@
 #include "actors/site/site_actor.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <optional>
 #include <utility>
 
@@ -122,7 +123,7 @@ private:
     const auto id = ++last_request_;
     const auto promise = self_->make_response_promise<site_answer>();
     waiting_.emplace(id, promise);
-    propose(command, [this, id](const command_outcome* outcome, const caf::error& reason) {
+    propose(command, [this, id](const command_outcome* outcome, std::uint64_t, const caf::error& reason) {
       if (outcome == nullptr)
         answer(id, reason);
       else
@@ -172,13 +173,30 @@ private:
     const auto verdicts = liveness_->judge(current->hosts, now);
     if (!verdicts.empty())
       return propose_decision(verdicts.front());
+    if (may_go_on(*current))
+      return propose_portion();
+    portions_.clear();
     if (!is_settled(*current)) {
       auto next = plan(*current, seen_.gave_up(), options_.clock());
-      if (!next.changes.changes.empty())
-        return propose_decision(std::move(next.changes));
+      if (!next.changes.changes.empty()) {
+        portions_ = in_portions(std::move(next.changes));
+        gave_up_at_plan_ = seen_.gave_up_revision();
+        return propose_portion();
+      }
       settled_ = settled_site{current->applied_index, seen_.gave_up_revision(), next.look_again_at};
     }
     arm_timer(settled_->look_again_at);
+  }
+
+  /// Whether the rest of the last plan still is the plan: nothing has happened but its own portions.
+  bool may_go_on(const site_state& now) const {
+    return !portions_.empty() && now.applied_index == last_decision_ && gave_up_at_plan_ == seen_.gave_up_revision();
+  }
+
+  void propose_portion() {
+    auto next = std::move(portions_.front());
+    portions_.pop_front();
+    propose_decision(std::move(next));
   }
 
   /// Whether the next plan would be as empty as the last: it was made from the same, and time does not change it yet.
@@ -190,8 +208,11 @@ private:
   template <class Body>
   void propose_decision(Body body) {
     deciding_ = true;
-    propose({options_.clock(), std::move(body)}, [this](const command_outcome* outcome, const caf::error& reason) {
+    const auto before = state()->applied_index;
+    propose({options_.clock(), std::move(body)}, [this, before](const command_outcome* outcome, std::uint64_t index,
+                                                                const caf::error& reason) {
       deciding_ = false;
+      last_decision_ = index == before + 1 ? index : 0;
       if (outcome == nullptr && !is_passing(reason))
         return self_->quit(reason);
       if (outcome == nullptr)
@@ -225,7 +246,8 @@ private:
 
   // -- consensus -----------------------------------------------------------------------------------------------------
 
-  using outcome_handler = std::function<void(const command_outcome*, const caf::error&)>;
+  /// Null and 0: it failed.
+  using outcome_handler = std::function<void(const command_outcome*, std::uint64_t index, const caf::error&)>;
 
   void propose(const site_command& command, outcome_handler done) {
     self_->request(options_.consensus(), options_.commit_timeout, runtime::propose_command{encode(command), {}, options_.term})
@@ -233,9 +255,9 @@ private:
         [done](const runtime::command_applied& x) {
           command_outcome outcome;
           decode(x.result, outcome);
-          done(&outcome, {});
+          done(&outcome, x.index, {});
         },
-        [done](const caf::error& reason) { done(nullptr, reason); });
+        [done](const caf::error& reason) { done(nullptr, 0, reason); });
   }
 
   std::shared_ptr<const site_state> state() const { return options_.state->get(); }
@@ -244,6 +266,9 @@ private:
   site_actor_options options_;
   std::unique_ptr<host_liveness> liveness_;
   observations seen_;
+  std::deque<change_assignments> portions_; ///< of the last plan, not proposed yet
+  std::uint64_t gave_up_at_plan_ = 0;
+  std::uint64_t last_decision_ = 0; ///< its log index; 0: something else was applied before it
   std::optional<settled_site> settled_; ///< nothing: the last plan changed something
   std::optional<std::pair<std::uint64_t, std::uint64_t>> status_of_; ///< applied index and revision that `status_` is of
   view_answer status_;

@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "actors/site/site_command_bytes.hpp"
 #include "tests/actors/reference_plan.hpp"
 #include "tests/actors/site_fixture.hpp"
 
@@ -103,31 +104,33 @@ TEST_CASE("random sites are planned exactly as by a look at every host for every
   CHECK(unplaced > 500);
 }
 
-TEST_CASE("a plan has at most 500 changes, and one that is full goes on where it ended") {
+TEST_CASE("501 changes are two portions, of 500 and of 1, in order") {
   small_site site{{host("host-1", {}, {1'000'000, 1 << 30})}};
   site.run(actors::put_application{application("shop", {service("web", 501, {1, 1})})});
-  const auto first = site.plan().changes;
-  CHECK(first.changes.size() == 500);
-  site.run(first);
-  const auto second = site.plan().changes;
-  REQUIRE(second.changes.size() == 1);
-  CHECK(second.changes[0].instance == "default.shop.web-501");
+  const auto all = site.plan().changes;
+  REQUIRE(all.changes.size() == 501);
+  const auto portions = actors::in_portions(all);
+  REQUIRE(portions.size() == 2);
+  CHECK(portions[0].changes.size() == 500);
+  CHECK(portions[1].changes.size() == 1);
+  CHECK(portions[0].changes[499].instance == "default.shop.web-500");
+  CHECK(portions[1].changes[0].instance == "default.shop.web-501");
+  CHECK(actors::in_portions({}).empty());
 }
 
-TEST_CASE("a plan of long explanations stays below half a mebibyte and so below the longest log entry") {
+TEST_CASE("portions of long explanations stay below half a mebibyte and so below the longest log entry") {
   small_site site{{host("host-1")}};
   auto web = service("web", 500);
   web.placement.match_host_labels = "zone = " + std::string(4'000, 'x');
   site.run(actors::put_application{application("shop", {web})});
-  const auto changes = site.plan().changes.changes;
-  CHECK(changes.size() < 500);
-  std::size_t bytes = 0;
-  for (const auto& x : changes)
-    bytes += x.next.reason.size();
-  CHECK(bytes > 400'000);
-  CHECK(bytes < 530'000);
-  CHECK(site.settle() < 10);
-  CHECK(site.state.assignments.size() == 500);
+  const auto portions = actors::in_portions(site.plan().changes);
+  CHECK(portions.size() == 5);
+  std::size_t changes = 0;
+  for (const auto& portion : portions) {
+    changes += portion.changes.size();
+    CHECK(actors::encode(actors::site_command{1, portion}).size() < 640 * 1024);
+  }
+  CHECK(changes == 500);
 }
 
 TEST_CASE("the second replica is decided before the tenth") {

@@ -7,7 +7,7 @@
 
 namespace prunella::test {
 
-/// As `actors::plan`, without its bound on the number of changes.
+/// As `actors::plan`.
 actors::site_plan reference_plan(const actors::site_state& state, const actors::gave_up_reports& gave_up,
                                  actors::time_ms now);
 

@@ -152,6 +152,21 @@ TEST_CASE("the next decision is made when the last one is applied, not before, w
   CHECK(x.proposals.size() == 1);
 }
 
+TEST_CASE("a long plan is proposed portion by portion, and made anew when something happens in between") {
+  led_site x;
+  x.pass_barrier();
+  x.apply(actors::put_application{test::application("shop", {test::service("web", 2'000, {1, 1})})});
+  const auto changes = [&] { return std::get<actors::change_assignments>(x.proposals.at(0).first.body).changes; };
+  CHECK(changes()[0].instance == "default.shop.web-1");
+  x.answer();
+  REQUIRE(changes().size() == 500);
+  CHECK(changes()[0].instance == "default.shop.web-501");
+  x.apply(actors::scale_service{"default.shop", "web", 100}); // before the second portion, and the third is no longer wanted
+  x.answer();
+  REQUIRE(changes().size() == 500);
+  CHECK(changes()[0].remove);
+}
+
 TEST_CASE("a settled site decides nothing while time passes and heartbeats come") {
   led_site x;
   x.pass_barrier();

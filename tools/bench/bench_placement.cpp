@@ -1,6 +1,5 @@
 // How many decisions about instances the leader's planner makes per second on one core, through the code that a site runs:
-// `plan` from the replicated state, in the portions that one log entry takes, each applied before the next. Only `plan` is
-// timed. Prints `name value unit` lines.
+// `plan` from the replicated state, all that is to be decided at once. Only `plan` is timed. Prints `name value unit` lines.
 //
 // Every service has a label expression (five differ; between half and all hosts match), its replicas spread over 20 zones,
 // and each container reserves cpu and memory. Hosts have six labels and one of three sizes. Scenes, at 1,000 and 5,000
