@@ -37,7 +37,8 @@ instance_name_parts parse_instance_name(std::string_view name) {
   instance_name_parts parts;
   const auto digits = name.substr(dash + 1);
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), parts.replica);
-  if (error != std::errc{} || end != digits.data() + digits.size() || parts.replica == 0)
+  // A number has one text: no zero in front of it, or an instance would have several names.
+  if (error != std::errc{} || end != digits.data() + digits.size() || digits.front() == '0')
     return {};
   parts.tenant = name.substr(0, first);
   parts.application = name.substr(first + 1, second - first - 1);

@@ -15,7 +15,7 @@ TEST_CASE("an instance name taken apart gives what it was made of, dashes in the
 }
 
 TEST_CASE("what is no instance name has replica 0") {
-  for (const auto* text : {"", ".", "a.b", "a.b.c", "a.b.c-", "a.b.c-0", "a.b.c-x", "a.b-1.c", "a.b.c-99999999999"}) {
+  for (const auto* text : {"", ".", "a.b", "a.b.c", "a.b.c-", "a.b.c-0", "a.b.c-01", "a.b.c-x", "a.b-1.c", "a.b.c-99999999999"}) {
     CAPTURE(text);
     CHECK(parse_instance_name(text).replica == 0);
   }
