@@ -1,11 +1,14 @@
 // Messages of other hosts: what comes for a name that this host exports, with the types that it takes there, and errors.
 //   first byte: for which name; the rest: the payload of a frame
 
+#include <algorithm>
 #include <iterator>
+#include <map>
 #include <string>
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
+#include <caf/atom.hpp>
 #include <caf/error.hpp>
 #include <caf/message.hpp>
 
@@ -22,11 +25,11 @@ using fuzz::require;
 
 namespace {
 
-/// Only looked at for its announced types.
+/// Only looked at for its announced types; no thread, and never destroyed: libFuzzer ends with `exit`, in the middle of it.
 struct types {
   struct with_types : caf::actor_system_config {
     with_types() {
-      set("scheduler.max-threads", std::size_t{1});
+      set("scheduler.policy", caf::atom("testing"));
       actors::announce(*this);
     }
   } config;
@@ -36,8 +39,8 @@ struct types {
 };
 
 types& all() {
-  static types one;
-  return one;
+  static auto* const one = new types;
+  return *one;
 }
 
 std::string encode(const caf::message& content) {

@@ -182,3 +182,14 @@ TEST_CASE("the status stands in aligned lines and names the leader or says that 
   CHECK(text.find("hosts         1 of 3 up\n") != std::string::npos);
   CHECK(text.find("answered by   host-2 (follower, version 0.1.0, up 1h)\n") != std::string::npos);
 }
+
+TEST_CASE("no text of a status moves the cursor of who reads it") {
+  actors::status_view status;
+  for (auto* text : {&status.site, &status.host, &status.role, &status.leader, &status.health, &status.version,
+                     &status.started_at, &status.reason})
+    *text = "a\x1b[2J";
+  const auto text = status_text(status, noon, false);
+  CHECK(text.find('\x1b') == std::string::npos);
+  CHECK(text.find("site          a?[2J\n") != std::string::npos);
+  CHECK(text.find("answered by   a?[2J (a?[2J, version a?[2J, up a?[2J)\n") != std::string::npos);
+}

@@ -214,18 +214,18 @@ tree_node actor_tree(const std::vector<actor_view>& actors) {
 
 std::string status_text(const actors::status_view& s, time_point now, bool colours) {
   std::vector<std::pair<std::string, std::string>> lines{
-      {"site", s.site},
+      {"site", printable(s.site)},
       {"health",
        paint_state(s.health, printable(s.health), colours) + (s.reason.empty() ? "" : ": " + printable(s.reason))},
-      {"leader", s.leader.empty() ? "none known" : s.leader},
+      {"leader", s.leader.empty() ? "none known" : printable(s.leader)},
       {"quorum", s.quorum ? "yes" : "no"},
       {"hosts", std::to_string(s.hosts_up) + " of " + std::to_string(s.hosts) + " up"},
       {"applications", std::to_string(s.applications)},
       {"instances", std::to_string(s.instances_running) + " of " + std::to_string(s.instances) + " running"},
       {"log", "term " + std::to_string(s.term) + ", committed " + std::to_string(s.committed) + ", applied " +
                   std::to_string(s.applied)},
-      {"answered by", s.host + " (" + s.role + ", version " + s.version +
-                          (s.started_at.empty() ? "" : ", up " + age_of(s.started_at, now)) + ')'},
+      {"answered by", printable(s.host + " (" + s.role + ", version " + s.version +
+                                (s.started_at.empty() ? "" : ", up " + age_of(s.started_at, now)) + ')')},
   };
   std::string text;
   for (const auto& [key, value] : lines)
