@@ -8,6 +8,7 @@ namespace prunella::tests {
 namespace {
 
 const std::string versioned = "ledger";
+constexpr int most_kept = 800;
 
 std::string document(const std::string& name, const std::string& version) {
   auto spec = simple_application(name, {"sleep", "1"}, 0);
@@ -46,7 +47,8 @@ void recording_client::apply_and_delete(int number) {
   const auto name = name_of(number);
   const auto applied = change(name, "PUT", document(name, "1"));
   record_[name] = applied == told::yes ? known::there : applied == told::no ? known::never : known::unsure;
-  if (applied != told::yes || number % 4 != 3)
+  // Some stay; in a long run not all of them can: a site holds 1000 applications.
+  if (applied != told::yes || (number % 4 != 3 && number < most_kept))
     return;
   const auto deleted = change(name, "DELETE", {});
   if (deleted != told::no)
@@ -80,8 +82,9 @@ recording_client::told recording_client::change(const std::string& name, const c
     ++acknowledged_;
     return told::yes;
   }
-  // Only an answer that says so is a refusal.
-  const bool refused = !was_sent || (answer.status >= 400 && answer.body.find("nothing was changed") != std::string::npos);
+  // A failure of the site's is a refusal only if it says so.
+  const bool refused = !was_sent || (answer.status >= 400 && answer.status < 500)
+                       || answer.body.find("nothing was changed") != std::string::npos;
   ++(refused ? refused_ : unsure_);
   if (!refused)
     ++unsure_answers_[std::to_string(answer.status) + ' ' + answer.body.substr(0, 200)];
