@@ -91,7 +91,7 @@ struct site_answer {
 
 /// Asks the leader for what only it knows whole. → `view_answer`.
 struct view_request {
-  std::string view;        ///< hosts | applications | instances | status | spec
+  std::string view;        ///< hosts | applications | instances | spec
   std::string application; ///< only this one ("tenant.name"); empty: all, except for a `spec`
   std::string after;       ///< rows behind this key (`view_answer::next`); empty: from the first
   std::uint32_t limit = 0; ///< rows, 1 … `max_page_rows`
@@ -101,14 +101,20 @@ struct view_request {
 
 inline constexpr std::uint32_t max_page_rows = 1'000;
 
-/// The API's JSON, ready to send: one object for `status` and `spec`, else an array of rows in order of their keys, of at
-/// most about half a mebibyte. Of a `status` the leader fills what is the same for all hosts; of a `spec` that is not there
-/// it is empty.
+/// The API's JSON, ready to send: one object for a `spec`, else an array of rows in order of their keys, of at
+/// most about half a mebibyte. Of a `spec` that is not there it is empty.
 struct view_answer {
   std::string json;
   std::string next; ///< key of the last row if there are more; empty: these were the last
 
   PRUNELLA_FIELDS(view_answer, json, next)
+};
+
+/// Asks the leader how the site is. → `status_view`, in which the leader fills what is the same for all hosts.
+struct status_request {
+  std::uint8_t unused = 0;
+
+  PRUNELLA_FIELDS(status_request, unused)
 };
 
 // -- API of any host → every host ----------------------------------------------------------------------------------------

@@ -24,5 +24,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(prunella, caf::first_custom_type_id)
   CAF_ADD_TYPE_ID(prunella, (prunella::actors::actors_answer))
   CAF_ADD_TYPE_ID(prunella, (prunella::actors::kill_request))
   CAF_ADD_TYPE_ID(prunella, (prunella::actors::kill_answer))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::status_request))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::status_view))
 
 CAF_END_TYPE_ID_BLOCK(prunella)

@@ -23,15 +23,18 @@ struct http_server_options {
   /// `127.0.0.1:PORT`, `[::1]:PORT` or `localhost:PORT`; port 0 takes a free one. There is no TLS here, so any address
   /// that is not loopback is refused.
   std::string address = "127.0.0.1:0";
-  std::size_t max_header_bytes = 16 * 1024;       ///< more: 431
+  std::size_t max_header_bytes = 16 * 1024;       ///< of the first line and all fields; more: 431
+  std::size_t max_target_bytes = 8 * 1024;        ///< of path and query; more: 414
   std::size_t max_body_bytes = 1024 * 1024;       ///< more: 413
   std::size_t max_connections = 128;              ///< the next one gets 503 and is closed
   std::chrono::milliseconds idle_timeout{60'000}; ///< between requests; then closed
   std::chrono::milliseconds header_timeout{
-      10'000};                                    ///< from a request's first byte to the end of its header; then closed
-  std::chrono::milliseconds body_timeout{30'000}; ///< for a request's body; then closed
+      10'000};                                    ///< from a request's first byte to the end of its header; then 408
+  std::chrono::milliseconds body_timeout{30'000}; ///< for a request's body; then 408
   std::chrono::milliseconds answer_deadline{10'000}; ///< for the handler's answer; then 504
   std::chrono::milliseconds write_timeout{30'000};   ///< for a client to take an answer; then closed
+  /// How much the server's thread gives way to others on this machine when there is not enough CPU: 0 … 19, as in nice(1).
+  int niceness = 0;
   /// Names besides `localhost` and loopback addresses that requests may carry as `Host` and `Origin`, without port.
   std::vector<std::string> more_host_names;
 };

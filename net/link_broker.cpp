@@ -93,12 +93,15 @@ bool link_broker_state::listen(std::string& problem) {
 
 void link_broker_state::on_wake() {
   hub->wakeup->seen();
-  for (auto& [host, entry] : peers)
+  for (auto& [host, entry] : peers) {
     if (entry->link != nullptr) {
       auto& socket = *entry->link;
       grant(socket);
       flush(socket);
     }
+    if (entry->lookup && entry->lookup->is_done())
+      on_looked_up(*entry);
+  }
 }
 
 void link_broker_state::on_tick() {
@@ -128,6 +131,8 @@ void link_broker_state::on_tick() {
     const auto freed = entry->channel->expire(time);
     for (std::uint32_t i = 0; entry->link != nullptr && i < freed; ++i)
       entry->link->connection.credit().free_slot();
+    if (entry->lookup && entry->lookup->is_done())
+      on_looked_up(*entry); // its wake-up may have been one of an earlier life
     if (!stopping && entry->peer.should_dial(time))
       dial(*entry);
   }
@@ -143,6 +148,8 @@ void link_broker_state::on_subscribe(const caf::actor& subscriber) {
   for (const auto& [host, entry] : peers)
     if (entry->link != nullptr)
       self->send(subscriber, link_up{host, entry->peer.incarnation()});
+    else if (!entry->problem.empty())
+      self->send(subscriber, link_problem{host, entry->problem});
 }
 
 void link_broker_state::on_exit_request(const caf::error& reason) {

@@ -115,7 +115,7 @@ void link_broker_state::on_up(socket_entry& socket) {
   }
   entry.dialing = nullptr;
   entry.link = &socket;
-  entry.failure.clear();
+  entry.problem.clear();
   socket.was_open = true;
   --handshakes;
   entry.peer.on_up(hello, socket.connection.is_dialer(), now());
@@ -172,20 +172,30 @@ void link_broker_state::link_ended(peer_entry& entry, const std::string& reason,
   entry.link->peer = nullptr;
   entry.link->sink = nullptr;
   entry.link = nullptr;
-  entry.failure = reason;
   entry.peer.on_down(now(), static_cast<std::uint32_t>(random()));
   entry.channel->down(restarted ? link_errc::peer_restarted : link_errc::link_lost, reason, now());
   ++counters.links_down;
   publish(link_down{entry.channel->host(), reason});
 }
 
+void link_broker_state::dial_ended(peer_entry& entry, const link_connection& connection) {
+  const auto reason = connection.end_reason();
+  if (connection.violated() || reason == goodbye_reason::not_member || reason == goodbye_reason::version)
+    report_problem(entry, connection.end_text());
+  dial_ended(entry, connection.end_text(), reason == goodbye_reason::duplicate);
+}
+
 void link_broker_state::dial_ended(peer_entry& entry, const std::string& reason, bool duplicate) {
   entry.dialing = nullptr;
   entry.peer.on_dial_failed(now(), duplicate, static_cast<std::uint32_t>(random()));
-  if (duplicate)
-    return;
-  entry.failure = entry.address + ": " + reason;
-  entry.channel->unreachable(entry.failure);
+  if (!duplicate)
+    entry.channel->unreachable(entry.address + ": " + reason);
+}
+
+void link_broker_state::report_problem(peer_entry& entry, const std::string& reason) {
+  const auto text = entry.address + ": " + reason;
+  if (std::exchange(entry.problem, text) != text)
+    publish(link_problem{entry.channel->host(), text});
 }
 
 } // namespace prunella::net

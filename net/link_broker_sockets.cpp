@@ -13,6 +13,8 @@ namespace {
 
 /// What one read takes before hello: a stranger gets little.
 constexpr std::size_t stranger_read_bytes = 4 * 1024;
+/// What is encrypted at a time: four TLS records, in memory twice.
+constexpr std::size_t slice_bytes = 64 * 1024;
 
 } // namespace
 
@@ -50,10 +52,32 @@ void link_broker_state::dial(peer_entry& entry) {
   entry.peer.on_dial_started(now());
   ++counters.dialed;
   socket_address address;
+  std::string no_number;
+  if (parse_socket_address(entry.address, address, no_number))
+    return connect(entry, address);
+  if (!entry.lookup) // else: the one under way will do
+    entry.lookup.emplace(entry.address, hub->options.look_up ? hub->options.look_up : look_up_host,
+                         [wakeup = hub->wakeup] { wakeup->wake(); });
+}
+
+void link_broker_state::on_looked_up(peer_entry& entry) {
+  const auto lookup = *entry.lookup;
+  entry.lookup.reset();
+  if (!entry.peer.is_dialing() || entry.dialing != nullptr || stopping)
+    return; // the peer came to us meanwhile
+  if (lookup.address() != entry.address)
+    return dial(entry);
+  const auto& found = lookup.found();
+  if (!found.empty())
+    return connect(entry, found[entry.peer.failures() % found.size()]); // each attempt tries the next one
+  ++counters.dials_failed;
+  report_problem(entry, lookup.problem());
+  dial_ended(entry, lookup.problem(), false);
+}
+
+void link_broker_state::connect(peer_entry& entry, const socket_address& address) {
   std::string problem;
-  int fd = -1;
-  if (parse_socket_address(entry.address, address, problem))
-    fd = start_connect(address, problem);
+  const int fd = start_connect(address, problem);
   if (fd < 0) {
     ++counters.dials_failed;
     dial_ended(entry, problem, false);
@@ -114,13 +138,13 @@ void link_broker_state::flush(socket_entry& socket) {
   while (socket.connection.is_open() && socket.peer->channel->has_waiting() &&
          socket.backlog + buffer.size() - before < watermark) {
     frames.clear();
-    socket.peer->channel->take(frames, watermark, socket.connection.credit());
+    socket.peer->channel->take(frames, slice_bytes, socket.connection.credit());
     if (frames.empty())
       break;
     socket.connection.write({frames.data(), frames.size()});
     socket.connection.take_output(buffer);
   }
-  if (frames.capacity() > 4 * watermark)
+  if (frames.capacity() > 4 * slice_bytes)
     byte_buffer().swap(frames);
   const auto added = buffer.size() - before;
   if (added == 0)
@@ -179,7 +203,7 @@ void link_broker_state::on_ended(socket_entry& socket) {
     if (entry->link == &socket)
       link_ended(*entry, connection.end_text(), false);
     else if (entry->dialing == &socket)
-      dial_ended(*entry, connection.end_text(), connection.end_reason() == goodbye_reason::duplicate);
+      dial_ended(*entry, connection);
   }
   flush(socket);
   if (socket.backlog == 0)

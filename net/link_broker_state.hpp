@@ -23,6 +23,7 @@
 #include "net/link_broker.hpp"
 #include "net/link_connection.hpp"
 #include "net/link_inbound.hpp"
+#include "net/link_lookup.hpp"
 #include "net/link_peer.hpp"
 
 namespace prunella::net {
@@ -61,7 +62,8 @@ struct link_broker_state {
     std::shared_ptr<link_channel> channel;
     socket_entry* link = nullptr;    ///< the connection that is kept
     socket_entry* dialing = nullptr; ///< our attempt
-    std::string failure;             ///< of the last attempt
+    std::optional<link_lookup> lookup; ///< of its name; at most one, also when nobody waits for it any more
+    std::string problem;               ///< the last `link_problem`; empty: none since the link was up
   };
 
   explicit link_broker_state(caf::stateful_actor<link_broker_state, caf::io::broker>* owner) : self(owner) {}
@@ -98,6 +100,8 @@ private:
 
   // Sockets.
   void dial(peer_entry& peer);
+  void on_looked_up(peer_entry& peer);
+  void connect(peer_entry& peer, const socket_address& address);
   socket_entry& add_socket(link_connection connection, connection_handle handle, int fd, peer_entry* peer);
   void pump(socket_entry& socket);
   void on_ended(socket_entry& socket);
@@ -113,7 +117,9 @@ private:
   void on_up(socket_entry& socket);
   void on_message(socket_entry& socket, const frame& in);
   void link_ended(peer_entry& peer, const std::string& reason, bool restarted);
+  void dial_ended(peer_entry& peer, const link_connection& connection);
   void dial_ended(peer_entry& peer, const std::string& reason, bool duplicate);
+  void report_problem(peer_entry& peer, const std::string& reason);
   hello_frame own_hello(std::uint64_t link, std::uint64_t lost_link) const;
 
   caf::stateful_actor<link_broker_state, caf::io::broker>* self;

@@ -55,7 +55,7 @@ std::string link_channel::sentence(std::string_view what) const {
   return std::string("host '") + host_ + "' " + std::string(what);
 }
 
-caf::error link_channel::admit(std::string_view target, std::size_t payload_bytes) const {
+caf::error link_channel::admit(std::string_view target, std::size_t payload_bytes, bool request) const {
   const auto bytes = message_frame_bytes(target, payload_bytes);
   const auto longest = phase_ == phase::up ? std::min(limits_.max_frame, peer_max_frame_) : limits_.max_frame;
   if (target.empty() || target.size() > max_target_bytes)
@@ -66,7 +66,7 @@ caf::error link_channel::admit(std::string_view target, std::size_t payload_byte
                                                    std::to_string(longest) + " bytes a frame)");
   if (phase_ == phase::down)
     return caf::make_error(link_errc::host_unreachable, sentence("cannot be reached: ") + down_reason_);
-  if (!messages_.has_room(bytes))
+  if (!messages_.has_room(bytes, request))
     return caf::make_error(link_errc::queue_full, sentence("does not take messages as fast as they are sent: ") +
                                                     std::to_string(messages_.waiting()) + " bytes wait for it already");
   return caf::none;
@@ -80,8 +80,8 @@ void link_channel::mark_waiting() {
 void link_channel::send(std::string_view target, std::string_view payload) {
   {
     std::lock_guard guard(mutex_);
-    if (!admit(target, payload.size())) {
-      append_send(messages_.buffer(), incarnation_, target, payload);
+    if (!admit(target, payload.size(), false)) {
+      append_send(messages_.buffer(message_frame_bytes(target, payload.size())), incarnation_, target, payload);
       messages_.commit(0);
       mark_waiting();
       return;
@@ -94,10 +94,10 @@ void link_channel::request(std::string_view target, std::string_view payload, li
   caf::error refused;
   {
     std::lock_guard guard(mutex_);
-    refused = admit(target, payload.size());
+    refused = admit(target, payload.size(), true);
     if (!refused) {
       const auto id = ++last_id_;
-      append_request(messages_.buffer(), incarnation_, id, target, payload);
+      append_request(messages_.buffer(message_frame_bytes(target, payload.size())), incarnation_, id, target, payload);
       messages_.commit(id);
       pending_.emplace_hint(pending_.end(), id, pending{std::move(asker), now + timeouts_.request, false});
       mark_waiting();
@@ -124,14 +124,14 @@ void link_channel::answer(std::uint64_t link, std::uint64_t id, std::string_view
   if (bytes - 4 > std::min(limits_.max_frame, peer_max_frame_))
     refused = caf::make_error(link_errc::too_large, "the answer of " + std::to_string(payload.size()) +
                                                       " bytes is longer than a link carries");
-  else if (!answers_.has_room(bytes))
+  else if (!answers_.has_room(bytes, false))
     refused = caf::make_error(link_errc::queue_full, "too many answers wait for the host that asked");
   if (!refused) {
-    append_response(answers_.buffer(), incarnation_, id, payload);
+    append_response(answers_.buffer(bytes), incarnation_, id, payload);
   } else {
     byte_buffer text;
     encode_error(refused, text);
-    append_failure(answers_.buffer(), incarnation_, id, {text.data(), text.size()});
+    append_failure(failure_buffer(), incarnation_, id, {text.data(), text.size()});
   }
   answers_.commit(0);
   mark_waiting();
@@ -143,7 +143,7 @@ void link_channel::refuse(std::uint64_t link, std::uint64_t id, const caf::error
   std::lock_guard guard(mutex_);
   if (!finish_request(link, id))
     return;
-  append_failure(answers_.buffer(), incarnation_, id, {payload.data(), payload.size()});
+  append_failure(failure_buffer(), incarnation_, id, {payload.data(), payload.size()});
   answers_.commit(0);
   mark_waiting();
 }

@@ -154,11 +154,12 @@ private:
   };
 
   /// Why a message of that size cannot be queued now; no error if it can. With the lock held.
-  caf::error admit(std::string_view target, std::size_t payload_bytes) const;
+  caf::error admit(std::string_view target, std::size_t payload_bytes, bool request) const;
   std::vector<link_asker> drop_all_unsent();
   void fail_all(const std::vector<link_asker>& askers, link_errc code, const std::string& text);
   std::string sentence(std::string_view what) const;
   bool finish_request(std::uint64_t link, std::uint64_t id);
+  byte_buffer& failure_buffer() { return answers_.buffer(max_control_bytes + 4); }
   void mark_waiting();
 
   const std::string host_;

@@ -55,7 +55,8 @@ void require_valid(const link_options& options) {
   const auto& limits = options.limits;
   require(limits.max_frame >= 1024, "`max_frame` must be at least 1024 bytes");
   require(limits.window_bytes >= limits.max_frame + 4, "`window_bytes` must be at least `max_frame` + 4");
-  require(limits.send_queue_bytes >= limits.max_frame + 4, "`send_queue_bytes` must be at least `max_frame` + 4");
+  require(limits.send_queue_bytes >= link_queue::cost_of(limits.max_frame + 4, true),
+          "`send_queue_bytes` must have room for a request of `max_frame`");
   require(limits.request_slots > 0 && limits.max_connections > 0 && limits.max_handshakes > 0 &&
             limits.write_watermark > 0,
           "no limit may be 0");

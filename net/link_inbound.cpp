@@ -68,7 +68,7 @@ bool link_inbound::answer(const frame& in, const link_asker& asker) const {
   caf::message content;
   auto failed = decode_message(
     system_, in.payload,
-    [this](std::string_view name) { return answer_types_.empty() || answer_types_.find(name) != answer_types_.end(); },
+    [this](std::string_view name) { return answer_types_.find(name) != answer_types_.end(); },
     content);
   if (!failed) {
     asker.answer(std::move(content));

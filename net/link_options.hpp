@@ -16,7 +16,8 @@ struct link_limits {
   std::uint32_t window_bytes = 8 * 1024 * 1024;
   /// Requests of one peer that may be unanswered here; more are answered with `queue_full`.
   std::uint32_t request_slots = 4096;
-  /// Bytes that wait for one peer here (messages; and as much again for answers); more get `queue_full`.
+  /// What waits for one peer here may cost, in bytes with its bookkeeping (messages; and as much again for answers); more get
+  /// `queue_full`. A request of `max_frame` must have room.
   std::size_t send_queue_bytes = 16 * 1024 * 1024;
   /// Ciphertext handed to the kernel side of one connection at a time.
   std::size_t write_watermark = 256 * 1024;

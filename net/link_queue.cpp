@@ -1,43 +1,58 @@
 #include "net/link_queue.hpp"
 
+#include <algorithm>
+
 namespace prunella::net {
 
 namespace {
 
-/// Capacity that a drained queue keeps.
-constexpr std::size_t kept_capacity = 1024 * 1024;
+/// The one block that an empty queue keeps has this many bytes.
+constexpr std::size_t block_bytes = 64 * 1024;
 
 } // namespace
 
+byte_buffer& link_queue::buffer(std::size_t bytes) {
+  if (blocks_.empty() || blocks_.back().capacity() - blocks_.back().size() < bytes) {
+    if (!blocks_.empty() && entries_.empty()) // a kept one, too small
+      blocks_.clear();
+    blocks_.emplace_back().reserve(std::max(block_bytes, bytes));
+    committed_ = 0;
+  }
+  return blocks_.back();
+}
+
 void link_queue::commit(std::uint64_t request) {
-  entries_.push_back({static_cast<std::uint32_t>(bytes_.size() - committed_), request});
-  committed_ = bytes_.size();
+  const auto bytes = blocks_.back().size() - committed_;
+  committed_ = blocks_.back().size();
+  entries_.push_back({static_cast<std::uint32_t>(bytes), request});
+  waiting_ += bytes;
+  cost_ += cost_of(bytes, request != 0);
 }
 
 void link_queue::drop_front() {
-  head_ += entries_.front().bytes;
+  const auto [bytes, request] = entries_.front();
   entries_.pop_front();
-  if (entries_.empty()) {
-    head_ = committed_ = 0;
-    bytes_.clear();
-    if (bytes_.capacity() > kept_capacity)
-      byte_buffer().swap(bytes_);
-  } else if (head_ >= kept_capacity && head_ >= bytes_.size() / 2) {
-    // The live half moves at most once for each byte taken, so this stays linear.
-    bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(head_));
-    committed_ -= head_;
-    head_ = 0;
+  head_ += bytes;
+  waiting_ -= bytes;
+  cost_ -= cost_of(bytes, request != 0);
+  if (head_ < blocks_.front().size())
+    return;
+  head_ = 0;
+  if (!entries_.empty() || blocks_.front().capacity() > block_bytes) {
+    blocks_.pop_front();
+    return;
   }
+  blocks_.front().clear();
+  committed_ = 0;
 }
 
 std::size_t link_queue::clear() {
-  std::size_t plain = 0;
-  for (const auto& [bytes, request] : entries_)
-    plain += request == 0 ? 1 : 0;
+  const auto plain = std::count_if(entries_.begin(), entries_.end(), [](const entry& x) { return x.request == 0; });
   entries_.clear();
-  byte_buffer().swap(bytes_);
-  head_ = committed_ = 0;
-  return plain;
+  entries_.shrink_to_fit();
+  blocks_.clear();
+  head_ = committed_ = waiting_ = cost_ = 0;
+  return static_cast<std::size_t>(plain);
 }
 
 } // namespace prunella::net

@@ -1,7 +1,7 @@
 #pragma once
 
-// Encoded frames that wait for a connection, bounded by bytes. One buffer, so that a burst costs one allocation, not one
-// per message.
+// Encoded frames that wait for a connection, bounded by what they cost. They lie one behind the other in blocks: a burst
+// costs few allocations, nothing is moved when the queue grows or drains, and what was taken gives its memory back.
 
 #include <cstddef>
 #include <cstdint>
@@ -14,12 +14,18 @@ namespace prunella::net {
 
 class link_queue {
 public:
-  explicit link_queue(std::size_t max_bytes) : max_bytes_(max_bytes) {}
+  explicit link_queue(std::size_t max_cost) : max_cost_(max_cost) {}
 
-  bool has_room(std::size_t bytes) const { return waiting() + bytes <= max_bytes_; }
+  /// What a waiting frame of `bytes` costs of the bound: itself, what stays unused in its block, and its bookkeeping, which
+  /// for a request is who asked.
+  static constexpr std::size_t cost_of(std::size_t bytes, bool request) {
+    return bytes + bytes / 32 + 16 + (request ? 128 : 0);
+  }
 
-  /// Append exactly one frame to this, then `commit` it. Precondition: `has_room` for it.
-  byte_buffer& buffer() { return bytes_; }
+  bool has_room(std::size_t bytes, bool request) const { return cost_ + cost_of(bytes, request) <= max_cost_; }
+
+  /// Append exactly one frame, of `bytes`, to this, then `commit` it. Precondition: `has_room` for it.
+  byte_buffer& buffer(std::size_t bytes);
   /// `request`: its id; 0 for anything else.
   void commit(std::uint64_t request);
 
@@ -36,8 +42,8 @@ public:
         break;
       if (live) {
         credit.spend(bytes, request != 0);
-        set_frame_incarnation(bytes_.data() + head_, incarnation);
-        const auto* from = bytes_.data() + head_;
+        auto* from = blocks_.front().data() + head_;
+        set_frame_incarnation(from, incarnation);
         out.insert(out.end(), from, from + bytes);
         ++taken;
       }
@@ -51,7 +57,8 @@ public:
 
   bool empty() const { return entries_.empty(); }
   std::size_t frames() const { return entries_.size(); }
-  std::size_t waiting() const { return bytes_.size() - head_; }
+  std::size_t waiting() const { return waiting_; } ///< bytes of frames
+  std::size_t blocks() const { return blocks_.size(); }
 
 private:
   struct entry {
@@ -61,10 +68,12 @@ private:
 
   void drop_front();
 
-  std::size_t max_bytes_;
-  byte_buffer bytes_;
-  std::size_t head_ = 0;      ///< where the first entry starts in `bytes_`
-  std::size_t committed_ = 0; ///< where the next entry will start
+  std::size_t max_cost_;
+  std::size_t cost_ = 0;
+  std::size_t waiting_ = 0;
+  std::deque<byte_buffer> blocks_; ///< no frame lies in two
+  std::size_t head_ = 0;           ///< where the first entry starts in the first block
+  std::size_t committed_ = 0;      ///< where the next entry starts in the last block
   std::deque<entry> entries_;
 };
 

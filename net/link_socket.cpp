@@ -1,12 +1,14 @@
 #include "net/link_socket.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <cstring>
+#include <cstdlib>
 #include <system_error>
 
 #include <arpa/inet.h>
-#include <fcntl.h>
+#include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
@@ -28,49 +30,56 @@ int new_socket(const socket_address& address, std::string& problem) {
 
 } // namespace
 
-bool parse_socket_address(std::string_view text, socket_address& out, std::string& problem) {
-  const auto refuse = [&] {
-    problem = "'" + std::string(text) + "' is not a numeric address with a port, such as 192.0.2.7:7001 or [2001:db8::7]:7001";
-    return false;
-  };
-  const auto colon = text.rfind(':');
-  if (colon == std::string_view::npos || colon == 0)
-    return refuse();
-  std::uint16_t port = 0;
-  const auto digits = text.substr(colon + 1);
+bool split_address(std::string_view text, std::string& host, std::uint16_t& port) {
+  const auto colon = std::min(text.rfind(':'), text.size());
+  const auto digits = text.substr(std::min(colon + 1, text.size()));
   const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  if (code != std::errc{} || end != digits.data() + digits.size())
-    return refuse();
-  const auto host = text.substr(0, colon);
+  host = text.substr(0, colon);
+  const bool brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (brackets)
+    host = host.substr(1, host.size() - 2);
+  return !host.empty() && code == std::errc{} && end == digits.data() + digits.size() &&
+         brackets == (host.find(':') != std::string::npos);
+}
+
+std::string join_address(const std::string& host, std::uint16_t port) {
+  const bool brackets = host.find(':') != std::string::npos;
+  return (brackets ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+bool parse_socket_address(std::string_view text, socket_address& out, std::string& problem) {
+  problem = "'" + std::string(text) + "' is not a numeric address with a port, such as 192.0.2.7:7001 or [2001:db8::7]:7001";
+  std::string host;
+  std::uint16_t port = 0;
+  if (!split_address(text, host, port))
+    return false;
   out = socket_address{};
-  if (host.front() == '[' && host.back() == ']') {
-    auto* v6 = reinterpret_cast<sockaddr_in6*>(&out.storage);
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(port);
-    out.size = sizeof *v6;
-    if (::inet_pton(AF_INET6, std::string(host.substr(1, host.size() - 2)).c_str(), &v6->sin6_addr) != 1)
-      return refuse();
+  if (auto* v4 = reinterpret_cast<sockaddr_in*>(&out.storage); ::inet_pton(AF_INET, host.c_str(), &v4->sin_addr) == 1) {
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(port);
+    out.size = sizeof *v4;
     return true;
   }
-  auto* v4 = reinterpret_cast<sockaddr_in*>(&out.storage);
-  v4->sin_family = AF_INET;
-  v4->sin_port = htons(port);
-  out.size = sizeof *v4;
-  if (::inet_pton(AF_INET, std::string(host).c_str(), &v4->sin_addr) != 1)
-    return refuse();
-  return true;
+  const auto percent = std::min(host.find('%'), host.size());
+  const auto zone = percent < host.size() ? ::if_nametoindex(host.c_str() + percent + 1) : 0;
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&out.storage);
+  if (::inet_pton(AF_INET6, host.substr(0, percent).c_str(), &v6->sin6_addr) == 1 && (percent == host.size() || zone != 0)) {
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+    v6->sin6_scope_id = zone;
+    out.size = sizeof *v6;
+    return true;
+  }
+  return false;
 }
 
 std::string to_text(const socket_address& address) {
-  char text[INET6_ADDRSTRLEN] = {};
-  if (address.storage.ss_family == AF_INET6) {
-    const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&address.storage);
-    ::inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text);
-    return "[" + std::string(text) + "]:" + std::to_string(ntohs(v6->sin6_port));
-  }
-  const auto* v4 = reinterpret_cast<const sockaddr_in*>(&address.storage);
-  ::inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text);
-  return std::string(text) + ":" + std::to_string(ntohs(v4->sin_port));
+  char host[NI_MAXHOST] = {};
+  char port[NI_MAXSERV] = {};
+  if (::getnameinfo(reinterpret_cast<const sockaddr*>(&address.storage), address.size, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+    return "an address that cannot be read";
+  return join_address(host, static_cast<std::uint16_t>(std::strtoul(port, nullptr, 10)));
 }
 
 int listen_on(const socket_address& address, std::string& problem) {

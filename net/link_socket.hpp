@@ -16,7 +16,14 @@ struct socket_address {
   socklen_t size = 0;
 };
 
-/// Reads `1.2.3.4:7001` or `[::1]:7001`; port 0 … 65535. False, and why in `problem`, if it is neither.
+/// `HOST:PORT` → HOST (without the brackets of an IPv6 address) and port 0 … 65535. False if it is not of
+/// that form.
+bool split_address(std::string_view text, std::string& host, std::uint16_t& port);
+/// Inverse of `split_address`.
+std::string join_address(const std::string& host, std::uint16_t port);
+
+/// Reads `1.2.3.4:7001` or `[::1]:7001` (a `%zone` may follow an IPv6 address). False, and why in `problem`, if it is
+/// neither.
 bool parse_socket_address(std::string_view text, socket_address& out, std::string& problem);
 std::string to_text(const socket_address& address);
 

@@ -35,7 +35,7 @@ namespace prunella::net {
 
 struct link_peer_address {
   std::string host;
-  std::string address; ///< numeric `1.2.3.4:7001` or `[::1]:7001`
+  std::string address; ///< `1.2.3.4:7001`, `[::1]:7001`, or a name, looked up anew for each dial: `till-1.shop.lan:7001`
 
   PRUNELLA_FIELDS(link_peer_address, host, address)
 };
@@ -57,8 +57,12 @@ struct link_options {
   std::string listen;     ///< numeric address; port 0: the kernel chooses (see `link_status::listen`)
   std::vector<link_peer_address> peers; ///< the other members; only they may connect
   std::map<std::string, link_export> exports;
-  /// Names of the types that answers may hold; empty: every announced type.
+  /// Names of the types that answers of other hosts may hold (an error always may); with any other, who
+  /// asked gets `type_not_allowed`.
   std::vector<std::string> answer_types;
+  /// Finds the numeric addresses of a name, or throws std::runtime_error with a sentence. May block: it is called in a thread of
+  /// its own, at most once at a time for each peer. Empty: the system's resolver.
+  std::function<std::vector<std::string>(const std::string& name)> look_up;
   link_limits limits;
   link_timeouts timeouts;
   std::uint64_t incarnation = 0; ///< of this process; 0: random
@@ -74,7 +78,8 @@ struct set_peers {
   PRUNELLA_FIELDS(set_peers, peers)
 };
 
-/// `subscriber` gets `link_up` for each link that is up now, and `link_up` and `link_down` from then on, until it ends. No answer.
+/// `subscriber` gets `link_up` for each link that is up now and `link_problem` for each that has one, and both and
+/// `link_down` from then on, until it ends. No answer.
 struct subscribe_links {
   caf::actor subscriber;
 
@@ -155,6 +160,16 @@ struct link_status {
   std::string last_refusal;            ///< of a connection: why it was closed
 
   PRUNELLA_FIELDS(link_status, host, listen, incarnation, connections, counters, peers, last_refusal)
+};
+
+/// A member that cannot be linked to, for a reason that waiting hardly cures: its name is not known, the certificate there is
+/// another host's or of another site, it does not know this host, or speaks another version. Dialing goes on. Told once
+/// for each reason, until the link is up.
+struct link_problem {
+  std::string host;
+  std::string reason;
+
+  PRUNELLA_FIELDS(link_problem, host, reason)
 };
 
 class links {

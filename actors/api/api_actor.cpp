@@ -36,6 +36,19 @@ struct retry_writes {
 constexpr const char* without_leader = "what runs keeps running; more than half of the controllers must reach each other "
                                        "again. `prunella get hosts` shows which are up";
 
+/// `status`, with what is this host's own filled in.
+net::http_response status_response(status_view status, const api_options& here) {
+  const auto leader = here.leader->get();
+  status.host = here.host;
+  status.role = leader.role;
+  status.term = leader.term;
+  status.applied = here.state->get()->applied_index;
+  status.committed = std::max(status.committed, status.applied);
+  status.version = here.version;
+  status.started_at = time_text_of(here.started_at);
+  return json_response(config::json_text(config::to_json(status)));
+}
+
 struct api_state;
 using api_self = caf::stateful_actor<api_state, runtime::supervised_actor>;
 
@@ -46,7 +59,6 @@ struct api_state {
 
   caf::behavior start(api_options options) {
     options_ = std::move(options);
-    started_at_ = options_.clock();
     return {
       [this](api_call& call) { on_call(call); },
       [this](const retry_writes& x) { attempt(x.call); },
@@ -106,8 +118,8 @@ private:
   }
 
   /// Asks the leader; `alone` is called with the reason when none answers.
-  template <class OnAnswer, class OnAlone>
-  void ask_leader(view_request request, OnAnswer on_answer, OnAlone on_alone) {
+  template <class Request, class OnAnswer, class OnAlone>
+  void ask_leader(Request request, OnAnswer on_answer, OnAlone on_alone) {
     const auto leader = options_.leader->get().leader;
     const auto site = leader.empty() ? caf::actor{} : options_.actor_on(leader, "site");
     if (!site)
@@ -151,32 +163,15 @@ private:
 
   void answer_status(const net::http_responder& respond) {
     ask_leader(
-      view_request{"status", {}, {}, 0},
-      [this, respond](const view_answer& x) {
-        status_view status;
-        config::from_json(config::parse_json(x.json).value, status);
-        respond_status(status, respond);
-      },
+      status_request{}, [this, respond](status_view& status) { respond(status_response(std::move(status), options_)); },
       [this, respond](const std::string& why) {
         with_own_reports([this, respond, why](const observations& own) {
           status_view status;
           fill_status(status, {*options_.state->get(), own, {}, options_.host});
           status.reason = why + ". " + status.reason;
-          respond_status(status, respond);
+          respond(status_response(std::move(status), options_));
         });
       });
-  }
-
-  void respond_status(status_view& status, const net::http_responder& respond) const {
-    const auto leader = options_.leader->get();
-    status.host = options_.host;
-    status.role = leader.role;
-    status.term = leader.term;
-    status.applied = options_.state->get()->applied_index;
-    status.committed = std::max(status.committed, status.applied);
-    status.version = options_.version;
-    status.started_at = time_text_of(started_at_);
-    respond(json_response(config::json_text(config::to_json(status))));
   }
 
   /// What this host reports itself, for answers without a leader.
@@ -384,7 +379,6 @@ private:
 
   api_self* self_;
   api_options options_;
-  time_ms started_at_ = 0;
   std::map<std::uint64_t, write> writes_;
   std::uint64_t last_write_ = 0;
 };
@@ -395,7 +389,7 @@ caf::actor spawn_api(caf::local_actor* parent, api_options options) {
   return parent->spawn([](api_self* self, api_options x) { return self->state.start(std::move(x)); }, std::move(options));
 }
 
-net::http_router make_api_router(std::function<caf::actor()> api) {
+net::http_router make_api_router(std::function<caf::actor()> api, const api_options& options) {
   const auto to = [api](api_route route) {
     return [api, route](net::routed_request request, net::http_responder respond) {
       if (const auto target = api())
@@ -410,7 +404,12 @@ net::http_router make_api_router(std::function<caf::actor()> api) {
     respond(json_response(R"({"healthy": true})"));
   });
   router.add("GET", "/readyz", to(api_route::ready));
-  router.add("GET", "/status", to(api_route::status));
+  router.add("GET", "/status", [options, ask = to(api_route::status)](net::routed_request request, net::http_responder respond) {
+    if (const auto status = options.status->get(options.state->get(), options.now() - options.status_age))
+      respond(status_response(*status, options));
+    else
+      ask(std::move(request), std::move(respond));
+  });
   router.add("GET", "/v1/hosts", to(api_route::hosts));
   router.add("GET", "/v1/applications", to(api_route::applications));
   router.add("GET", "/v1/applications/{name}", to(api_route::application));

@@ -17,6 +17,7 @@
 #include "actors/host/wall_clock.hpp"
 #include "actors/site/leadership.hpp"
 #include "actors/site/state_cell.hpp"
+#include "actors/site/status_cell.hpp"
 #include "net/http_router.hpp"
 
 namespace prunella::actors {
@@ -29,6 +30,11 @@ struct api_options {
   /// The actor `name` on `host`, local or remote; an invalid handle if it is local and not running.
   std::function<caf::actor(const std::string& host, const std::string& name)> actor_on;
   wall_clock clock = wall_clock_ms;
+  time_ms started_at = 0; ///< of the agent
+  /// Kept by the `site` actor while this host leads; `GET /status` is answered from it while it is younger than that, by `now`.
+  std::shared_ptr<status_cell> status = std::make_shared<status_cell>();
+  std::chrono::milliseconds status_age{200};
+  std::function<runtime::instant()> now = [] { return std::chrono::steady_clock::now(); };
   std::chrono::milliseconds read_timeout{1'000};
   std::chrono::milliseconds write_deadline{8'000}; ///< less than the HTTP server's answer deadline
   /// A write gives up when no leader has been known for this long: longer than an ordinary election takes.
@@ -40,7 +46,8 @@ struct api_options {
 
 caf::actor spawn_api(caf::local_actor* parent, api_options options);
 
-/// Routes of the API, for the HTTP server; `api` is looked up for each request. `/healthz` answers without it.
-net::http_router make_api_router(std::function<caf::actor()> api);
+/// Routes of the API, for the HTTP server; `api` is looked up for each request. `/healthz` answers without it, and so does
+/// `/status` on the leader: what is polled most costs no actor a message.
+net::http_router make_api_router(std::function<caf::actor()> api, const api_options& options);
 
 } // namespace prunella::actors

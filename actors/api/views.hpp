@@ -23,8 +23,11 @@ struct host_view {
   config::resources reserved; ///< by the instances assigned to it
   std::uint32_t instances = 0;
   std::string reason; ///< why it is down or unknown; empty while up
+  /// The most that one of its heartbeats came later to the leader than promised, within the last 5 to 10 s; 0 also when no
+  /// leader answers.
+  std::uint64_t heartbeat_late_us = 0;
 
-  PRUNELLA_FIELDS(host_view, id, state, role, address, labels, capacity, reserved, instances, reason)
+  PRUNELLA_FIELDS(host_view, id, state, role, address, labels, capacity, reserved, instances, reason, heartbeat_late_us)
 };
 
 struct container_view {

@@ -118,6 +118,7 @@ agent::parts::parts(agent_options x)
     inside(system, {options.site, options.host, options.version}, outside()) {
   net::http_server_options api;
   api.address = options.api;
+  api.niceness = 5; // who asks as fast as they can must not make a heartbeat late
   http = std::make_unique<net::http_server>(api, inside.router());
   root = inside.start();
   watch_root();
@@ -141,8 +142,6 @@ outer_parts agent::parts::outside() {
     links.identity = net::load_identity(options.identity_dir, options.host);
     links.listen = numeric_address(links.listen);
     require_free(links.listen, options.host);
-    for (auto& peer : links.peers)
-      peer.address = numeric_address(peer.address);
     return net::make_links(system, std::move(links));
   };
   x.spawn_driver = [this] {

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include <caf/actor_clock.hpp>
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 #include <caf/event_based_actor.hpp>
 #include <caf/send.hpp>
 
-#include "actors/api/api_actor.hpp"
 #include "actors/host/exports.hpp"
 #include "actors/host/journal_actor.hpp"
 #include "actors/host/link_watch.hpp"
@@ -54,7 +54,8 @@ composition::composition(caf::actor_system& system, composition_options options,
   : system_(system),
     options_(std::move(options)),
     outer_(std::move(outer)),
-    figures_(runtime::figures_of(options_.site.liveness)) {
+    figures_(runtime::figures_of(options_.site.liveness)),
+    started_at_(outer_.clock()) {
   require_host(options_.site, options_.host);
   links_ = outer_.make_links(link_options());
 }
@@ -70,7 +71,7 @@ caf::actor composition::start() {
 }
 
 net::http_router composition::router() {
-  return make_api_router([this] { return local("api"); });
+  return make_api_router([this] { return local("api"); }, api_parts());
 }
 
 void composition::release() {
@@ -111,6 +112,7 @@ net::link_options composition::link_options() {
     else
       result.peers.push_back({host.id, host.address});
   result.exports = exports_of([this](const std::string& name) { return local(name); });
+  result.answer_types = answer_types();
   // A lost peer is back within a heartbeat or two of its return.
   result.timeouts.backoff_max = 1s;
   return result;
@@ -171,7 +173,8 @@ runtime::supervised_child composition::core_child() {
     runtime::worker(spec_of("leadership"), [this](const runtime::start_context& my) { return start_leadership(my); }),
     runtime::worker(spec_of("link-watch"),
                     [this](const runtime::start_context& my) {
-                      return spawn_link_watch(my.self, {[this] { return local("links"); }, [this] { return local("consensus"); }});
+                      return spawn_link_watch(my.self, {[this] { return local("links"); }, [this] { return local("consensus"); },
+                                                 [this](storage::journal_event x) { record(std::move(x)); }});
                     }),
   };
   return runtime::supervisor(spec_of("core"), std::move(core));
@@ -244,6 +247,7 @@ site_actor_options composition::site_options(std::uint64_t term, const std::stri
   x.term = term;
   x.site = options_.site;
   x.state = state_;
+  x.status = status_;
   x.consensus = [this] { return local("consensus"); };
   x.figures = figures_;
   x.clock = outer_.clock;
@@ -272,7 +276,7 @@ caf::actor composition::start_host(const runtime::start_context& my) {
   return spawn_host(my.self, x);
 }
 
-caf::actor composition::start_api(const runtime::start_context& my) {
+api_options composition::api_parts() {
   api_options x;
   x.host = options_.host;
   x.version = options_.version;
@@ -281,7 +285,15 @@ caf::actor composition::start_api(const runtime::start_context& my) {
   x.actor_on = [this](const std::string& host, const std::string& name) { return actor_on(host, name); };
   x.clock = outer_.clock;
   x.leader_patience = std::min(x.write_deadline, 2 * figures_.election_max());
-  return spawn_api(my.self, x);
+  x.started_at = started_at_;
+  x.status = status_;
+  x.status_age = 2 * figures_.heartbeat; // each one confirms it
+  x.now = [this] { return system_.clock().now(); };
+  return x;
+}
+
+caf::actor composition::start_api(const runtime::start_context& my) {
+  return spawn_api(my.self, api_parts());
 }
 
 // -- events --------------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@
 #include <caf/actor.hpp>
 #include <caf/fwd.hpp>
 
+#include "actors/api/api_actor.hpp"
 #include "actors/host/host_actor.hpp"
 #include "actors/host/wall_clock.hpp"
 #include "actors/site/leadership.hpp"
@@ -105,6 +106,7 @@ private:
   caf::actor start_consensus(const runtime::start_context& my);
   caf::actor start_leadership(const runtime::start_context& my);
   caf::actor start_host(const runtime::start_context& my);
+  api_options api_parts();
   caf::actor start_api(const runtime::start_context& my);
   site_actor_options site_options(std::uint64_t term, const std::string& former);
   void on_event(const runtime::supervision_event& event);
@@ -117,9 +119,11 @@ private:
   composition_options options_;
   outer_parts outer_;
   runtime::liveness_figures figures_;
+  const time_ms started_at_;
   std::shared_ptr<runtime::directory> names_ = std::make_shared<runtime::directory>();
   std::shared_ptr<runtime::actor_tree> tree_ = std::make_shared<runtime::actor_tree>();
   std::shared_ptr<state_cell> state_ = std::make_shared<state_cell>();
+  std::shared_ptr<status_cell> status_ = std::make_shared<status_cell>();
   std::shared_ptr<leadership_cell> leader_ = std::make_shared<leadership_cell>();
   std::shared_ptr<leader_contacts> contacts_ = std::make_shared<leader_contacts>();
   std::shared_ptr<host_memory> memory_ = std::make_shared<host_memory>();

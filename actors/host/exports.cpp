@@ -18,7 +18,7 @@ std::map<std::string, net::link_export> exports_of(const std::function<caf::acto
     result[name] = {[local, name] { return local(name); }, std::move(types), {}};
   };
   serve("consensus", {"prunella::runtime::raft_message"});
-  serve("site", {type("host_heartbeat"), type("site_request"), type("view_request")});
+  serve("site", {type("host_heartbeat"), type("site_request"), type("view_request"), type("status_request")});
   serve("journal", {type("events_request")});
   serve("tree", {type("actors_request"), type("kill_request")});
   // A host speaks for itself only: not for another's vote, nor for another's life.
@@ -29,6 +29,14 @@ std::map<std::string, net::link_export> exports_of(const std::function<caf::acto
   result["site"].may_say = [](const std::string& peer, const caf::message& content) {
     return !content.match_elements<host_heartbeat>() || content.get_as<host_heartbeat>(0).host == peer;
   };
+  return result;
+}
+
+std::vector<std::string> answer_types() {
+  std::vector<std::string> result;
+  for (const auto* name : {"heartbeat_answer", "site_answer", "view_answer", "status_view", "events_answer", "actors_answer",
+                           "kill_answer"})
+    result.push_back(std::string{"prunella::actors::"} + name);
   return result;
 }
 

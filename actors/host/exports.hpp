@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include <caf/actor.hpp>
 
@@ -14,5 +15,8 @@ namespace prunella::actors {
 
 /// By the name that other hosts use; `local` finds the actor of a name, now, from any thread.
 std::map<std::string, net::link_export> exports_of(const std::function<caf::actor(const std::string& name)>& local);
+
+/// Names of the types that other hosts may answer with.
+std::vector<std::string> answer_types();
 
 } // namespace prunella::actors

@@ -1,5 +1,7 @@
 #include "actors/host/link_watch.hpp"
 
+#include <map>
+
 #include <caf/event_based_actor.hpp>
 #include <caf/local_actor.hpp>
 #include <caf/stateful_actor.hpp>
@@ -37,7 +39,18 @@ struct link_watch_state {
     self_->set_down_handler([this](const caf::down_msg&) { subscribe(); });
     subscribe();
     return {
-      [](const net::link_up&) {},
+      [this](const net::link_up& up) {
+        if (const auto it = problems_.find(up.host); it != problems_.end()) {
+          problems_.erase(it);
+          record(up.host, "failing", "up", "");
+        }
+      },
+      [this](const net::link_problem& problem) {
+        if (problems_[problem.host] == problem.reason)
+          return; // told by an earlier life of the links
+        problems_[problem.host] = problem.reason;
+        record(problem.host, "", "failing", problem.reason);
+      },
       [this](const net::link_down& down) {
         if (const auto target = options_.consensus())
           self_->send(target, runtime::peer_lost{member_id_of(down.host)});
@@ -47,6 +60,10 @@ struct link_watch_state {
   }
 
 private:
+  void record(const std::string& host, const char* from, const char* to, const std::string& reason) const {
+    options_.record({"", 0, 0, "link/" + host, from, to, reason, ""});
+  }
+
   /// The links may be restarting at this moment; they hang under another supervisor.
   void subscribe() {
     const auto links = options_.links();
@@ -58,6 +75,7 @@ private:
 
   link_watch_self* self_;
   link_watch_options options_;
+  std::map<std::string, std::string> problems_; ///< by host, as last told; bounded by the members
 };
 
 } // namespace

@@ -6,6 +6,36 @@
 
 namespace prunella::actors {
 
+namespace {
+
+constexpr std::chrono::seconds half_window{5};
+
+} // namespace
+
+void host_liveness::recent_worst::add(runtime::instant::duration late, runtime::instant now) {
+  if (now - since >= half_window) {
+    before = now - since < 2 * half_window ? current : runtime::instant::duration{0};
+    current = {};
+    since = now;
+  }
+  current = std::max(current, late);
+}
+
+runtime::instant::duration host_liveness::recent_worst::get(runtime::instant now) const {
+  const auto age = now - since;
+  if (age >= 2 * half_window)
+    return {};
+  return age < half_window ? std::max(current, before) : current;
+}
+
+runtime::instant::duration host_liveness::lateness(const std::string& host, runtime::instant now) const {
+  const auto it = hosts_.find(host);
+  if (it == hosts_.end() || !it->second.was_heard)
+    return {};
+  const auto& x = it->second;
+  return std::max(x.late.get(now), now - x.detector.last_heartbeat() - figures_.heartbeat);
+}
+
 host_liveness::host_liveness(runtime::liveness_figures figures, std::string self)
   : figures_(figures), self_(std::move(self)) {}
 
@@ -18,7 +48,7 @@ void host_liveness::watch(const std::map<std::string, host_record>& hosts,
   for (const auto& [id, record] : hosts) {
     const auto heard = last_heard.find(id);
     const auto since = heard == last_heard.end() ? now : std::min(heard->second, now);
-    hosts_.try_emplace(id, watched{runtime::failure_detector{runtime::detector_for(figures_), since}, 0});
+    hosts_.try_emplace(id, watched{runtime::failure_detector{runtime::detector_for(figures_), since}, 0, false, {}});
   }
 }
 
@@ -34,6 +64,9 @@ void host_liveness::heartbeat(const std::string& host, runtime::instant now) {
   }
   auto& x = it->second;
   x.in_a_row = x.detector.is_suspect(now) ? 1 : x.in_a_row + 1;
+  if (x.was_heard)
+    x.late.add(now - x.detector.last_heartbeat() - figures_.heartbeat, now);
+  x.was_heard = true;
   x.detector.heartbeat(now);
 }
 

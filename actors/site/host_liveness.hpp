@@ -39,12 +39,28 @@ public:
   /// When the next verdict may be due if nothing but the pulse arrives until then; instant::max() if never.
   runtime::instant next_deadline(const std::map<std::string, host_record>& hosts, runtime::instant now) const;
 
+  /// By how much the heartbeats of `host` came later than promised: the worst of the last 5 to 10 s, the present silence
+  /// included; 0: none did. How busy this machine, that one and the wire between them are shows here first.
+  runtime::instant::duration lateness(const std::string& host, runtime::instant now) const;
+
   static constexpr std::uint32_t steady_heartbeats = 3;
 
 private:
+  /// Two halves of a window, so that what is old goes without a list of what was.
+  struct recent_worst {
+    void add(runtime::instant::duration late, runtime::instant now);
+    runtime::instant::duration get(runtime::instant now) const;
+
+    runtime::instant since{};
+    runtime::instant::duration current{};
+    runtime::instant::duration before{};
+  };
+
   struct watched {
     runtime::failure_detector detector;
     std::uint32_t in_a_row = 0; ///< heartbeats without suspicion between them
+    bool was_heard = false;     ///< by this leader; before, the time of the last heartbeat is an assumption
+    recent_worst late{};
   };
 
   bool stood_still(runtime::instant now) const;

@@ -44,6 +44,7 @@ struct site_actor_state {
 
   /// CAF says nothing to who waits for an actor that ended; without a word they would not ask the next leader in time.
   ~site_actor_state() {
+    options_.status->clear(status_);
     for (auto& [id, promise] : waiting_)
       promise.deliver(make_site_error(site_errc::unconfirmed, options_.host + " no longer leads"));
   }
@@ -56,7 +57,11 @@ struct site_actor_state {
       [this](const host_heartbeat& x) { return on_heartbeat(x); },
       [this](const site_request& x) { return on_request(x); },
       [this](const view_request& x) { return on_view(x); },
-      [this](const state_applied&) { decide(); },
+      [this](const status_request&) { return on_status(); },
+      [this](const state_applied&) {
+        confirm_status();
+        decide();
+      },
       [](const leader_changed&) {}, // who no longer leads is stopped by the leadership actor
       [this](const look_again& x) { on_look_again(x); },
     };
@@ -102,6 +107,7 @@ private:
     answer.sent_at_ns = beat.sent_at_ns;
     const auto gave_up = seen_.gave_up_revision();
     answer.confirmed_revision = seen_.take(beat);
+    confirm_status();
     if (seen_.gave_up_revision() != gave_up)
       decide();
     return answer;
@@ -140,23 +146,41 @@ private:
 
   view_answer on_view(const view_request& x) {
     const auto now = state();
-    const view_source from{*now, seen_, options_.host, {}};
-    return x.view == "status" ? status(from) : view_page(x, from);
+    return view_page(x, {*now, seen_, options_.host, {}, x.view == "hosts" ? lateness() : std::map<std::string, std::uint64_t>{}});
   }
 
-  /// Asked for often, and made of everything: the last one is said again as long as nothing changed.
-  const view_answer& status(const view_source& from) {
-    const std::pair of{from.state.applied_index, seen_.revision()};
-    if (status_of_ == of)
-      return status_;
-    status_view row;
-    row.leader = options_.host;
-    row.term = options_.term;
-    row.quorum = true;
-    fill_status(row, from);
-    status_of_ = of;
-    status_ = {config::json_text(config::to_json(row)), {}};
-    return status_;
+  std::map<std::string, std::uint64_t> lateness() const {
+    std::map<std::string, std::uint64_t> late_us;
+    for (const auto& [id, host] : state()->hosts)
+      late_us[id] = static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(liveness_->lateness(id, self_->clock().now())).count());
+    return late_us;
+  }
+
+  /// Asked for often, and made of everything: made anew only when that changed.
+  status_view on_status() {
+    auto current = state();
+    const std::pair of{current->applied_index, seen_.revision()};
+    if (status_of_ != of) {
+      status_view status;
+      status.leader = options_.host;
+      status.term = options_.term;
+      status.quorum = true;
+      fill_status(status, {*current, seen_, options_.host, {}});
+      status_ = std::make_shared<const status_view>(std::move(status));
+      status_of_ = of;
+    }
+    options_.status->set(status_, std::move(current), self_->clock().now());
+    return *status_;
+  }
+
+  /// What is kept for who asks without a message is said to be true still, or is taken away.
+  void confirm_status() {
+    auto current = state();
+    if (status_of_ == std::pair{current->applied_index, seen_.revision()})
+      options_.status->set(status_, std::move(current), self_->clock().now());
+    else
+      options_.status->clear(status_);
   }
 
   // -- deciding ------------------------------------------------------------------------------------------------------
@@ -271,7 +295,7 @@ private:
   std::uint64_t last_decision_ = 0; ///< its log index; 0: something else was applied before it
   std::optional<settled_site> settled_; ///< nothing: the last plan changed something
   std::optional<std::pair<std::uint64_t, std::uint64_t>> status_of_; ///< applied index and revision that `status_` is of
-  view_answer status_;
+  std::shared_ptr<const status_view> status_;
   bool ready_ = false;
   bool deciding_ = false;
   std::map<std::uint64_t, answer_promise> waiting_; ///< unfinished site_requests

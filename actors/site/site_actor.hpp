@@ -22,6 +22,7 @@
 #include "actors/host/wall_clock.hpp"
 #include "actors/site/site_errors.hpp"
 #include "actors/site/state_cell.hpp"
+#include "actors/site/status_cell.hpp"
 #include "config/spec.hpp"
 #include "runtime/instant.hpp"
 #include "runtime/liveness.hpp"
@@ -33,6 +34,7 @@ struct site_actor_options {
   std::uint64_t term = 0;
   config::site_spec site; ///< registered if the state knows no site yet
   std::shared_ptr<state_cell> state;
+  std::shared_ptr<status_cell> status = std::make_shared<status_cell>(); ///< kept while this actor lives
   std::function<caf::actor()> consensus; ///< looked up anew each time: it may be restarted
   runtime::liveness_figures figures;
   std::map<std::string, runtime::instant> last_heard; ///< of the former leader's host, by this host's clock

@@ -175,6 +175,8 @@ std::vector<host_view> host_views(const view_source& from, const row_range& rang
     row.labels = host.spec.labels;
     row.capacity = host.spec.capacity;
     row.reason = host.reason;
+    if (const auto late = from.late_us.find(id); late != from.late_us.end())
+      row.heartbeat_late_us = late->second;
     if (id == from.only_host) {
       row.state = "up";
       row.reason.clear();

@@ -4,7 +4,9 @@
 // answer alone.
 
 #include <cstddef>
+#include <cstdint>
 #include <limits>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,7 @@ struct view_source {
   std::string leader;    ///< empty: none is known
   std::string only_host; ///< who answers when no leader does: it knows of itself only, and says of others what was decided
                          ///< last; empty: the leader answers
+  std::map<std::string, std::uint64_t> late_us{}; ///< of hosts: `host_view::heartbeat_late_us`
 };
 
 /// The rows that are asked for. Keys: a host's id, an application's tenant.name, an instance's name.

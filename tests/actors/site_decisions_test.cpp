@@ -128,6 +128,22 @@ TEST_CASE("a host that was down stays down while the leader stood still") {
   CHECK(x.judge_without_pulse(8'000).empty());
 }
 
+TEST_CASE("a heartbeat that came 30 ms late is told for 5 s and forgotten after 10 s, a silence counts while it lasts") {
+  watched_site x;
+  const auto late = [&](int at_ms) { return x.liveness.lateness("host-2", start + milliseconds{at_ms}); };
+  x.beat("host-2", 150, 3'050); // the first one says nothing: what was before it is an assumption
+  CHECK(late(3'050) == milliseconds{0});
+  CHECK(late(3'150) == milliseconds{0});
+  x.beat("host-2", 3'180, 8'180);
+  CHECK(late(8'180) == milliseconds{30});
+  x.beat("host-2", 8'280, 13'180);
+  CHECK(late(13'180) == milliseconds{0});
+  CHECK(late(13'281) == milliseconds{1});
+  CHECK(late(60'000) == milliseconds{46'720});
+  CHECK(x.liveness.lateness("host-3", start + milliseconds{60'000}) == milliseconds{0});
+  CHECK(x.liveness.lateness("host-9", start) == milliseconds{0});
+}
+
 TEST_CASE("1, 3 or 5 controllers, filled up in order of id, never more than asked for") {
   const auto controllers = [](std::vector<config::host_spec> hosts) { return actors::controllers_of(hosts).size(); };
   CHECK(controllers({host("a")}) == 1);

@@ -144,6 +144,7 @@ struct link_host {
     options.peers = std::move(peers);
     answerer = spawn_answerer(system);
     options.exports["answerer"] = {[this] { return answerer; }, {announced_name<question>(), announced_name<note>()}};
+    options.answer_types = {announced_name<reply>()};
     if (adjust)
       adjust(options);
     all = make_links(system, options);
@@ -193,6 +194,13 @@ struct link_host {
     self->receive([&](link_down& event) { result = event; },
                   caf::after(test_patience) >> [] { FAIL("no link went down"); });
     return result.value_or(link_down{});
+  }
+
+  link_problem await_problem() {
+    std::optional<link_problem> result;
+    self->receive([&](link_problem& event) { result = event; },
+                  caf::after(test_patience) >> [] { FAIL("no link had a problem"); });
+    return result.value_or(link_problem{});
   }
 
   /// The answer, or the error.

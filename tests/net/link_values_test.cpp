@@ -1,9 +1,11 @@
 // The parts of a link that are values: frames, queue, credit, TLS session, peer decisions. No sockets, no actors.
 
+#include <deque>
 #include <random>
 
 #include "tests/net/link_fixture.hpp"
 #include "net/link_connection.hpp"
+#include "net/link_lookup.hpp"
 #include "net/link_peer.hpp"
 #include "net/link_queue.hpp"
 
@@ -150,26 +152,54 @@ TEST_CASE("a decoder gives a large frame's room back") {
   CHECK(decoder.capacity() <= 64 * 1024);
 }
 
-TEST_CASE("a queue takes frames up to its bound in bytes and no byte more") {
-  link_queue queue(100);
+TEST_CASE("a queue takes frames up to its bound and no byte more, their bookkeeping counts") {
+  link_queue queue(link_queue::cost_of(100, false));
   const auto push = [&](std::size_t payload) {
-    if (!queue.has_room(message_frame_bytes("x", payload)))
+    const auto bytes = message_frame_bytes("x", payload);
+    if (!queue.has_room(bytes, false))
       return false;
-    append_send(queue.buffer(), 0, "x", std::string(payload, 'x'));
+    append_send(queue.buffer(bytes), 0, "x", std::string(payload, 'x'));
     queue.commit(0);
     return true;
   };
+  CHECK_FALSE(queue.has_room(100, true)); // who asked has to be remembered as well
   CHECK(push(100 - message_frame_bytes("x", 0)));
   CHECK(queue.waiting() == 100);
-  CHECK_FALSE(queue.has_room(1));
+  CHECK_FALSE(queue.has_room(1, false));
   CHECK(queue.clear() == 1);
   CHECK_FALSE(push(101 - message_frame_bytes("x", 0)));
+}
+
+TEST_CASE("a queue of any mix of frames gives them back whole and in order, and keeps one block when it is empty") {
+  std::mt19937 random(7);
+  link_queue queue(64 << 20);
+  std::deque<std::string> expected;
+  for (int round = 0; round < 200; ++round) {
+    for (int i = static_cast<int>(random() % 40); i > 0; --i) {
+      std::string payload(random() % 20 == 0 ? random() % 200'000 : random() % 3'000, static_cast<char>('a' + random() % 26));
+      append_send(queue.buffer(message_frame_bytes("x", payload.size())), 0, "x", payload);
+      queue.commit(0);
+      expected.push_back(std::move(payload));
+    }
+    byte_buffer out;
+    send_window credit(0xffffffffu, 0);
+    auto taken = queue.take(out, round % 10 == 9 ? 64 << 20 : random() % 60'000, credit, 1, [](std::uint64_t) { return true; });
+    frame_decoder decoder(1 << 20);
+    decoder.push(view(out));
+    for (frame in; taken > 0; --taken) {
+      REQUIRE(decoder.next(in) == outcome::frame);
+      REQUIRE(in.payload == expected.front());
+      expected.pop_front();
+    }
+    CHECK(queue.frames() == expected.size());
+    CHECK((!queue.empty() || (queue.blocks() <= 1 && queue.waiting() == 0)));
+  }
 }
 
 TEST_CASE("a queue gives frames in order while there is credit, and leaves out requests that were given up") {
   link_queue queue(1 << 20);
   for (std::uint64_t id = 1; id <= 4; ++id) {
-    append_request(queue.buffer(), 0, id, "x", "12345");
+    append_request(queue.buffer(message_frame_bytes("x", 5)), 0, id, "x", "12345");
     queue.commit(id);
   }
   const auto one = static_cast<std::uint32_t>(message_frame_bytes("x", 5));
@@ -537,15 +567,21 @@ TEST_CASE("a link that lasted is redialed at once, one that breaks again and aga
   CHECK(waits == std::vector<std::int64_t>{0, 100, 200, 400});
 }
 
-TEST_CASE("an address is a numeric one with a port, IPv6 in brackets") {
+TEST_CASE("localhost is loopback and a number is itself, whatever the resolver knows") {
+  CHECK(look_up_host("localhost") == std::vector<std::string>{"127.0.0.1"});
+  CHECK(look_up_host("192.0.2.7") == std::vector<std::string>{"192.0.2.7"});
+  CHECK(look_up_host("2001:db8::7") == std::vector<std::string>{"2001:db8::7"});
+}
+
+TEST_CASE("an address is a numeric one with a port, IPv6 in brackets, with a zone if there is one") {
   socket_address out;
   std::string problem;
-  for (const auto* text : {"127.0.0.1:0", "192.0.2.7:65535", "[::1]:7001"}) {
+  for (const auto* text : {"127.0.0.1:0", "192.0.2.7:65535", "[::1]:7001", "[fe80::7%lo]:7001"}) {
     REQUIRE(parse_socket_address(text, out, problem));
     CHECK(to_text(out) == text);
   }
   for (const auto* text : {"", ":7001", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:+1", "::1:7001", "[::1]",
-                           "[::1:7001", "host-1:7001"}) {
+                           "[::1:7001", "host-1:7001", "[127.0.0.1]:7001", "[fe80::7%no-such-if]:7001"}) {
     CHECK_FALSE(parse_socket_address(text, out, problem));
     CHECK(problem.find("is not a numeric address") != std::string::npos);
   }

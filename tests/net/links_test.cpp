@@ -138,6 +138,17 @@ TEST_CASE("unknown names, types that are not allowed, absent actors and long mes
   CHECK(b.status().counters.messages_refused == 3);
 }
 
+TEST_CASE("an answer of a type that is not taken is an error for who asked, and the link goes on") {
+  link_host a("host-1", {}, [](link_options& options) { options.answer_types.clear(); });
+  link_host b("host-2");
+  connect(a, b);
+  const auto refused = a.ask("host-2", "answerer");
+  CHECK(refused.error() == link_errc::type_not_allowed);
+  CHECK(describe(refused.error()).find("test::reply") != std::string::npos);
+  CHECK(b.ask("host-1", "answerer").engaged());
+  CHECK(a.status().counters.links_down == 0);
+}
+
 TEST_CASE("a host that speaks in the name of another is closed for it") {
   link_host a("host-1");
   link_host b("host-2", {}, [](link_options& options) {

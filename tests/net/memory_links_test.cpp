@@ -75,6 +75,7 @@ struct sim_site {
     given.host = name;
     given.peers = {{"host-1", ""}, {"host-2", ""}, {"host-3", ""}};
     given.exports["answerer"] = {[actor = host.answerer] { return actor; }, {"sim_question"}};
+    given.answer_types = {"sim_reply"};
     given.timeouts.request = 5s;
     host.all = network.attach(given);
     host.io = world.own(host.all->start());

@@ -32,10 +32,13 @@
 #include "runtime/exit_reason.hpp"
 #include "runtime/supervised_actor.hpp"
 #include "runtime/supervisor.hpp"
+#include "tools/bench/figures.hpp"
 
 namespace {
 
 using namespace prunella;
+using bench::median;
+using bench::print;
 using clock_type = std::chrono::steady_clock;
 
 struct child_up {
@@ -60,16 +63,6 @@ struct config_type : caf::actor_system_config {
     add_message_type<crash_child>("crash_child");
   }
 };
-
-void print(const std::string& name, double value, const char* unit) {
-  std::printf("%s %.2f %s\n", name.c_str(), value, unit);
-  std::fflush(stdout);
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values.empty() ? 0 : values[values.size() / 2];
-}
 
 // -- the program: a gen_server and its supervisor ------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// What the benchmarks of durable things share: `name value unit` lines, percentiles, and the floor under every durable
-// write: what the disk itself takes.
+// What benchmarks share: `name value unit` lines, percentiles, and the floor under every durable write: what the disk itself
+// takes.
 
 #include <algorithm>
 #include <chrono>
@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace prunella::bench {
@@ -26,6 +27,10 @@ inline double percentile(std::vector<double> values, double p) {
     return 0;
   std::sort(values.begin(), values.end());
   return values[static_cast<std::size_t>(p * static_cast<double>(values.size() - 1))];
+}
+
+inline double median(std::vector<double> values) {
+  return percentile(std::move(values), 0.5);
 }
 
 inline void print(const std::string& name, double value, const char* unit) {
