@@ -9,6 +9,7 @@ namespace {
 
 const std::string versioned = "ledger";
 constexpr int most_kept = 800;
+constexpr std::chrono::seconds patience{5}; ///< a living host answers within it; one that stands still must not stop the client
 
 std::string document(const std::string& name, const std::string& version) {
   auto spec = simple_application(name, {"sleep", "1"}, 0);
@@ -72,7 +73,7 @@ recording_client::told recording_client::change(const std::string& name, const c
   bool was_sent = false;
   api_answer answer;
   for (const auto& endpoint : endpoints) {
-    answer = call_api(endpoint, method, "/v1/applications/" + name, body);
+    answer = call_api(endpoint, method, "/v1/applications/" + name, body, patience);
     was_sent = !answer.was_not_sent;
     if (was_sent)
       break;

@@ -24,8 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 
-constexpr milliseconds call_limit{20'000};
-
 milliseconds since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - start);
 }
@@ -212,9 +210,9 @@ bool site_processes::lives(const std::string& host) const {
 // -- asking ------------------------------------------------------------------------------------------------------------
 
 api_answer call_api(const api_endpoint& endpoint, const std::string& method, const std::string& target,
-                    const std::string& body) {
+                    const std::string& body, milliseconds limit) {
   net::http_call_options options;
-  options.timeout = call_limit;
+  options.timeout = limit;
   const inside_network there{endpoint.network};
   const auto start = std::chrono::steady_clock::now();
   const auto outcome = net::http_call(endpoint.url, method, target, body, options);

@@ -42,7 +42,7 @@ struct api_endpoint {
 };
 
 api_answer call_api(const api_endpoint& endpoint, const std::string& method, const std::string& target,
-                    const std::string& body = {});
+                    const std::string& body = {}, std::chrono::milliseconds limit = std::chrono::seconds{20});
 
 class site_processes {
 public:
