@@ -98,6 +98,8 @@ placement_board::service_id placement_board::add(const config::application_spec&
     wants.domains = &spread_by(service.placement.spread_by);
     auto& x = services_.emplace_back();
     x.wants = &demand_of(std::move(wants));
+    if (!x.wants->foes.empty()) // each is a foe of its foes
+      x.on.resize(slots_.size());
     x.in_domain.resize(x.wants->domains->domains);
   }
   return first;
@@ -155,8 +157,9 @@ void placement_board::occupy(service_id service, host_slot index) {
     at.ports.insert(std::lower_bound(at.ports.begin(), at.ports.end(), port), port);
   ++at.instances;
   if (x.on.empty())
-    x.on.resize(slots_.size());
-  ++x.on[index];
+    x.where.push_back(index);
+  else
+    ++x.on[index];
   ++x.in_domain[x.wants->domains->domain_of_class[at.label_class]];
   ++occupied_;
 }
@@ -176,7 +179,7 @@ std::optional<rejection> placement_board::check(service_id service, host_slot at
 std::optional<rejection> placement_board::crowded(const demand& wants, host_slot index) const {
   const auto& at = slots_[index];
   for (const auto foe : wants.foes)
-    if (const auto& on = services_[foe].on; !on.empty() && on[index] != 0)
+    if (services_[foe].on[index] != 0)
       return rejection::anti_affinity;
   for (const auto port : wants.ports)
     if (std::binary_search(at.ports.begin(), at.ports.end(), port))
@@ -237,30 +240,41 @@ const host_order& placement_board::fresh_order(demand& wants) const {
   return *wants.order;
 }
 
+const std::vector<std::uint32_t>& placement_board::counted(placed_service& x) const {
+  if (x.on.empty())
+    x.on.resize(slots_.size());
+  for (const auto at : x.where)
+    ++x.on[at];
+  x.where.clear();
+  return x.on;
+}
+
 placement_result placement_board::choose(service_id service, const std::vector<avoided_host>& avoided, time_ms now) {
   auto& x = services_[service];
   if (std::any_of(avoided.begin(), avoided.end(), [&](const auto& a) { return now < a.until; }))
     return choose_beside(x, avoided, now);
   if (!x.order)
     x.order = fresh_order(*x.wants);
-  const auto best = x.order->best(x.in_domain, [&](host_slot at) { return rank(*x.wants, x.on.empty() ? 0 : x.on[at], at); });
+  const auto& on = counted(x);
+  const auto best = x.order->best(x.in_domain, [&](host_slot at) { return rank(*x.wants, on[at], at); });
   return best ? placement_result{best, {}} : placement_result{std::nullopt, rejections(*x.wants)};
 }
 
 /// The few instances that gave up somewhere lately have a choice of their own: a look at every host.
-placement_result placement_board::choose_beside(const placed_service& x, const std::vector<avoided_host>& avoided,
+placement_result placement_board::choose_beside(placed_service& x, const std::vector<avoided_host>& avoided,
                                                 time_ms now) const {
   const auto is_avoided = [&](const std::string& host) {
     return std::any_of(avoided.begin(), avoided.end(), [&](const auto& a) { return now < a.until && a.host == host; });
   };
   const auto& match = *x.wants->match;
+  const auto& on = counted(x);
   std::optional<std::pair<std::uint32_t, host_rank>> best; // replicas in the domain, then as always
   for (std::size_t c = 0; c < classes_.size(); ++c) {
     if (!match[c])
       continue;
     const auto in_domain = x.in_domain[x.wants->domains->domain_of_class[c]];
     for (const auto at : classes_[c].up) {
-      const auto here = is_avoided(slots_[at].host->spec.id) ? std::nullopt : rank(*x.wants, x.on.empty() ? 0 : x.on[at], at);
+      const auto here = is_avoided(slots_[at].host->spec.id) ? std::nullopt : rank(*x.wants, on[at], at);
       if (here && (!best || std::pair{in_domain, *here} < *best))
         best = {in_domain, *here};
     }

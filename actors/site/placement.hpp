@@ -117,7 +117,8 @@ private:
 
   struct placed_service {
     demand* wants = nullptr;
-    std::vector<std::uint32_t> on;        ///< slot → instances; empty: none anywhere
+    std::vector<host_slot> where;         ///< of its instances, until they are counted:
+    std::vector<std::uint32_t> on;        ///< slot → instances; made when it is first asked for, or as it has foes
     std::vector<std::uint32_t> in_domain; ///< spread domain → instances
     std::optional<host_order> order;      ///< made when it is first asked for
   };
@@ -127,10 +128,11 @@ private:
   demand& demand_of(demand wanted);
   std::optional<rejection> crowded(const demand& wants, host_slot at) const;
   std::optional<host_rank> rank(const demand& wants, std::uint32_t replicas, host_slot at) const;
+  const std::vector<std::uint32_t>& counted(placed_service& x) const;
   host_order order_of(const demand& wants) const;
   const host_order& fresh_order(demand& wants) const;
   const rejection_counts& rejections(demand& wants) const;
-  placement_result choose_beside(const placed_service& x, const std::vector<avoided_host>& avoided, time_ms now) const;
+  placement_result choose_beside(placed_service& x, const std::vector<avoided_host>& avoided, time_ms now) const;
 
   std::vector<slot> slots_; ///< by host id
   std::unordered_map<std::string_view, std::uint32_t> slot_of_;

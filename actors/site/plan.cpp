@@ -1,6 +1,7 @@
 #include "actors/site/plan.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <string_view>
 
 #include "actors/names.hpp"
@@ -14,12 +15,15 @@ constexpr time_ms longest_avoidance_ms = 3'600'000;
 
 using assignment_row = std::map<std::string, assignment>::value_type;
 
+constexpr auto nowhere = std::numeric_limits<host_slot>::max();
+
 /// A service that is wanted, with what is assigned of it.
 struct wanted_service {
   const config::application_spec* application = nullptr;
   const config::service_spec* service = nullptr;
   placement_board::service_id id = 0;
   std::vector<const assignment_row*> replicas; ///< at N - 1; null: never placed
+  std::vector<host_slot> at;                   ///< the same: where it is, or `nowhere`
 
   // The last explanation, for the next replica that meets the same.
   rejection_counts explained{};
@@ -61,8 +65,9 @@ private:
       const auto id = board_.add(record.spec);
       for (std::uint32_t i = 0; i < record.spec.services.size(); ++i) {
         const auto& service = record.spec.services[i];
-        services_.push_back({&record.spec, &service, id + i, {}, {}, {}});
+        services_.push_back({&record.spec, &service, id + i, {}, {}, {}, {}});
         services_.back().replicas.resize(service.replicas);
+        services_.back().at.resize(service.replicas, nowhere);
       }
       std::sort(services_.begin() + static_cast<std::ptrdiff_t>(first), services_.end(),
                 [](const auto& a, const auto& b) { return a.service->name < b.service->name; });
@@ -73,10 +78,13 @@ private:
   void collect_assigned() {
     for (const auto& row : state_.assignments) {
       auto* x = service_of(row.second);
-      if (x != nullptr && row.second.replica >= 1 && row.second.replica <= x->replicas.size())
-        x->replicas[row.second.replica - 1] = &row;
-      else
+      const auto place = row.second.replica - 1;
+      if (x != nullptr && place < x->replicas.size()) {
+        x->replicas[place] = &row;
+        x->at[place] = board_.find(row.second.host).value_or(nowhere);
+      } else {
         result_.changes.changes.push_back(removal(row));
+      }
     }
   }
 
@@ -112,18 +120,18 @@ private:
   /// Leaves an instance where it is, or says why it has to leave.
   void judge(std::size_t service, std::uint32_t replica) {
     const auto& x = services_[service];
+    const auto at = x.at[replica - 1];
+    const auto why = at == nowhere ? rejection::down : board_.check(x.id, at);
+    if (!why && gave_up_.empty())
+      return board_.occupy(x.id, at);
     const auto* row = x.replicas[replica - 1];
     if (row == nullptr || row->second.host.empty())
       return homeless_.push_back({service, replica, {}, {}, row == nullptr ? std::vector<avoided_host>{} : row->second.avoided});
     const auto& [name, current] = *row;
     const auto& host = current.host;
-    const auto at = board_.find(host);
-    const auto why = at ? board_.check(x.id, *at) : rejection::down;
-    if (!why && gave_up_.empty())
-      return board_.occupy(x.id, *at);
     homeless_instance leaves{service, replica, {}, {}, {}};
     if (why == rejection::down) {
-      leaves.reason = host + " is down" + (at ? ": " + board_.host(*at).reason : std::string{});
+      leaves.reason = host + " is down" + (at == nowhere ? std::string{} : ": " + board_.host(at).reason);
       leaves.cause = "host/" + host;
       leaves.avoided = current.avoided;
     } else if (const auto* report = report_of(*row)) {
@@ -135,7 +143,7 @@ private:
       leaves.cause = application_object(x);
       leaves.avoided = current.avoided;
     } else {
-      return board_.occupy(x.id, *at);
+      return board_.occupy(x.id, at);
     }
     homeless_.push_back(std::move(leaves));
   }
