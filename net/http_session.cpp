@@ -5,20 +5,15 @@
 #include <exception>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/string.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
 #include <boost/beast/http/serializer.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 
-#include "net/http_guard.hpp"
+#include "net/http_message.hpp"
 #include "net/http_server_core.hpp"
 
 namespace prunella::net {
@@ -43,59 +38,6 @@ http_problem deadline_problem(std::chrono::milliseconds deadline) {
           {}};
 }
 
-http_problem target_problem(const http_server_options& options) {
-  return {414,
-          "the request's target is too long",
-          "more than " + std::to_string(options.max_target_bytes) + " bytes",
-          "send a shorter path and query; what is long belongs into the body",
-          {}};
-}
-
-/// The answer to a message that could not be read.
-http_problem problem_of(const error_code& error, const http_server_options& options) {
-  if (error == http::error::header_limit)
-    return http_problem{431,
-                        "the request's header is too large",
-                        "more than " + std::to_string(options.max_header_bytes) + " bytes",
-                        "send fewer or shorter header fields",
-                        {}};
-  if (error == http::error::body_limit)
-    return http_problem{413,
-                        "the request's body is too large",
-                        "more than " + std::to_string(options.max_body_bytes) + " bytes",
-                        "send a smaller document, or several one after the other",
-                        {}};
-  return http_problem{400,
-                      "the request is not HTTP/1.1",
-                      error.message(),
-                      "check what sends it: the first line must be `METHOD /path HTTP/1.1`",
-                      {}};
-}
-
-std::string without_control_characters(std::string text) {
-  for (auto& c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
-      c = ' ';
-  return text;
-}
-
-http::response<http::string_body> to_message(http_response response, unsigned version, bool keep_alive) {
-  http::response<http::string_body> message;
-  message.version(version);
-  message.result(response.status);
-  if (!response.content_type.empty())
-    message.set(http::field::content_type, without_control_characters(std::move(response.content_type)));
-  message.set(http::field::cache_control, "no-store");
-  message.set("X-Content-Type-Options", "nosniff");
-  for (auto& header : response.headers)
-    message.set(header.name, without_control_characters(std::move(header.value)));
-  if (response.status != 204 && response.status != 304)
-    message.body() = std::move(response.body);
-  message.keep_alive(keep_alive);
-  message.prepare_payload();
-  return message;
-}
-
 } // namespace
 
 /// One connection: reads a request, hands it on, writes its answer, and again. Exactly one read or write is pending at any
@@ -115,9 +57,7 @@ public:
   http_session& operator=(const http_session&) = delete;
 
   void await_request() {
-    parser_.emplace();
-    parser_->header_limit(static_cast<std::uint32_t>(options_.max_header_bytes));
-    parser_->body_limit(options_.max_body_bytes);
+    reader_.emplace(options_);
     if (buffer_.size() > 0) {
       enter(stage::header, options_.header_timeout);
       return parse();
@@ -198,8 +138,8 @@ private:
   void on_read(error_code error) {
     if (is_late_)
       return refuse(late_problem());
-    if (error == asio::error::eof && parser_->got_some())
-      return on_unreadable(http::error::partial_message);
+    if (error == asio::error::eof && reader_->has_begun())
+      return refuse(reader_->cut_off());
     if (error)
       return end();
     if (stage_ == stage::idle)
@@ -209,42 +149,17 @@ private:
 
   /// Takes what is in the buffer as far as it goes.
   void parse() {
-    while (!parser_->is_done()) {
-      const bool had_header = parser_->is_header_done();
-      error_code error;
-      buffer_.consume(parser_->put(buffer_.data(), error));
-      if (error == http::error::need_more)
-        return buffer_.size() < buffer_.max_size() ? read() : on_unreadable(http::error::header_limit);
-      if (error)
-        return on_unreadable(error);
-      if (!had_header && parser_->is_header_done() && !on_header())
-        return;
-      if (!parser_->is_done() && buffer_.size() == 0)
-        return read();
+    switch (reader_->next(buffer_)) {
+    case http_reader::result::more:
+      return read();
+    case http_reader::result::header:
+      enter(stage::body, options_.body_timeout);
+      return reader_->wants_continue() ? write_continue() : parse();
+    case http_reader::result::request:
+      return hand_on();
+    case http_reader::result::refused:
+      return refuse(reader_->problem());
     }
-    hand_on();
-  }
-
-  /// False: the connection went another way.
-  bool on_header() {
-    const auto& head = parser_->get();
-    keep_alive_ = head.keep_alive();
-    version_ = head.version();
-    request_ = {};
-    if (head.target().size() > options_.max_target_bytes)
-      return refuse(target_problem(options_)), false;
-    request_.method = head.method_string();
-    request_.target = head.target();
-    for (const auto& field : head)
-      request_.headers.push_back({std::string(field.name_string()), std::string(field.value())});
-    if (auto problem = check_origin(request_, options_.more_host_names))
-      return refuse(*problem), false;
-    if (parser_->is_done())
-      return true;
-    enter(stage::body, options_.body_timeout);
-    if (!beast::iequals(head[http::field::expect], "100-continue"))
-      return true;
-    return write_continue(), false;
   }
 
   void write_continue() {
@@ -252,17 +167,8 @@ private:
     asio::async_write(socket_, asio::buffer(text), [self = shared_from_this()](error_code error, std::size_t) {
       if (error)
         return self->end();
-      self->buffer_.size() > 0 ? self->parse() : self->read();
+      self->parse();
     });
-  }
-
-  /// `error`: of the parser.
-  void on_unreadable(error_code error) {
-    const auto data = buffer_.data();
-    const std::string_view text(static_cast<const char*>(data.data()), data.size());
-    if (error == http::error::header_limit && text.find("\r\n") == std::string_view::npos)
-      return refuse(target_problem(options_)); // the first line alone is that long
-    refuse(problem_of(error, options_));
   }
 
   http_problem late_problem() const {
@@ -279,9 +185,9 @@ private:
 
   void hand_on() {
     enter(stage::answer, options_.answer_deadline);
-    request_.body = std::move(parser_->get().body());
+    auto request = reader_->take_request();
     const auto number = ++request_number_;
-    head_only_ = request_.method == "HEAD";
+    head_only_ = request.method == "HEAD";
     ++core_.counters.requests;
     http_responder respond([core = core_.weak_from_this(), self = weak_from_this(), executor = socket_.get_executor(),
                             number](http_response response) {
@@ -294,7 +200,7 @@ private:
       });
     });
     try {
-      core_.handler(std::move(request_), respond);
+      core_.handler(std::move(request), respond);
     } catch (const std::exception& error) {
       respond(http_problem{
           500, "the request could not be handled", error.what(), "this is a defect; please report it", {}});
@@ -305,7 +211,7 @@ private:
 
   void on_answer(std::uint64_t number, http_response response) {
     if (stage_ == stage::answer && number == request_number_) // else the deadline was first
-      write(std::move(response), keep_alive_);
+      write(std::move(response), reader_->keep_alive());
   }
 
   /// Answers without the handler and closes: where the next request would start is not known, or not trusted.
@@ -317,7 +223,7 @@ private:
 
   void write(http_response response, bool keep_alive) {
     enter(stage::write, options_.write_timeout);
-    response_ = to_message(std::move(response), version_, keep_alive);
+    response_ = to_message(std::move(response), reader_->version(), keep_alive);
     serializer_.emplace(*response_);
     serializer_->split(head_only_);
     auto done = [self = shared_from_this(), keep_alive](error_code error, std::size_t) {
@@ -362,13 +268,10 @@ private:
   stage stage_ = stage::idle;
   bool is_late_ = false; ///< the client, with its request
   beast::flat_buffer buffer_;
-  std::optional<http::request_parser<http::string_body>> parser_;
-  http_request request_;
-  std::optional<http::response<http::string_body>> response_;
+  std::optional<http_reader> reader_;
+  std::optional<http_message> response_;
   std::optional<http::response_serializer<http::string_body>> serializer_;
   std::uint64_t request_number_ = 0;
-  unsigned version_ = 11;
-  bool keep_alive_ = false;
   bool head_only_ = false;
 };
 
