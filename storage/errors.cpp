@@ -22,6 +22,20 @@ std::string_view to_text(storage_errc code) {
     return "inaccessible";
   case storage_errc::invalid_argument:
     return "invalid-argument";
+  case storage_errc::not_found:
+    return "not-found";
+  case storage_errc::malformed:
+    return "malformed";
+  case storage_errc::unsupported:
+    return "unsupported";
+  case storage_errc::unverified:
+    return "unverified";
+  case storage_errc::refused:
+    return "refused";
+  case storage_errc::unreachable:
+    return "unreachable";
+  case storage_errc::denied:
+    return "denied";
   }
   return "unknown";
 }

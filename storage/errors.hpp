@@ -30,11 +30,25 @@ enum class storage_errc : std::uint8_t {
   inaccessible = 8,
   /// The caller broke a contract, for example by a gap in the indexes; nothing was stored.
   invalid_argument = 9,
+  /// Nothing of that name is there: an image, a tag, a layer.
+  not_found = 10,
+  /// A document from outside (manifest, image configuration, reference) is not what its format demands.
+  malformed = 11,
+  /// Well formed, but not for this machine or this version: platform, media type, algorithm.
+  unsupported = 12,
+  /// Bytes from outside are not those that their digest and size promise; they were thrown away.
+  unverified = 13,
+  /// It would break a limit or leave its folder: refused, as if it were an attack.
+  refused = 14,
+  /// The other side does not answer, or stopped in the middle. What had arrived whole is kept.
+  unreachable = 15,
+  /// The other side wants credentials, or other ones.
+  denied = 16,
 };
 
 /// The only oracle for "try the same call again later". All others need a person, a reopen or a fix in the code.
 constexpr bool is_retryable(storage_errc code) {
-  return code == storage_errc::disk_full;
+  return code == storage_errc::disk_full || code == storage_errc::unreachable;
 }
 
 /// The name of `code` as logs and problem documents carry it.

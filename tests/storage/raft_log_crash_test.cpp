@@ -4,11 +4,11 @@
 #include <cstdio>
 #include <fstream>
 #include <random>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "tests/storage/raft_log_fixture.hpp"
+#include "tests/storage/small_disk.hpp"
 
 using namespace prunella;
 using namespace prunella::tests;
@@ -96,16 +96,10 @@ TEST_CASE("every entry acknowledged before a SIGKILL is there afterwards, and at
 
 TEST_CASE("on a full disk an append is refused as retryable, nothing acknowledged is lost, and with room it goes on") {
   temporary_folder folder;
-  const auto disk = folder / "disk";
-  std::filesystem::create_directory(disk);
-  if (::mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=12m") != 0) {
-    MESSAGE("skipped: mounting a small tmpfs needs root");
+  small_disk mounted(folder / "disk", "12m");
+  if (!mounted.mounted())
     return;
-  }
-  struct unmounter {
-    std::string at;
-    ~unmounter() { ::umount2(at.c_str(), MNT_DETACH); }
-  } scope{disk};
+  const auto& disk = mounted.path();
   {
     std::ofstream ballast(disk + "/ballast", std::ios::binary); // written, not resized: a hole takes no room
     ballast << std::string(1u << 20, 'b');

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "storage/raft_log.hpp"
+#include "tests/storage/outcome.hpp"
 #include "tests/storage/temporary_folder.hpp"
 
 namespace prunella::tests {
@@ -43,18 +44,6 @@ inline storage::raft_snapshot snapshot(std::uint64_t index, std::uint64_t term, 
   return {index, term, {{1, 2, 3}, {4}}, std::move(data)};
 }
 
-template <class T>
-T must(storage::result<T> outcome) {
-  if (!outcome)
-    FAIL(outcome.error().message);
-  return std::move(*outcome);
-}
-
-inline void must(const storage::result<void>& outcome) {
-  if (!outcome)
-    FAIL(outcome.error().message);
-}
-
 inline storage::result<void> compact(storage::raft_log& log, std::uint64_t up_to) {
   storage::raft_log_batch batch;
   batch.compact_to = up_to;
@@ -67,15 +56,6 @@ inline std::unique_ptr<storage::raft_log> open_log(const std::string& path) {
 
 inline storage::raft_log_contents load(const std::string& path) {
   return must(open_log(path)->load());
-}
-
-/// The error's code and that its sentence holds `words`.
-template <class T>
-void check_refused(const storage::result<T>& outcome, storage::storage_errc code, const std::string& words) {
-  REQUIRE_FALSE(outcome.ok());
-  CAPTURE(outcome.error().message);
-  CHECK(storage::to_text(outcome.error().code) == storage::to_text(code));
-  CHECK(outcome.error().message.find(words) != std::string::npos);
 }
 
 } // namespace prunella::tests

@@ -1,0 +1,239 @@
+#include "storage/images/skopeo.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+
+#include "storage/images/child_process.hpp"
+#include "storage/images/salvage.hpp"
+#include "storage/os_files.hpp"
+
+namespace prunella::storage {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t shown_words = 400;
+
+/// Nothing of the agent's own environment: no credentials and no configuration of whoever started it.
+std::vector<std::string> environment_for(const skopeo_folder& folder, const registry_access& access) {
+  std::vector<std::string> variables{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                                     "HOME=" + folder.path() + "/home", "XDG_RUNTIME_DIR=" + folder.path() + "/home",
+                                     "TMPDIR=" + folder.path() + "/home"};
+  variables.insert(variables.end(), access.environment.begin(), access.environment.end());
+  return variables;
+}
+
+std::vector<std::string> base_command(const skopeo_folder& folder) {
+  return {"skopeo", "--insecure-policy", "--tmpdir", folder.path() + "/home"};
+}
+
+bool is_registry(const std::string& source) {
+  return source.compare(0, 9, "docker://") == 0;
+}
+
+/// The options about the registry, with skopeo's `prefix` for them (`src-` when copying).
+void add_access(std::vector<std::string>& command, const std::string& prefix, const registry_access& access) {
+  command.push_back("--" + prefix + "tls-verify=" + (access.insecure ? "false" : "true"));
+  if (!access.auth_file.empty())
+    command.insert(command.end(), {"--authfile", access.auth_file});
+  else
+    command.push_back("--" + prefix + "no-creds");
+  if (!access.certificates.empty())
+    command.insert(command.end(), {"--" + prefix + "cert-dir", access.certificates});
+}
+
+storage_error stalled(const std::string& what, std::chrono::milliseconds after, std::uint64_t bytes) {
+  return {storage_errc::unreachable, what + ": nothing arrived for " + std::to_string(after.count()) + " ms, after " +
+                                         std::to_string(bytes) +
+                                         " bytes; what had arrived whole is kept: look at the registry and the line to "
+                                         "it, and pull again"};
+}
+
+storage_error too_slow(const std::string& what, std::chrono::milliseconds limit) {
+  return {storage_errc::unreachable, what + ": not done after " + std::to_string(limit.count()) +
+                                         " ms; what had arrived whole is kept: pull again, or allow more time"};
+}
+
+storage_error end_error(const child_end& end, const std::string& what) {
+  if (end.too_much_output)
+    return {storage_errc::refused, what + ": its manifest or configuration has more than " +
+                                       std::to_string(max_document_bytes) + " bytes; push the image again"};
+  return explain_skopeo(end.errors, what);
+}
+
+/// Skopeo's log line reduced to its message: `time="…" level=fatal msg="…"`, quotes within escaped.
+std::string last_words(std::string_view errors) {
+  const auto fatal = errors.rfind("level=fatal msg=\"");
+  std::string words;
+  if (fatal != std::string_view::npos)
+    for (auto at = fatal + 17; at < errors.size() && errors[at] != '"' && words.size() < shown_words; ++at) {
+      if (errors[at] == '\\' && at + 1 < errors.size())
+        ++at;
+      words += errors[at];
+    }
+  else
+    words = errors.substr(0, shown_words);
+  return words;
+}
+
+struct meaning {
+  std::string_view words;
+  storage_errc code;
+  std::string_view says;
+};
+
+/// The first that is found in skopeo's words counts, so the special ones come first.
+constexpr std::array<meaning, 26> meanings{{
+    {"no space left on device", storage_errc::disk_full,
+     "the disk is full; free some space on the file system of the data directory"},
+    {"server gave HTTP response to HTTPS client", storage_errc::refused,
+     "the registry speaks plain HTTP; allow that for this registry (insecure), or give it a certificate"},
+    {"x509:", storage_errc::refused,
+     "the registry's certificate is not trusted; give its authority's certificate, or correct this host's clock"},
+    {"tls: ", storage_errc::refused,
+     "the registry and this host cannot agree on TLS; look at the registry's certificate"},
+    {"unauthorized", storage_errc::denied, "the registry wants credentials, or other ones; set the pull secret"},
+    {"authentication required", storage_errc::denied,
+     "the registry wants credentials, or other ones; set the pull secret"},
+    {"denied", storage_errc::denied,
+     "the registry does not give this image to these credentials (some registries say that of unknown images too); "
+     "check "
+     "the name and the pull secret"},
+    {"manifest unknown", storage_errc::not_found,
+     "the registry does not know this image or tag; check the name, or push it"},
+    {"name unknown", storage_errc::not_found, "the registry does not know this image; check the name, or push it"},
+    {"not found", storage_errc::not_found, "it is not there; check the name"},
+    {"no such file", storage_errc::not_found, "it is not there; check the path"},
+    {"too many requests", storage_errc::unreachable, "the registry limits how often it is asked; try again later"},
+    {"toomanyrequests", storage_errc::unreachable, "the registry limits how often it is asked; try again later"},
+    {"no such host", storage_errc::unreachable,
+     "the registry's name cannot be resolved; check the name, and this host's name server"},
+    {"connection refused", storage_errc::unreachable,
+     "nothing listens there; is the registry running, and the port right?"},
+    {"no route to host", storage_errc::unreachable, "there is no way to the registry; look at this host's network"},
+    {"network is unreachable", storage_errc::unreachable,
+     "there is no way to the registry; look at this host's network"},
+    {"timeout", storage_errc::unreachable, "the registry does not answer in time; try again"},
+    {"deadline exceeded", storage_errc::unreachable, "the registry does not answer in time; try again"},
+    {"connection reset", storage_errc::unreachable, "the connection broke; what had arrived whole is kept: try again"},
+    {"broken pipe", storage_errc::unreachable, "the connection broke; what had arrived whole is kept: try again"},
+    {"EOF", storage_errc::unreachable, "the connection broke; what had arrived whole is kept: try again"},
+    {"500 Internal", storage_errc::unreachable, "the registry has a fault of its own; try again later"},
+    {"received unexpected HTTP status", storage_errc::unreachable,
+     "the registry has a fault of its own; try again later"},
+    {"digest", storage_errc::unverified,
+     "the registry delivered other bytes than it promised; push the image again, or look at what lies between"},
+    {"choosing image", storage_errc::unsupported, "it holds no image, or several, that could be meant; name the tag"},
+}};
+
+} // namespace
+
+storage_error explain_skopeo(std::string_view errors, const std::string& what) {
+  const auto words = last_words(errors);
+  for (const auto& known : meanings)
+    if (words.find(known.words) != std::string::npos)
+      return {known.code, what + ": " + std::string(known.says) + " (skopeo: " + words + ")"};
+  return {storage_errc::malformed, what + " cannot be read; check that it is a container image (skopeo: " +
+                                       (words.empty() ? "no reason given" : words) + ")"};
+}
+
+result<skopeo_folder> skopeo_folder::make(image_store& store, const std::string& name,
+                                          const std::vector<descriptor>& known) {
+  skopeo_folder folder(store.staging() + "/" + name, store.blobs());
+  if (auto cleared = salvage_import(folder.path_, store.blobs()); !cleared)
+    return cleared.error();
+  for (const auto* part : {"", "/blobs", "/blobs/sha256", "/home"})
+    if (auto made = make_folder(folder.path_ + part); !made)
+      return made.error();
+  for (const auto& blob : known)
+    if (store.blobs().contains(blob.digest) &&
+        ::link(store.blobs().path(blob.digest).c_str(), folder.blob(blob.digest).c_str()) != 0 && errno != EEXIST)
+      return os_error(errno, "link a blob into " + folder.path_);
+  return folder;
+}
+
+skopeo_folder::~skopeo_folder() {
+  if (!path_.empty())
+    static_cast<void>(salvage_import(path_, *blobs_)); // what stays is cleaned up at the next open
+}
+
+void skopeo_folder::discard() {
+  std::error_code ignored; // what stays is cleaned up at the next open
+  fs::remove_all(path_, ignored);
+}
+
+std::uint64_t skopeo_folder::new_bytes() const {
+  std::uint64_t bytes = 0;
+  std::error_code error;
+  for (fs::recursive_directory_iterator file(path_, error), end; !error && file != end; file.increment(error)) {
+    struct stat status {};
+    if (::lstat(file->path().c_str(), &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1)
+      bytes += static_cast<std::uint64_t>(status.st_size);
+  }
+  return bytes;
+}
+
+result<std::string> inspect(const skopeo_folder& folder, const std::string& source, bool config,
+                            const registry_access& access, const std::string& what) {
+  child_order order;
+  order.command = base_command(folder);
+  order.command.insert(order.command.end(), {"inspect", "--raw"});
+  if (config)
+    order.command.push_back("--config");
+  if (is_registry(source))
+    add_access(order.command, "", access);
+  order.command.push_back(source);
+  order.environment = environment_for(folder, access);
+  order.max_output = max_document_bytes;
+  order.go_on = [&](std::chrono::milliseconds passed) { return passed < access.document_timeout; };
+  auto end = run_child(order);
+  if (!end)
+    return end.error();
+  if (end->ended_by_us)
+    return stalled(what, access.document_timeout, 0);
+  if (!end->succeeded())
+    return end_error(*end, what);
+  return std::move(end->output);
+}
+
+result<void> copy_with_skopeo(const skopeo_folder& folder, const std::string& source, const registry_access& access,
+                              const platform& wanted, const std::string& what,
+                              const std::function<bool(std::uint64_t)>& progress) {
+  child_order order;
+  order.command = base_command(folder);
+  order.command.insert(order.command.end(),
+                       {"--override-os", wanted.os, "--override-arch", wanted.architecture, "copy", "--quiet",
+                        "--dest-oci-accept-uncompressed-layers", "--dest-shared-blob-dir", folder.path() + "/blobs"});
+  if (is_registry(source))
+    add_access(order.command, "src-", access);
+  order.command.insert(order.command.end(), {source, "oci:" + folder.layout() + ":image"});
+  order.environment = environment_for(folder, access);
+  stall_watch watch(access.stall_after);
+  bool wished = true, moving = true;
+  std::uint64_t bytes = 0;
+  order.go_on = [&](std::chrono::milliseconds passed) {
+    bytes = folder.new_bytes();
+    moving = !watch.stalled(bytes, passed);
+    wished = progress(bytes);
+    return wished && moving && passed < access.total_timeout;
+  };
+  auto end = run_child(order);
+  if (!end)
+    return end.error();
+  if (end->ended_by_us && !wished)
+    return storage_error{storage_errc::unreachable,
+                         what + ": ended on request; what had arrived whole is kept for the next time"};
+  if (end->ended_by_us)
+    return moving ? too_slow(what, access.total_timeout) : stalled(what, access.stall_after, bytes);
+  if (!end->succeeded())
+    return end_error(*end, what);
+  return {};
+}
+
+} // namespace prunella::storage

@@ -1,0 +1,123 @@
+#include "storage/images/tar_stream.hpp"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <cerrno>
+#include <fcntl.h>
+#include <new>
+#include <unistd.h>
+
+namespace prunella::storage {
+
+namespace {
+
+constexpr std::size_t chunk_bytes = 128 * 1024;
+
+std::string words_of(archive* failed) {
+  const char* text = archive_error_string(failed);
+  return text == nullptr ? "no reason given" : text;
+}
+
+} // namespace
+
+void archive_freer::operator()(archive* owned) const {
+  archive_free(owned);
+}
+
+long tar_stream::read_blob(archive* from, void* self, const void** buffer) {
+  auto& stream = *static_cast<tar_stream*>(self);
+  *buffer = stream.packed_.data();
+  for (;;) {
+    const auto got = ::read(stream.file_.get(), stream.packed_.data(), stream.packed_.size());
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got < 0) {
+      stream.failed_ = os_error(errno, "read " + stream.path_);
+      archive_set_error(from, errno, "read failed");
+    }
+    return got;
+  }
+}
+
+long tar_stream::read_tar(archive* from, void* self, const void** buffer) {
+  auto& stream = *static_cast<tar_stream*>(self);
+  // libarchive takes reading on behind the end (of an empty blob, to begin with) for a fault of the caller.
+  const auto got = stream.ended_ ? 0 : archive_read_data(stream.raw_.get(), stream.plain_.data(), stream.plain_.size());
+  stream.ended_ = got == 0;
+  if (got < 0) {
+    if (!stream.failed_)
+      stream.failed_ = {storage_errc::malformed, "the layer cannot be decompressed: " + words_of(stream.raw_.get()) +
+                                                     "; push or export the image again"};
+    archive_set_error(from, EIO, "decompression failed");
+    return ARCHIVE_FATAL;
+  }
+  const auto bytes = static_cast<std::size_t>(got);
+  if (bytes > stream.left_) {
+    stream.failed_ = {storage_errc::refused,
+                      "the layer is refused: it unpacks to more bytes than a layer may have; raise "
+                      "the limit if that is meant, or look at who built the image"};
+    archive_set_error(from, EFBIG, "too large");
+    return ARCHIVE_FATAL;
+  }
+  stream.left_ -= bytes;
+  stream.hash_.add({stream.plain_.data(), bytes});
+  *buffer = stream.plain_.data();
+  return got;
+}
+
+result<std::unique_ptr<tar_stream>> tar_stream::open(const std::string& path, std::uint64_t max_bytes) {
+  std::unique_ptr<tar_stream> stream(new tar_stream);
+  stream->path_ = path;
+  stream->left_ = max_bytes;
+  stream->packed_.resize(chunk_bytes);
+  stream->plain_.resize(chunk_bytes);
+  stream->file_ = unique_fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!stream->file_)
+    return os_error(errno, "open the layer " + path);
+  stream->raw_.reset(archive_read_new());
+  stream->tar_.reset(archive_read_new());
+  if (!stream->raw_ || !stream->tar_)
+    throw std::bad_alloc();
+  auto* raw = stream->raw_.get();
+  archive_read_support_filter_gzip(raw);
+  archive_read_support_filter_zstd(raw);
+  archive_read_support_format_raw(raw);
+  archive_read_support_format_empty(raw);
+  archive_entry* whole = nullptr;
+  int opened = archive_read_open(raw, stream.get(), nullptr, read_blob, nullptr);
+  if (opened == ARCHIVE_OK)
+    opened = archive_read_next_header(raw, &whole);
+  if (opened == ARCHIVE_OK || opened == ARCHIVE_EOF) {
+    stream->ended_ = opened == ARCHIVE_EOF;
+    archive_read_support_format_tar(stream->tar());
+    archive_read_support_format_empty(stream->tar());
+    opened = archive_read_open(stream->tar(), stream.get(), nullptr, read_tar, nullptr);
+  } else if (!stream->failed_) {
+    stream->failed_ = {storage_errc::malformed,
+                       "the layer cannot be decompressed: " + words_of(raw) + "; push or export the image again"};
+  }
+  if (opened != ARCHIVE_OK)
+    return stream->error();
+  return stream;
+}
+
+storage_error tar_stream::error() const {
+  if (failed_)
+    return *failed_;
+  return {storage_errc::malformed,
+          "the layer is no valid tar: " + words_of(tar_.get()) + "; push or export the image again"};
+}
+
+result<digest> tar_stream::finish() {
+  // Behind the end of the tar lies padding that belongs to what was hashed.
+  const void* ignored = nullptr;
+  for (;;) {
+    const auto got = read_tar(tar_.get(), this, &ignored);
+    if (got < 0)
+      return error();
+    if (got == 0)
+      return to_digest(hash_.finish());
+  }
+}
+
+} // namespace prunella::storage

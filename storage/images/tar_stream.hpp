@@ -1,0 +1,57 @@
+#pragma once
+
+// The tar in a layer's blob, unpacked with libarchive, while the bytes of the tar are hashed: a configuration promises
+// those (the diff id), the manifest those of the blob. Internal to this folder.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "storage/errors.hpp"
+#include "storage/images/digest.hpp"
+#include "storage/os_files.hpp"
+#include "storage/sha256.hpp"
+
+struct archive;
+
+namespace prunella::storage {
+
+struct archive_freer {
+  void operator()(archive* owned) const;
+};
+using archive_handle = std::unique_ptr<archive, archive_freer>;
+
+class tar_stream {
+public:
+  /// Plain, gzip or zstd, told apart by the first bytes. At most `max_bytes` come out of the compression. Errors:
+  /// `inaccessible`, `malformed`.
+  static result<std::unique_ptr<tar_stream>> open(const std::string& path, std::uint64_t max_bytes);
+
+  /// For libarchive's calls; entries are read from it in order.
+  archive* tar() const { return tar_.get(); }
+
+  /// Reads what is left and returns the digest of the whole tar.
+  result<digest> finish();
+
+  /// Why reading stopped; `malformed` unless a bound was passed.
+  storage_error error() const;
+
+private:
+  tar_stream() = default;
+  static long read_blob(archive* from, void* self, const void** buffer);
+  static long read_tar(archive* from, void* self, const void** buffer);
+
+  unique_fd file_;
+  std::string path_;
+  std::uint64_t left_ = 0;
+  bool ended_ = false;
+  std::vector<char> packed_, plain_;
+  sha256 hash_;
+  std::optional<storage_error> failed_;
+  archive_handle raw_; ///< takes the compression off; after `tar_`, which reads from it, in destruction
+  archive_handle tar_;
+};
+
+} // namespace prunella::storage

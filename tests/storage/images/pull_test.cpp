@@ -1,0 +1,263 @@
+// Images from registries: Debian's own, and one that misbehaves on purpose.
+
+#include "storage/images/pull.hpp"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "tests/storage/damage.hpp"
+#include "tests/storage/images/fake_registry.hpp"
+#include "tests/storage/images/import_fixture.hpp"
+#include "tests/storage/images/real_registry.hpp"
+#include "tests/storage/small_disk.hpp"
+
+using namespace prunella;
+using namespace prunella::tests;
+using namespace std::chrono_literals;
+using storage::storage_errc;
+
+namespace {
+
+const test_image web = two_layers();
+
+std::string index_of(const std::vector<std::pair<const test_image*, std::string>>& images) {
+  std::string entries;
+  for (const auto& [image, platform] : images)
+    entries += (entries.empty() ? "" : ",") +
+               std::string(R"({"mediaType":"application/vnd.oci.image.manifest.v1+json",)") + R"("digest":")" +
+               image->digest().text() + R"(","size":)" + std::to_string(image->manifest().size()) + R"(,"platform":)" +
+               platform + "}";
+  return R"({"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[)" + entries + "]}";
+}
+
+std::string this_machine() {
+  return R"({"os":"linux","architecture":")" + storage::this_platform().architecture + "\"}";
+}
+
+} // namespace
+
+TEST_CASE("skopeo's last words become a reason and a next step") {
+  const auto explained = [](const std::string& words) {
+    return storage::explain_skopeo("time=\"2026-01-01T00:00:00Z\" level=fatal msg=\"" + words + "\"", "cannot pull x");
+  };
+  const auto error =
+      explained(R"(Error parsing image name \"docker://r/x\": reading manifest 1 in r/x: manifest unknown)");
+  CHECK(error.code == storage_errc::not_found);
+  CHECK(error.message ==
+        "cannot pull x: the registry does not know this image or tag; check the name, or push it (skopeo: "
+        "Error parsing image name \"docker://r/x\": reading manifest 1 in r/x: manifest unknown)");
+  CHECK(explained("dial tcp: connect: connection refused").code == storage_errc::unreachable);
+  CHECK(explained("unauthorized: authentication required").code == storage_errc::denied);
+  CHECK(explained("x509: certificate signed by unknown authority").code == storage_errc::refused);
+  CHECK(explained("write /x: no space left on device").code == storage_errc::disk_full);
+  CHECK(explained("something new").code == storage_errc::malformed);
+  CHECK(storage::explain_skopeo("", "cannot pull x").message.find("no reason given") != std::string::npos);
+  CHECK(storage::explain_skopeo(std::string(100'000, 'x'), "cannot pull x").message.size() < 1000);
+}
+
+TEST_CASE("a transfer stalls when nothing arrived for exactly the time allowed, and each new byte starts it anew") {
+  storage::stall_watch watch(1000ms);
+  CHECK_FALSE(watch.stalled(0, 999ms));
+  CHECK(watch.stalled(0, 1000ms));
+  CHECK_FALSE(watch.stalled(1, 1500ms));
+  CHECK_FALSE(watch.stalled(1, 2499ms));
+  CHECK(watch.stalled(1, 2500ms));
+  CHECK(watch.stalled(0, 2500ms)); // fewer bytes are no progress
+}
+
+TEST_CASE("an image is pulled from a registry by tag and by digest, and shared layers are not fetched twice") {
+  if (!has_program("skopeo"))
+    return;
+  importing at;
+  fake_registry registry;
+  registry.add(web, "shop/web", "1");
+  auto second = web;
+  second.config_members = R"("Cmd":["/other"])";
+  registry.add(second, "shop/web", "2");
+  std::uint64_t last = 0, total = 0;
+  at.import.progress = [&](const storage::import_progress& now) {
+    CHECK(now.bytes_done >= last);
+    last = now.bytes_done;
+    total = now.bytes_total;
+    return true;
+  };
+  const auto record = must(at.pull(registry.address() + "/shop/web:1"));
+  CHECK(record.manifest == web.digest());
+  CHECK(record.source == "registry " + registry.address());
+  CHECK(total > 0);
+  CHECK(last == total);
+  CHECK(must(at.store->missing(web.digest())).empty());
+  CHECK(must(at.store->find(must(storage::parse_reference(registry.address() + "/shop/web:1")))).manifest ==
+        web.digest());
+  CHECK(std::filesystem::is_empty(at.store->staging()));
+  last = 0;
+  CHECK(must(at.pull(registry.address() + "/shop/web@" + second.digest().text())).manifest == second.digest());
+  const auto requests = registry.requests();
+  for (const auto& layer : web.layers)
+    CHECK(std::count(requests.begin(), requests.end(), "/v2/shop/web/blobs/" + storage::digest_of(layer).text()) == 1);
+}
+
+TEST_CASE("of a multi-platform image the one for this machine is pulled, and the index' digest names it too") {
+  if (!has_program("skopeo"))
+    return;
+  importing at;
+  fake_registry registry;
+  auto other = web;
+  other.architecture = "s390x";
+  registry.add(web, "web", "x");
+  registry.add(other, "web", "y");
+  const auto index = index_of({{&other, R"({"os":"linux","architecture":"s390x"})"}, {&web, this_machine()}});
+  registry.add_manifest("web", "multi", index, "application/vnd.oci.image.index.v1+json");
+  CHECK(must(at.pull(registry.address() + "/web:multi")).manifest == web.digest());
+  const auto by_index = registry.address() + "/web@" + storage::digest_of(index).text();
+  CHECK(must(at.store->find(must(storage::parse_reference(by_index)))).manifest == web.digest());
+  CHECK(must(at.pull(by_index)).manifest == web.digest());
+  const auto foreign = index_of({{&other, R"({"os":"linux","architecture":"s390x"})"}});
+  registry.add_manifest("web", "foreign", foreign, "application/vnd.oci.image.index.v1+json");
+  check_refused(at.pull(registry.address() + "/web:foreign"), storage_errc::unsupported,
+                "it is there for linux/s390x:");
+  check_refused(at.pull(registry.address() + "/web:y"), storage_errc::unsupported, "built for linux/s390x");
+}
+
+TEST_CASE("an unknown image, a registry that is not there and one that wants a password are told apart") {
+  if (!has_program("skopeo"))
+    return;
+  importing at;
+  std::string gone;
+  {
+    fake_registry registry;
+    registry.add(web, "web", "1");
+    gone = registry.address();
+    check_refused(at.pull(registry.address() + "/web:2"), storage_errc::not_found, "does not know this image or tag");
+    check_refused(at.pull(registry.address() + "/web@" + storage::digest_of("x").text()), storage_errc::not_found,
+                  "does not know this image");
+    registry.treat(web.config(), fake_registry::behaviour::refuses);
+    check_refused(at.pull(registry.address() + "/web:1"), storage_errc::denied, "pull secret");
+    at.access.insecure = false;
+    check_refused(at.pull(registry.address() + "/web:1"), storage_errc::refused, "speaks plain HTTP");
+    at.access.insecure = true;
+  }
+  check_refused(at.pull(gone + "/web:1"), storage_errc::unreachable, "nothing listens there");
+  CHECK(must(at.store->list()).empty());
+}
+
+TEST_CASE("a registry that stalls in the middle of a blob ends with that sentence, and what arrived whole is not "
+          "fetched again") {
+  if (!has_program("skopeo"))
+    return;
+  importing at;
+  at.access.stall_after = 1500ms;
+  fake_registry registry;
+  registry.add(web, "web", "1");
+  registry.treat(web.layers[1], fake_registry::behaviour::stalls);
+  const auto stalled = at.pull(registry.address() + "/web:1");
+  check_refused(stalled, storage_errc::unreachable, "nothing arrived for 1500 ms");
+  CHECK(storage::is_retryable(stalled.error().code));
+  CHECK(std::filesystem::is_empty(at.store->staging()));
+  CHECK(at.store->blobs().contains(storage::digest_of(web.layers[0])));
+  CHECK_FALSE(at.store->blobs().contains(storage::digest_of(web.layers[1])));
+  CHECK(must(at.store->list()).empty());
+  registry.treat(web.layers[1], fake_registry::behaviour::answers);
+  must(at.pull(registry.address() + "/web:1"));
+  const auto requests = registry.requests();
+  CHECK(std::count(requests.begin(), requests.end(), "/v2/web/blobs/" + storage::digest_of(web.layers[0]).text()) == 1);
+}
+
+TEST_CASE("a manifest that never comes ends after its time") {
+  if (!has_program("skopeo"))
+    return;
+  importing at;
+  at.access.document_timeout = 1000ms;
+  fake_registry registry;
+  registry.add(web, "web", "1");
+  registry.treat(web.config(), fake_registry::behaviour::stalls);
+  check_refused(at.pull(registry.address() + "/web:1"), storage_errc::unreachable, "nothing arrived for 1000 ms");
+}
+
+TEST_CASE("a cut transfer and a blob with other bytes are refused, and nothing of the image is used") {
+  if (!has_program("skopeo"))
+    return;
+  importing at;
+  fake_registry registry;
+  registry.add(web, "web", "1");
+  registry.treat(web.layers[0], fake_registry::behaviour::cuts);
+  check_refused(at.pull(registry.address() + "/web:1"), storage_errc::unreachable, "the connection broke");
+  registry.treat(web.layers[0], fake_registry::behaviour::lies);
+  check_refused(at.pull(registry.address() + "/web:1"), storage_errc::unverified, "other bytes than it promised");
+  registry.treat(web.layers[0], fake_registry::behaviour::answers);
+  registry.treat(web.config(), fake_registry::behaviour::lies);
+  const auto refused = at.pull(registry.address() + "/web:1");
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().code == storage_errc::unverified);
+  CHECK(must(at.store->list()).empty());
+  CHECK_FALSE(at.store->blobs().contains(storage::digest_of(web.layers[0])));
+}
+
+TEST_CASE("a disk that fills up during a pull is told as that, and the store stays usable") {
+  if (!has_program("skopeo"))
+    return;
+  importing at;
+  small_disk disk(at.folder / "disk", "1m");
+  if (!disk.mounted())
+    return;
+  at.reopen(disk.path() + "/images", importing::options());
+  std::string noise(2'000'000, '\0');
+  for (std::size_t n = 0; n < noise.size(); ++n)
+    noise[n] = static_cast<char>((n * n * 2654435761u) >> 13);
+  const test_image big({tar_builder().file("noise", noise).bytes()}, packing::plain);
+  fake_registry registry;
+  registry.add(big, "big", "1");
+  check_refused(at.pull(registry.address() + "/big:1"), storage_errc::disk_full, "free");
+  CHECK(must(at.store->list()).empty());
+  const test_image small({tar_builder().file("small", "x").bytes()});
+  registry.add(small, "small", "1");
+  must(at.pull(registry.address() + "/small:1"));
+}
+
+TEST_CASE("an image of Docker's dialect keeps its digest on the way through a real registry") {
+  if (!has_program("skopeo") || !has_program("docker-registry"))
+    return;
+  importing at;
+  const real_registry registry(at.folder / "registry");
+  web.write_layout(at.folder / "layout", "1.0");
+  const auto layout = "oci:" + (at.folder / "layout:1.0");
+  run_tool({"skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", "--format", "v2s2", layout,
+            "docker://" + registry.address() + "/shop/web:docker"});
+  run_tool({"skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", layout,
+            "docker://" + registry.address() + "/shop/web:oci"});
+  const auto pushed = run_tool(
+      {"skopeo", "inspect", "--raw", "--tls-verify=false", "docker://" + registry.address() + "/shop/web:docker"});
+  const auto docker = must(at.pull(registry.address() + "/shop/web:docker"));
+  CHECK(docker.manifest == storage::digest_of(pushed));
+  CHECK(docker.blobs.front().media_type == "application/vnd.docker.distribution.manifest.v2+json");
+  const auto oci = must(at.pull(registry.address() + "/shop/web:oci"));
+  CHECK(oci.manifest == web.digest());
+  CHECK(oci.diff_ids == docker.diff_ids);
+  CHECK(must(at.store->documents(docker.manifest)).config.command == std::vector<std::string>{"/bin/sh"});
+  CHECK(must(at.store->blobs().list()).size() == 6); // two manifests, two configurations, two shared layers
+  CHECK(std::filesystem::is_empty(at.store->staging()));
+  check_refused(at.pull(registry.address() + "/shop/none:1"), storage_errc::not_found, "does not know this image");
+}
+
+TEST_CASE("a registry with passwords gives an image to the right auth file only") {
+  if (!has_program("skopeo") || !has_program("docker-registry"))
+    return;
+  importing at;
+  // bcrypt of "salmon-and-dill"
+  const real_registry registry(at.folder / "registry",
+                               "cook:$2b$04$abcdefghijklmnopqrstuuWgKGZxA56QhF2IwSKXWTApiVo3N88wC");
+  const auto auth = [&](const std::string& encoded) {
+    const auto path = at.folder / "auth.json";
+    write_bytes(path, R"({"auths":{")" + registry.address() + R"(":{"auth":")" + encoded + "\"}}}");
+    return path;
+  };
+  const std::string right = "Y29vazpzYWxtb24tYW5kLWRpbGw="; // cook:salmon-and-dill
+  web.write_layout(at.folder / "layout", "1.0");
+  run_tool({"skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", "--authfile", auth(right),
+            "oci:" + (at.folder / "layout:1.0"), "docker://" + registry.address() + "/web:1"});
+  check_refused(at.pull(registry.address() + "/web:1"), storage_errc::denied, "set the pull secret");
+  at.access.auth_file = auth("Y29vazpuby1pZGVh"); // cook:no-idea
+  check_refused(at.pull(registry.address() + "/web:1"), storage_errc::denied, "set the pull secret");
+  at.access.auth_file = auth(right);
+  CHECK(must(at.pull(registry.address() + "/web:1")).manifest == web.digest());
+}
