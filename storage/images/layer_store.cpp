@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <filesystem>
+#include <fstream>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,14 +34,22 @@ result<void> sync_file_system(const std::string& folder) {
   return {};
 }
 
-/// A folder `at` with an empty `diff` in it, as overlayfs wants its root.
+/// A folder `at` with an empty `diff` in it, as overlayfs wants its root. Not synced.
 result<void> make_layer_folder(const std::string& at) {
-  auto made = make_folder(at);
-  if (made)
-    made = make_folder(at + "/diff");
-  if (made && ::chmod((at + "/diff").c_str(), 0755) != 0)
-    return os_error(errno, "change the mode of " + at + "/diff");
-  return made;
+  if (auto cleared = remove_tree(at); !cleared)
+    return cleared;
+  const auto diff = at + "/diff";
+  if (::mkdir(at.c_str(), 0700) != 0 || ::mkdir(diff.c_str(), 0755) != 0 || ::chmod(diff.c_str(), 0755) != 0)
+    return os_error(errno, "make the folder " + diff);
+  return {};
+}
+
+/// How large it is, beside the layer: counted once. Not synced.
+result<void> write_size(const std::string& at, std::uint64_t bytes) {
+  const auto path = at + "/bytes";
+  std::ofstream out(path);
+  out << bytes << std::flush;
+  return out.good() ? result<void>{} : os_error(errno, "write " + path);
 }
 
 } // namespace
@@ -80,35 +89,48 @@ result<void> layer_store::unpack(const image_manifest& manifest, const image_con
   if (chain.size() != manifest.layers.size())
     return storage_error{storage_errc::invalid_argument, "manifest and configuration are not of one image"};
   std::vector<std::string> lower;
-  for (std::size_t n = 0; n < chain.size(); lower.insert(lower.begin(), path(chain[n])), ++n) {
-    if (contains(chain[n]))
+  std::vector<staged_layer> staged;
+  result<void> done;
+  for (std::size_t n = 0; done && n < chain.size(); ++n) {
+    if (contains(chain[n])) {
+      lower.insert(lower.begin(), path(chain[n]));
       continue;
+    }
     const auto& blob = manifest.layers[n];
-    if (auto there = blobs.size(blob.digest); !there)
-      return there.error();
-    const auto at = staging + "/layer-" + chain[n].hex;
-    auto done = remove_tree(at);
-    if (done)
-      done = make_layer_folder(at);
-    if (!done)
-      return done;
-    auto unpacked = unpack_layer(blobs.path(blob.digest), blob, config.diff_ids[n], lower, at + "/diff", limits);
-    if (unpacked)
-      done = write_file_atomically(at + "/bytes", std::to_string(unpacked->bytes));
-    else
-      done = unpacked.error();
-    if (done)
-      done = sync_file_system(at);
-    if (done && ::rename(at.c_str(), (layers_ + "/" + chain[n].hex).c_str()) != 0)
-      done = os_error(errno, "move " + at + " into " + layers_);
-    if (done)
-      done = sync_folder(layers_);
-    if (!done) {
-      static_cast<void>(remove_tree(at)); // the error that matters is the first; the next open cleans up as well
-      return explain(done.error(), blob, blobs);
+    const staged_layer layer{chain[n], staging + "/layer-" + chain[n].hex};
+    done = unpack_one(blob, config.diff_ids[n], lower, layer.folder, blobs, limits);
+    if (done) {
+      lower.insert(lower.begin(), layer.folder + "/diff");
+      staged.push_back(layer);
+    } else {
+      static_cast<void>(remove_tree(layer.folder)); // the first error matters; the next open cleans up as well
     }
   }
-  return {};
+  auto published = publish(staged, staging);
+  return done ? published : done;
+}
+
+result<void> layer_store::unpack_one(const descriptor& blob, const digest& diff_id,
+                                     const std::vector<std::string>& lower, const std::string& folder,
+                                     blob_store& blobs, const unpack_limits& limits) const {
+  if (auto there = blobs.size(blob.digest); !there)
+    return there.error();
+  if (auto made = make_layer_folder(folder); !made)
+    return made;
+  auto unpacked = unpack_layer(blobs.path(blob.digest), blob, diff_id, lower, folder + "/diff", limits);
+  return unpacked ? write_size(folder, unpacked->bytes) : explain(unpacked.error(), blob, blobs);
+}
+
+/// One sync for all of them: it writes whatever the machine has not written yet, which takes its time on a slow card.
+result<void> layer_store::publish(const std::vector<staged_layer>& staged, const std::string& staging) const {
+  if (staged.empty())
+    return {};
+  if (auto synced = sync_file_system(staging); !synced)
+    return synced;
+  for (const auto& layer : staged)
+    if (::rename(layer.folder.c_str(), (layers_ + "/" + layer.chain_id.hex).c_str()) != 0)
+      return os_error(errno, "move " + layer.folder + " into " + layers_);
+  return sync_folder(layers_);
 }
 
 storage_error layer_store::explain(const storage_error& failed, const descriptor& blob, blob_store& blobs) const {

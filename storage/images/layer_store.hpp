@@ -41,6 +41,14 @@ public:
 
 private:
   layer_store(std::string layers, std::string trash) : layers_(std::move(layers)), trash_(std::move(trash)) {}
+
+  struct staged_layer {
+    digest chain_id;
+    std::string folder;
+  };
+  result<void> unpack_one(const descriptor& blob, const digest& diff_id, const std::vector<std::string>& lower,
+                          const std::string& folder, blob_store& blobs, const unpack_limits& limits) const;
+  result<void> publish(const std::vector<staged_layer>& staged, const std::string& staging) const;
   storage_error explain(const storage_error& failed, const descriptor& blob, blob_store& blobs) const;
 
   std::string layers_;

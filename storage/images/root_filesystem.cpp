@@ -52,10 +52,11 @@ result<root_filesystem> mount_root(const std::vector<std::string>& layers, const
     return storage_error{storage_errc::invalid_argument, "a root file system has 1 to " + std::to_string(max_layers) +
                                                              " layers, not " + std::to_string(layers.size())};
   const root_filesystem made{folder + "/upper", folder + "/work", folder + "/root"};
+  const bool fresh = !file_exists(made.upper); // later the container may have changed its root's mode
   for (const auto& part : {made.upper, made.work, made.root})
     if (auto done = make_folder(part); !done)
       return done.error();
-  if (auto done = copy_root_attributes(layers.front(), made.upper); !done)
+  if (auto done = fresh ? copy_root_attributes(layers.front(), made.upper) : result<void>{}; !done)
     return done.error();
   std::vector<unique_fd> open;
   std::string lower;

@@ -89,7 +89,7 @@ struct meaning {
 };
 
 /// The first that is found in skopeo's words counts, so the special ones come first.
-constexpr std::array<meaning, 26> meanings{{
+constexpr std::array<meaning, 28> meanings{{
     {"no space left on device", storage_errc::disk_full,
      "the disk is full; free some space on the file system of the data directory"},
     {"server gave HTTP response to HTTPS client", storage_errc::refused,
@@ -98,6 +98,7 @@ constexpr std::array<meaning, 26> meanings{{
      "the registry's certificate is not trusted; give its authority's certificate, or correct this host's clock"},
     {"tls: ", storage_errc::refused,
      "the registry and this host cannot agree on TLS; look at the registry's certificate"},
+    {"permission denied", storage_errc::inaccessible, "a file may not be read or written; look at its owner and mode"},
     {"unauthorized", storage_errc::denied, "the registry wants credentials, or other ones; set the pull secret"},
     {"authentication required", storage_errc::denied,
      "the registry wants credentials, or other ones; set the pull secret"},
@@ -127,6 +128,8 @@ constexpr std::array<meaning, 26> meanings{{
     {"500 Internal", storage_errc::unreachable, "the registry has a fault of its own; try again later"},
     {"received unexpected HTTP status", storage_errc::unreachable,
      "the registry has a fault of its own; try again later"},
+    {"igest did not match", storage_errc::unverified,
+     "the registry delivered other bytes than it promised; push the image again, or look at what lies between"},
     {"digest", storage_errc::unverified,
      "the registry delivered other bytes than it promised; push the image again, or look at what lies between"},
     {"choosing image", storage_errc::unsupported, "it holds no image, or several, that could be meant; name the tag"},

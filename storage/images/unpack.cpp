@@ -97,6 +97,8 @@ public:
                                                     ARCHIVE_EXTRACT_SPARSE);
   }
 
+  /// The root is taken for granted by most tars, too: that of the layers below.
+  result<void> inherit_root();
   result<void> write(tar_stream& tar, archive_entry* entry);
   result<unpacked_layer> finish();
 
@@ -171,6 +173,16 @@ result<void> layer_writer::count(archive_entry* entry, const std::string& path) 
     return refuse("with '" + path + "' (" + std::to_string(size) + " bytes) its files have more than the " +
                   std::to_string(limits_.bytes) + " bytes allowed");
   done_.bytes += size;
+  return {};
+}
+
+result<void> layer_writer::inherit_root() {
+  struct stat below {};
+  if (lower_.empty())
+    return {};
+  if (::lstat(lower_.front().c_str(), &below) != 0 || ::lchown(into_.c_str(), below.st_uid, below.st_gid) != 0 ||
+      ::chmod(into_.c_str(), below.st_mode & 07777) != 0)
+    return os_error(errno, "prepare " + into_);
   return {};
 }
 
@@ -340,6 +352,8 @@ result<unpacked_layer> unpack_layer(const std::string& blob_path, const descript
   if (!real)
     return os_error(errno, "unpack into " + into);
   layer_writer writer(real.get(), lower, limits);
+  if (auto inherited = writer.inherit_root(); !inherited)
+    return inherited.error();
   for (;;) {
     archive_entry* entry = nullptr;
     const int next = archive_read_next_header((*tar)->tar(), &entry);

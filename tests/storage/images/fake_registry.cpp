@@ -131,9 +131,11 @@ void fake_registry::answer(int connection) {
     if (got <= 0)
       break;
     request.append(buffer, static_cast<std::size_t>(got));
+    if (request.front() == '\x16')
+      break; // someone tries TLS first: the connection ends, as at any server that does not speak it
   }
   const auto space = request.find(' ');
-  if (space != std::string::npos) {
+  if (request.compare(0, 1, "\x16") != 0 && space != std::string::npos) {
     const auto path = request.substr(space + 1, request.find(' ', space + 1) - space - 1);
     bool stall = false;
     std::string reply;
