@@ -166,7 +166,8 @@ void consensus_state::on_log_loaded(log_contents& loaded) {
     return stop(consensus_errc::log_failed, fault);
   core = std::make_unique<raft>(options.raft, std::move(restored));
   announced = core->soft();
-  arm_tick();
+  ticked_at = self->clock().now();
+  core->start_campaigning();
   schedule_flush();
   if (options.say_ready)
     options.say_ready();
@@ -268,6 +269,9 @@ void consensus_state::end_transfer() {
 void consensus_state::on_peer_message(raft_message& message) {
   if (!core)
     return; // as if it had been lost
+  // The tick that acts is the timer's, so that one that comes late does not act before what was heard meanwhile.
+  if (const auto planned = ticks_planned(); planned > 1)
+    pass_time(planned - 1);
   auto fault = core->step(std::move(message));
   if (!fault.empty()) {
     ++refused_messages;
@@ -277,8 +281,10 @@ void consensus_state::on_peer_message(raft_message& message) {
 }
 
 void consensus_state::on_peer_lost(const peer_lost& message) {
-  if (core && message.member == core->leader())
-    core->forget_leader();
+  if (!core || message.member != core->leader())
+    return;
+  core->forget_leader();
+  plan_ticks();
 }
 
 void consensus_state::on_subscribe(const subscribe_consensus& message) {
@@ -303,16 +309,41 @@ void consensus_state::on_written(const log_written& message) {
   schedule_flush();
 }
 
-void consensus_state::arm_tick() {
-  self->delayed_send(self, options.tick_interval, consensus_tick{++tick_epoch});
+/// One timer, for the next tick that does something: an idle member sleeps from heartbeat to heartbeat.
+void consensus_state::plan_ticks() {
+  if (!core || stopped)
+    return;
+  const bool somebody_waits = !commands.empty() || reads_waiting > 0 || transfer_promise.pending();
+  const auto wanted = ticked_at + (somebody_waits ? 1 : core->ticks_until_action()) * options.tick_interval;
+  if (tick_due != instant{} && tick_due <= wanted)
+    return; // that one plans anew
+  tick_due = wanted;
+  const auto wait = std::max<instant::duration>(wanted - self->clock().now(), instant::duration::zero());
+  self->delayed_send(self, wait, consensus_tick{++tick_epoch});
+}
+
+std::int64_t consensus_state::ticks_planned() const {
+  return tick_due <= ticked_at ? 0 : (tick_due - ticked_at) / options.tick_interval;
+}
+
+/// Tells the core of the time since `ticked_at`, at most `most` ticks.
+void consensus_state::pass_time(std::int64_t most) {
+  const auto now = self->clock().now();
+  const std::int64_t passed = now <= ticked_at ? 0 : (now - ticked_at) / options.tick_interval;
+  const auto told = std::min(passed, most);
+  ticked_at = passed > most ? now : ticked_at + told * options.tick_interval;
+  for (std::int64_t i = 0; i < told; ++i, ++ticks)
+    core->tick();
 }
 
 void consensus_state::on_tick(std::uint64_t epoch) {
   if (epoch != tick_epoch || stopped)
     return;
-  arm_tick();
-  ++ticks;
-  core->tick();
+  // A timer that comes far too late says that this process stood still, and then it heard nothing for that reason.
+  const auto planned = std::max<std::int64_t>(ticks_planned(), 1);
+  const bool stood_still = self->clock().now() > tick_due + 2 * options.tick_interval;
+  tick_due = {};
+  pass_time(stood_still ? 1 : planned);
   expire(self->clock().now());
   end_transfer();
   flush();

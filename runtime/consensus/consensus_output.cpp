@@ -29,6 +29,7 @@ void consensus_state::flush() {
   if (stopped)
     return;
   announce_leadership();
+  plan_ticks();
   if (core->has_ready())
     schedule_flush();
   if (core->owes_commit_notices() && !notices_scheduled) {

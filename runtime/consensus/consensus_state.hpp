@@ -74,7 +74,9 @@ struct consensus_state {
 
   void wait_for(const proposal& taken, caf::response_promise promise, std::chrono::milliseconds timeout);
   void refuse(caf::response_promise& promise, const proposal& refused);
-  void arm_tick();
+  void plan_ticks();
+  void pass_time(std::int64_t most);
+  std::int64_t ticks_planned() const;
   void schedule_flush();
   void expire(instant now);
   void end_transfer();
@@ -103,6 +105,8 @@ struct consensus_state {
   bool notices_scheduled = false;
   std::uint64_t tick_epoch = 0;
   std::uint64_t ticks = 0;
+  instant ticked_at; // up to where the core knows of the time
+  instant tick_due;  // of the timer; instant{}: none is armed
 
   std::map<std::uint64_t, waiting_command> commands; // by log index
   std::vector<waiting_read> new_reads;               // not asked yet

@@ -155,6 +155,9 @@ public:
   std::string step(raft_message message);
   /// One unit of time has passed.
   void tick();
+  /// How many ticks from now the first is that does something by itself (an election, a heartbeat), if nothing is heard
+  /// or asked until then; >= 1. What comes before it need not be waited for one by one.
+  std::uint32_t ticks_until_action() const;
   /// Appends a command to the log. Taken is not committed: see `proposal`. `expected_term`: not_leader unless this member
   /// leads exactly that term (a command that was checked against the state of one term must not follow entries of
   /// another leader unchecked); 0: any.
@@ -173,6 +176,9 @@ public:
   /// The leader's process or link is known to be gone: the next election starts after 1, 3, 5 … ticks by this member's
   /// place among the voters, not after the whole timeout. If that was a mistake, the leader's next word mends it.
   void forget_leader();
+  /// This member has just started: a lone voter leads at once, others ask by turns as after `forget_leader`. Where a
+  /// leader is at work, it is heard first or the others say so.
+  void start_campaigning();
   /// The state machine wrote its state after applying `index` to `data`: older entries go, except the last
   /// `keep_entries` of them (for slow followers). False, and no change, unless index is applied and above the last one.
   bool take_snapshot(std::uint64_t index, std::string data, std::uint64_t keep_entries);

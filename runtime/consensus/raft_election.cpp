@@ -66,6 +66,13 @@ void raft::tick() {
   }
 }
 
+std::uint32_t raft::ticks_until_action() const {
+  const auto until = [](std::uint32_t due, std::uint32_t elapsed) { return due > elapsed ? due - elapsed : 1; };
+  if (role_ == raft_role::leader)
+    return until(options_.heartbeat_ticks, heartbeat_elapsed_);
+  return may_campaign() ? until(election_timeout_, election_elapsed_) : options_.election_ticks;
+}
+
 void raft::tick_leader() {
   check_disk(); // before the quorum check forgets who was heard of
   if (++election_elapsed_ >= options_.election_ticks) {
@@ -120,7 +127,7 @@ void raft::campaign() {
 }
 
 void raft::forget_leader() {
-  if (role_ != raft_role::follower || leader_ == 0)
+  if (role_ != raft_role::follower)
     return;
   // All notice at the same moment; by turns, two ticks apart, nobody splits the vote. Who lacks entries loses its turn.
   std::uint32_t turn = 0;
@@ -128,6 +135,13 @@ void raft::forget_leader() {
     turn += id < options_.self && id != leader_ ? 1 : 0;
   leader_ = 0;
   election_timeout_ = std::min(election_timeout_, election_elapsed_ + 1 + 2 * turn);
+}
+
+void raft::start_campaigning() {
+  if (members().voters == std::vector<member_id>{options_.self})
+    campaign();
+  else
+    forget_leader();
 }
 
 void raft::start_campaign(campaign_kind kind) {

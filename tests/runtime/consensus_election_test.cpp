@@ -46,6 +46,40 @@ TEST_SUITE("election") {
     CHECK(group.role(1) == raft_role::leader);
   }
 
+  TEST_CASE("members that have just started stand by turns, and a lone voter leads at once (start_campaigning)") {
+    hand_driven_group group(3);
+    for (member_id id : {1, 2, 3})
+      group[id].start_campaigning();
+    CHECK(group[1].ticks_until_action() == 1);
+    CHECK(group[2].ticks_until_action() == 3);
+    CHECK(group[3].ticks_until_action() == 5);
+    group.tick(1, 1);
+    CHECK(group.role(1) == raft_role::leader);
+    hand_driven_group lone(1);
+    lone[1].start_campaigning();
+    lone.settle();
+    CHECK(lone.role(1) == raft_role::leader);
+  }
+
+  TEST_CASE("a member that is left alone acts at the tick it foretold, and at none before (ticks_until_action)") {
+    hand_driven_group group(3);
+    group.elect(1);
+    for (member_id id : {1, 2, 3}) {
+      CAPTURE(id);
+      for (int round = 0; round < 3; ++round) {
+        const auto foretold = group[id].ticks_until_action();
+        REQUIRE(foretold >= 1);
+        for (std::uint32_t before = 1; before < foretold; ++before) {
+          group[id].tick();
+          CHECK(!group[id].has_ready());
+        }
+        group[id].tick();
+        CHECK(group[id].has_ready());
+        group.drain(id);
+      }
+    }
+  }
+
   TEST_CASE("a vote is written, too, when its term was on disk before") {
     hand_driven_group group(3);
     group[1].step(message(raft_message_type::heartbeat_reply, 2, 1, 5));
