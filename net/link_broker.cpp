@@ -20,18 +20,31 @@ namespace prunella::net {
 
 namespace {
 
+struct ticker_due {
+  std::uint64_t epoch = 0;
+
+  PRUNELLA_FIELDS(ticker_due, epoch)
+};
+
 /// Not a timer of the broker's own: one that fires for a broker that is gone keeps all of its memory for ever (CAF
 /// 0.17.6, seen with LeakSanitizer), and a kill always leaves one.
-void spawn_ticker(caf::actor_system& system, std::shared_ptr<link_wakeup> wakeup, std::uint64_t attached,
-                  std::chrono::milliseconds period) {
-  system.spawn<caf::hidden>([=](caf::event_based_actor* self) {
-    self->delayed_send(self, period, link_tick{});
-    return caf::behavior{[=](link_tick) {
-      if (wakeup->tick(attached))
-        self->delayed_send(self, period, link_tick{});
-      else
-        self->quit();
-    }};
+/// A `link_hurry` ends a wait that was begun when all was quiet.
+caf::actor spawn_ticker(caf::actor_system& system, std::shared_ptr<link_wakeup> wakeup, std::uint64_t attached,
+                        link_timeouts timeouts) {
+  return system.spawn<caf::hidden>([=](caf::event_based_actor* self) {
+    const auto quiet = std::max(timeouts.tick, std::min(timeouts.quiet_tick, timeouts.keep_alive / 2));
+    const auto epoch = std::make_shared<std::uint64_t>(0);
+    const auto arm = [=](std::chrono::milliseconds period) { self->delayed_send(self, period, ticker_due{++*epoch}); };
+    arm(timeouts.tick);
+    return caf::behavior{[=](const ticker_due& due) {
+                           if (due.epoch != *epoch)
+                             return;
+                           if (wakeup->tick(attached))
+                             arm(wakeup->is_quiet() ? quiet : timeouts.tick);
+                           else
+                             self->quit();
+                         },
+                         [=](link_hurry) { arm(timeouts.tick); }};
   });
 }
 
@@ -53,8 +66,8 @@ caf::behavior link_broker_state::start(std::shared_ptr<link_hub> shared) {
     self->quit(caf::make_error(link_errc::host_unreachable, problem));
     return {};
   }
-  spawn_ticker(hub->system, hub->wakeup, hub->wakeup->attach(caf::actor_cast<caf::actor>(self)),
-               hub->options.timeouts.tick);
+  ticker = spawn_ticker(hub->system, hub->wakeup, hub->wakeup->attach(caf::actor_cast<caf::actor>(self)),
+                        hub->options.timeouts);
   self->set_exit_handler([this](caf::exit_msg& message) { on_exit_request(message.reason); });
   self->set_down_handler([this](caf::down_msg& message) {
     subscribers.erase(std::remove_if(subscribers.begin(), subscribers.end(),
@@ -136,8 +149,30 @@ void link_broker_state::on_tick() {
     if (!stopping && entry->peer.should_dial(time))
       dial(*entry);
   }
+  hub->wakeup->set_quiet(is_quiet());
   if (stopping && (sockets.empty() || time >= finish_at))
     finish();
+}
+
+/// Whether nothing but keep-alives is due soon.
+bool link_broker_state::is_quiet() const {
+  if (stopping || sockets.size() != peers.size())
+    return false;
+  for (const auto& [host, entry] : peers)
+    if (entry->link == nullptr)
+      return false;
+  for (const auto& [handle, socket] : sockets)
+    if (socket->abort_at || socket->backlog > 0)
+      return false;
+  return true;
+}
+
+/// Something began that has deadlines: the next tick must not be a quiet one.
+void link_broker_state::hurry() {
+  if (!hub->wakeup->is_quiet())
+    return;
+  hub->wakeup->set_quiet(false);
+  self->send(ticker, link_hurry{});
 }
 
 void link_broker_state::on_subscribe(const caf::actor& subscriber) {
@@ -156,6 +191,7 @@ void link_broker_state::on_exit_request(const caf::error& reason) {
   if (stopping)
     return;
   stopping = true;
+  hurry();
   exit_reason = reason;
   self->close(doorman);
   std::vector<connection_handle> handles;

@@ -35,6 +35,7 @@ link_broker_state::socket_entry& link_broker_state::add_socket(link_connection c
 
 void link_broker_state::on_accepted(connection_handle handle) {
   ++counters.accepted;
+  hurry();
   const int fd = static_cast<int>(handle.id()); // the default multiplexer names connections by their socket
   if (stopping || sockets.size() >= hub->options.limits.max_connections ||
       handshakes >= hub->options.limits.max_handshakes) {
@@ -50,6 +51,7 @@ void link_broker_state::on_accepted(connection_handle handle) {
 
 void link_broker_state::dial(peer_entry& entry) {
   entry.peer.on_dial_started(now());
+  hurry();
   ++counters.dialed;
   socket_address address;
   std::string no_number;
@@ -199,6 +201,7 @@ void link_broker_state::on_ended(socket_entry& socket) {
   if (!connection.is_dialer())
     last_refusal = connection.end_text();
   socket.abort_at = now() + hub->options.timeouts.goodbye;
+  hurry();
   if (auto* entry = std::exchange(socket.peer, nullptr)) {
     if (entry->link == &socket)
       link_ended(*entry, connection.end_text(), false);

@@ -96,6 +96,8 @@ private:
 
   // Life.
   bool listen(std::string& problem);
+  bool is_quiet() const;
+  void hurry();
   void finish();
 
   // Sockets.
@@ -126,6 +128,7 @@ private:
   std::shared_ptr<link_hub> hub;
   std::optional<link_inbound> inbound;
   caf::io::accept_handle doorman;
+  caf::actor ticker;
   std::string listening;
   std::unordered_map<connection_handle, std::unique_ptr<socket_entry>> sockets;
   std::map<std::string, std::unique_ptr<peer_entry>> peers;

@@ -13,6 +13,7 @@ std::uint64_t link_wakeup::attach(caf::actor broker) {
   std::lock_guard guard(mutex_);
   broker_ = std::move(broker);
   signalled_.store(false);
+  quiet_.store(false);
   return ++attached_;
 }
 

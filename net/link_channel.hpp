@@ -41,6 +41,9 @@ public:
   void wake();
   /// Sends the broker a `link_tick`; false if it is not the one of that `attach` any more.
   bool tick(std::uint64_t attached);
+  /// Whether the broker has nothing to watch closely; told by it.
+  void set_quiet(bool quiet) { quiet_.store(quiet); }
+  bool is_quiet() const { return quiet_.load(); }
   /// The broker starts to look: whatever is queued from here on wakes it again.
   void seen() { signalled_.store(false); }
 
@@ -49,6 +52,7 @@ private:
   caf::actor broker_;
   std::uint64_t attached_ = 0;
   std::atomic<bool> signalled_{false};
+  std::atomic<bool> quiet_{false};
 };
 
 /// Sent by `link_wakeup::tick`.
@@ -56,6 +60,13 @@ struct link_tick {
   std::uint8_t unused = 0;
 
   PRUNELLA_FIELDS(link_tick, unused)
+};
+
+/// To the ticker.
+struct link_hurry {
+  std::uint8_t unused = 0;
+
+  PRUNELLA_FIELDS(link_hurry, unused)
 };
 
 /// Sent by `link_wakeup::wake`.

@@ -63,7 +63,7 @@ void require_valid(const link_options& options) {
   const auto& timeouts = options.timeouts;
   for (const auto each : {timeouts.handshake, timeouts.keep_alive, timeouts.idle, timeouts.stall, timeouts.frame,
                           timeouts.request, timeouts.patience, timeouts.backoff_initial, timeouts.backoff_max,
-                          timeouts.goodbye, timeouts.tick})
+                          timeouts.goodbye, timeouts.tick, timeouts.quiet_tick})
     require(each.count() > 0, "no timeout may be 0");
   require(timeouts.idle > timeouts.keep_alive, "`idle` must be longer than `keep_alive`");
 }
