@@ -4,6 +4,7 @@
 // the sentence in it is fit for a person: what happened, to which file, and what to do next.
 
 #include <cstdint>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -83,6 +84,14 @@ public:
 private:
   std::variant<T, storage_error> content_;
 };
+
+/// For where an error ends what was begun: throws std::runtime_error with its sentence.
+template <class T>
+T or_throw(result<T> outcome) {
+  if (!outcome.ok())
+    throw std::runtime_error(outcome.error().message);
+  return std::move(outcome).value();
+}
 
 /// Done, or why not.
 template <>

@@ -49,13 +49,6 @@ struct agent_config : caf::actor_system_config {
   }
 };
 
-template <class T>
-T or_throw(storage::result<T> result) {
-  if (!result.ok())
-    throw std::runtime_error(result.error().message);
-  return std::move(result).value();
-}
-
 /// What shows from outside is refused before the data directory is touched: a mistyped command must not mark it as some
 /// other host's.
 agent_options checked(agent_options x) {
@@ -112,9 +105,9 @@ struct agent::parts {
 agent::parts::parts(agent_options x)
   : options(checked(std::move(x))),
     owner{options.site.name, options.host},
-    data(or_throw(storage::data_dir::open(options.data_dir, owner))),
+    data(storage::or_throw(storage::data_dir::open(options.data_dir, owner))),
     system(config),
-    records(or_throw(storage::open_container_records(data.file("containers.db"), owner))),
+    records(storage::or_throw(storage::open_container_records(data.file("containers.db"), owner))),
     inside(system, {options.site, options.host, options.version}, outside()) {
   net::http_server_options api;
   api.address = options.api;
@@ -162,6 +155,7 @@ outer_parts agent::parts::outside() {
   x.open_journal = [this] { return storage::open_event_journal(data.file("events.db"), owner, {}); };
   x.draw_seed = random_seed;
   x.own_threads = true;
+  x.log = options.log;
   return x;
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "actors/host/log_sink.hpp"
 #include "config/spec.hpp"
 
 namespace prunella::actors {
@@ -17,6 +18,7 @@ struct agent_options {
   std::string identity_dir;
   std::string api = "127.0.0.1:7070"; ///< loopback only
   std::string version;
+  log_sink log;
 };
 
 /// How an agent ended.

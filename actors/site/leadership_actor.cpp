@@ -59,6 +59,8 @@ private:
     const bool leads = x.role == runtime::raft_role::leader;
     now.role = leads ? "leader" : options_.is_controller ? "controller" : "follower";
     options_.cell->set(now);
+    if (options_.on_changed && (now.leader != before.leader || now.term != before.term))
+      options_.on_changed(now);
     if (leads && wanted_term_ != x.term && options_.on_elected)
       options_.on_elected(x.term, former_);
     wanted_term_ = leads ? x.term : 0;

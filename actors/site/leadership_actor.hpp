@@ -39,6 +39,8 @@ struct leadership_actor_options {
   std::function<std::vector<caf::actor>()> listeners;
   /// Called when this host becomes leader; `former` as above.
   std::function<void(std::uint64_t term, const std::string& former)> on_elected;
+  /// Called when this host hears of another leader or term, or of none.
+  std::function<void(const leadership& now)> on_changed{};
 };
 
 caf::actor spawn_leadership(caf::local_actor* parent, leadership_actor_options options);

@@ -10,6 +10,7 @@
 #include "actors/host/agent.hpp"
 #include "net/identity.hpp"
 #include "storage/data_dir.hpp"
+#include "tools/agent/agent_log.hpp"
 #include "tools/agent/site_file.hpp"
 
 namespace prunella::tools {
@@ -45,6 +46,16 @@ int wait_for_end(actors::agent& agent, const sigset_t& set) {
   return interrupted ? number : 0;
 }
 
+/// What a log of this host begins with.
+std::string start_line(const actors::agent_options& x, const std::string& api_url) {
+  std::string links;
+  for (const auto& host : x.site.hosts)
+    if (host.id == x.host)
+      links = host.address;
+  return "prunella " + x.version + " runs host " + x.host + " of site " + x.site.name + ": data in " + x.data_dir
+         + ", links on " + links + ", API on " + api_url;
+}
+
 } // namespace
 
 int run_host(const host_run_options& options, std::ostream& out, std::ostream& err) {
@@ -58,7 +69,10 @@ int run_host(const host_run_options& options, std::ostream& out, std::ostream& e
   sigprocmask(SIG_BLOCK, &set, nullptr); // before any thread is started: all inherit it
   signal(SIGPIPE, SIG_IGN);
   try {
-    actors::agent agent{options_of(options, std::move(*site))};
+    auto x = options_of(options, std::move(*site));
+    x.log = log_to_stderr(x.host);
+    actors::agent agent{x};
+    x.log(actors::log_level::info, start_line(x, agent.api_url()));
     out << options.host_id << ": API on " << agent.api_url() << '\n' << std::flush;
     const int number = wait_for_end(agent, set);
     if (number != 0)
@@ -66,6 +80,7 @@ int run_host(const host_run_options& options, std::ostream& out, std::ostream& e
           << (options.stop_containers ? "stopping what runs on it" : "what runs on it goes on") << '\n'
           << std::flush;
     const auto end = agent.stop(options.stop_containers);
+    x.log(end.failed ? actors::log_level::error : actors::log_level::info, "stopped: " + end.reason);
     if (!end.failed)
       return 0;
     err << "prunella: " << options.host_id << ": " << end.reason << '\n';

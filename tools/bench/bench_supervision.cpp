@@ -26,7 +26,6 @@
 #include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
 #include <caf/stateful_actor.hpp>
-#include <malloc.h>
 #include <unistd.h>
 
 #include "runtime/exit_reason.hpp"
@@ -75,16 +74,22 @@ caf::behavior server_behavior(server* self, const caf::actor& driver, const runt
   return {[self](crash_child) { self->quit(runtime::to_error(runtime::supervision_errc::exception, "crashed")); }};
 }
 
-runtime::supervision_tree tree_of(int children, const caf::actor& driver, bool says_ready) {
+/// What the children of a run share.
+struct population {
+  caf::actor driver;
+  bool says_ready = false;
+};
+
+runtime::supervision_tree tree_of(int children, const population& shared) {
   runtime::supervision_tree tree;
   tree.spec.limit = {100'000, std::chrono::milliseconds{1}};
   tree.spec.order = runtime::shutdown_order::together;
+  const auto start = [of = &shared](const runtime::start_context& my) {
+    return caf::actor{my.self->spawn(server_behavior, of->driver, of->says_ready ? my.parent : runtime::parent_link{})};
+  };
   for (int i = 1; i <= children; ++i) {
-    const auto start = [driver, says_ready](const runtime::start_context& my) {
-      return caf::actor{my.self->spawn(server_behavior, driver, says_ready ? my.parent : runtime::parent_link{})};
-    };
     const auto spec = runtime::spec_of(std::to_string(i));
-    tree.children.push_back(says_ready ? runtime::worker_that_says_ready(spec, start) : runtime::worker(spec, start));
+    tree.children.push_back(shared.says_ready ? runtime::worker_that_says_ready(spec, start) : runtime::worker(spec, start));
   }
   return tree;
 }
@@ -97,36 +102,56 @@ struct shape {
   int lives = 0;
 };
 
+/// Crashes every child as soon as it is up, until `restarts` restarts are up; then tells `asker` how many ns that took,
+/// from the first crash.
+struct driver_state {
+  std::vector<caf::actor> first;
+  clock_type::time_point start;
+  int awaited = 0;
+  int to_crash = 0;
+};
+
+caf::behavior driver_behavior(caf::stateful_actor<driver_state>* self, const caf::actor& asker, shape x) {
+  auto& state = self->state;
+  state.awaited = x.restarts;
+  state.to_crash = x.restarts - x.children;
+  return {[self, asker, x, &state](const child_up& up) {
+    if (static_cast<int>(state.first.size()) < x.children) {
+      state.first.push_back(up.child);
+      if (static_cast<int>(state.first.size()) < x.children)
+        return;
+      state.start = clock_type::now();
+      if (x.restarts > 0)
+        for (const auto& child : state.first)
+          self->send(child, crash_child{});
+    } else {
+      --state.awaited;
+      if (state.to_crash-- > 0)
+        self->send(up.child, crash_child{});
+    }
+    if (state.awaited == 0)
+      self->send(asker, std::chrono::duration_cast<std::chrono::nanoseconds>(clock_type::now() - state.start).count());
+  }};
+}
+
 /// One life of a supervisor: the time from the first crash until `restarts` restarts are up.
-clock_type::duration one_life(caf::actor_system& system, const shape& x, bool says_ready) {
-  caf::scoped_actor driver{system};
+std::chrono::nanoseconds one_life(caf::actor_system& system, const shape& x, bool says_ready) {
+  caf::scoped_actor self{system};
+  const population shared{system.spawn(driver_behavior, caf::actor_cast<caf::actor>(self), x), says_ready};
   runtime::supervisor_options options;
   options.path = "bench";
-  const auto root =
-      runtime::spawn_supervisor(system, tree_of(x.children, caf::actor_cast<caf::actor>(driver), says_ready), options);
-  std::vector<caf::actor> up;
-  int i = 0;
-  driver->receive_for(i, x.children)([&](const child_up& message) { up.push_back(message.child); });
-  const auto start = clock_type::now();
-  for (const auto& child : up)
-    driver->send(child, crash_child{});
-  up.clear();
-  int to_crash = x.restarts - x.children;
-  int awaited = x.restarts;
-  driver->receive_while([&] { return awaited > 0; })([&](const child_up& message) {
-    --awaited;
-    if (to_crash-- > 0)
-      driver->send(message.child, crash_child{});
-  });
-  const auto time = clock_type::now() - start;
-  driver->monitor(root);
+  const auto root = runtime::spawn_supervisor(system, tree_of(x.children, shared), options);
+  std::chrono::nanoseconds time{};
+  self->receive([&](std::int64_t took) { time = std::chrono::nanoseconds{took}; });
+  self->send_exit(shared.driver, caf::exit_reason::user_shutdown);
+  self->monitor(root);
   caf::anon_send_exit(root, caf::exit_reason::user_shutdown);
-  driver->receive([](const caf::down_msg&) {});
+  self->receive([](const caf::down_msg&) {});
   return time;
 }
 
 double restarts_per_second(caf::actor_system& system, const shape& x, bool says_ready) {
-  clock_type::duration total{};
+  std::chrono::nanoseconds total{};
   for (int life = 0; life < x.lives; ++life)
     total += one_life(system, x, says_ready);
   return static_cast<double>(x.restarts) * x.lives / std::chrono::duration<double>(total).count();
@@ -144,21 +169,22 @@ double resident_bytes() {
 /// `count` children, a thousand under each supervisor: resident bytes of the process per child.
 double bytes_per_child(caf::actor_system& system, int count) {
   const auto before = resident_bytes();
-  caf::scoped_actor driver{system};
+  caf::scoped_actor self{system};
+  const population shared{system.spawn(driver_behavior, caf::actor_cast<caf::actor>(self), shape{count, 0, 1}), false};
   runtime::supervision_tree top;
   for (int group = 1; group <= count / 1000; ++group)
-    top.children.push_back(
-        runtime::supervisor(runtime::spec_of(std::to_string(group)),
-                            tree_of(1000, caf::actor_cast<caf::actor>(driver), false)));
+    top.children.push_back(runtime::supervisor(runtime::spec_of(std::to_string(group)), tree_of(1000, shared)));
   runtime::supervisor_options options;
   options.path = "bench";
   const auto root = runtime::spawn_supervisor(system, std::move(top), options);
-  int i = 0;
-  driver->receive_for(i, count)([](const child_up&) {});
+  self->receive([](std::int64_t) {});
+  self->send_exit(shared.driver, caf::exit_reason::user_shutdown);
+  self->monitor(shared.driver);
+  self->receive([](const caf::down_msg&) {});
   const auto used = resident_bytes() - before;
-  driver->monitor(root);
+  self->monitor(root);
   caf::anon_send_exit(root, caf::exit_reason::kill);
-  driver->receive([](const caf::down_msg&) {});
+  self->receive([](const caf::down_msg&) {});
   return used / count;
 }
 

@@ -101,6 +101,7 @@ public:
     app_.formatter(std::make_shared<help_formatter>());
     app_.footer(top_help);
     app_.set_help_flag("-h,--help", "Show how this is used");
+    app_.set_version_flag("--version", "prunella " PRUNELLA_VERSION, "Print the version");
     auto* endpoint = app_.add_option("--endpoint", endpoints_,
                                      "Where an agent's API is; several, separated by commas, are tried in order");
     endpoint->type_name("URL")->default_str(std::string(default_endpoint));
@@ -131,6 +132,9 @@ public:
       app_.parse(std::move(words));
     } catch (const CLI::CallForHelp&) {
       io_.out << help();
+      return exit_ok;
+    } catch (const CLI::CallForVersion& version) {
+      io_.out << version.what() << '\n';
       return exit_ok;
     } catch (const CLI::ParseError& error) {
       return on_usage_error(error);
