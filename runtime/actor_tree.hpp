@@ -1,12 +1,16 @@
 #pragma once
 
-// The browsable tree of the agent's actors. A shared table that supervisors keep up to date, not a question passed down
-// the tree: so it also answers while an actor hangs, a supervisor is restarting or every mailbox is full, which is when
-// somebody looks. Its price is one short critical section per start and end of a child.
+// The tree of the agent's actors by path: to look at, and to find one another. A shared table that supervisors keep up to
+// date, not a question passed down the tree: so it also answers while an actor hangs, a supervisor is restarting or every
+// mailbox is full, which is when somebody looks. Its price is one short critical section per change of a child.
+//
+// Who wants to talk to another part of the agent looks it up when it needs it (`find`) and does not keep the handle: after a
+// restart the path leads to the new actor.
 
 #include <cstdint>
-#include <map>
-#include <mutex>
+#include <memory>
+#include <optional>
+#include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,7 +20,9 @@
 #include <caf/actor_addr.hpp>
 
 #include "config/fields.hpp"
+#include "config/spec.hpp"
 #include "runtime/instant.hpp"
+#include "runtime/supervision.hpp"
 
 namespace prunella::runtime {
 
@@ -37,12 +43,12 @@ struct actor_row {
 /// What a supervisor writes about a child.
 struct actor_entry {
   caf::actor_addr actor; ///< null: no actor at the moment. Weak: the table keeps nobody alive.
-  std::string kind;
-  std::string state;
-  std::uint32_t restarts = 0;
   instant started_at{};
+  std::uint32_t restarts = 0;
+  child_kind kind = child_kind::worker;
+  child_state state = child_state::stopped;
+  std::optional<config::restart_strategy> strategy; ///< of a supervisor
   std::string last_reason;
-  std::string strategy;
 };
 
 /// Thread-safe. Bounded by the number of supervised children.
@@ -54,7 +60,7 @@ public:
   /// Removes the row of `path`.
   void remove(const std::string& path);
 
-  /// Removes the row of `path` if it is about `actor`.
+  /// Removes the row of `path` if it is about `actor`: a late end of an old actor must not hide its successor.
   void remove(const std::string& path, const caf::actor_addr& actor);
 
   /// Removes all rows below `path`, not its own.
@@ -63,7 +69,8 @@ public:
   /// All rows at and below `path` (empty: all), parents before children, siblings by name.
   std::vector<actor_row> list(instant now, std::string_view path = {}) const;
 
-  /// The actor at `path`; an invalid handle if there is none.
+  /// The actor at `path`; an invalid handle if there is none. It may have ended a moment ago: a request to it then fails
+  /// at once with caf::sec::request_receiver_down. Lookups run in parallel.
   caf::actor find(std::string_view path) const;
 
   /// Ends the actor at `path` as no handler can prevent (exit_reason::kill), to watch its supervisor work.
@@ -74,14 +81,34 @@ public:
   std::vector<std::pair<std::string, caf::actor_addr>> actors_below(std::string_view path) const;
 
 private:
-  /// Sorts '/' before every other character, so that a subtree is one stretch of the map.
-  struct path_less {
-    using is_transparent = void;
-    bool operator()(std::string_view a, std::string_view b) const;
-  };
+  struct node;
+  using level = std::vector<std::unique_ptr<node>>; ///< sorted by id
 
-  mutable std::mutex mutex_;
-  std::map<std::string, actor_entry, path_less> rows_;
+  /// One part of a path. Small: there may be very many.
+  struct node {
+    std::string id;
+    std::unique_ptr<level> below;
+    std::unique_ptr<std::string> last_reason;
+    caf::actor_addr actor;
+    instant started_at{};
+    std::uint32_t restarts = 0;
+    child_kind kind = child_kind::worker;
+    child_state state = child_state::stopped;
+    std::optional<config::restart_strategy> strategy;
+    bool is_row = false; ///< false: only there for what is below
+  };
+  struct seen;
+
+  static level::iterator place_of(level& siblings, std::string_view id);
+  node* walk(std::string_view path) const;
+  node& make(std::string_view path);
+  void drop(std::string_view path);
+  static void collect(const node& top, const std::string& path, std::vector<seen>& all);
+  static void collect_actors(const node& top, const std::string& path,
+                             std::vector<std::pair<std::string, caf::actor_addr>>& found);
+
+  mutable std::shared_mutex mutex_;
+  std::unique_ptr<node> top_ = std::make_unique<node>(); ///< of the empty path
 };
 
 } // namespace prunella::runtime

@@ -1,5 +1,6 @@
 #include "runtime/supervision.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -53,8 +54,8 @@ supervision_actions supervision::begin(moment at) {
   phase_ = phase::starting;
   sweep first;
   first.from = std::numeric_limits<position>::max(); // nothing to stop
-  for (const auto& [where, c] : children_)
-    first.to_start.insert(where);
+  for (const auto& c : children_)
+    first.to_start.insert(c->where);
   sweep_ = std::move(first);
   continue_sweep(s);
   return std::move(s.out);
@@ -62,11 +63,11 @@ supervision_actions supervision::begin(moment at) {
 
 supervision_actions supervision::child_ready(std::uint64_t incarnation, moment at) {
   step s{at, {}};
-  auto i = by_ref(incarnation);
-  if (i == children_.end() || i->second.state != child_state::starting || i->second.killed)
+  auto* found = by_incarnation(incarnation);
+  if (found == nullptr || found->state != child_state::starting || found->killed)
     return {};
-  auto& c = i->second;
-  disarm(c);
+  auto& c = *found;
+  c.timer = 0;
   c.state = child_state::running;
   c.is_new = false;
   report(report_kind::started, c, {}, s);
@@ -77,51 +78,50 @@ supervision_actions supervision::child_ready(std::uint64_t incarnation, moment a
 
 supervision_actions supervision::child_ignored(std::uint64_t incarnation, moment at) {
   step s{at, {}};
-  auto i = by_ref(incarnation);
-  if (i == children_.end())
+  auto* found = by_incarnation(incarnation);
+  if (found == nullptr)
     return {};
-  auto& c = i->second;
-  disarm(c);
-  by_ref_.erase(incarnation);
+  auto& c = *found;
+  c.timer = 0;
   const bool was_stopping = c.state == child_state::stopping;
   c.state = child_state::stopped;
   c.is_new = false;
-  c.last_reason = "there was nothing to run";
-  reply_to_start(c, supervision_errc::none, c.last_reason, s);
+  c.past().last_reason = "there was nothing to run";
+  reply_to_start(c, supervision_errc::none, c.last_reason(), s);
   if (was_stopping)
-    on_stopped(i, s);
-  else if (c.spec.restart == config::restart_type::temporary)
-    remove(i->first, s);
+    on_stopped(c, s);
+  else if (c.spec->restart == config::restart_type::temporary)
+    remove(c, s);
   continue_sweep(s);
   return std::move(s.out);
 }
 
 supervision_actions supervision::child_start_failed(std::uint64_t incarnation, std::string reason, moment at) {
-  if (auto i = by_ref(incarnation); i != children_.end() && i->second.start_problem.empty())
-    i->second.start_problem = reason;
+  if (auto* c = by_incarnation(incarnation); c != nullptr && c->past().start_problem.empty())
+    c->past().start_problem = reason;
   return child_exited(incarnation, {exit_kind::abnormal, std::move(reason)}, at);
 }
 
 supervision_actions supervision::child_exited(std::uint64_t incarnation, child_exit how, moment at) {
   step s{at, {}};
-  auto i = by_ref(incarnation);
-  if (i == children_.end())
+  auto* found = by_incarnation(incarnation);
+  if (found == nullptr)
     return {};
-  auto& c = i->second;
-  disarm(c);
-  by_ref_.erase(incarnation);
+  auto& c = *found;
+  c.timer = 0;
   const auto was = c.state;
   c.state = child_state::stopped;
-  c.last_reason = how.reason;
+  c.past().last_reason = how.reason;
   if (was == child_state::starting) {
-    on_start_failed(i, c.start_problem.empty() ? "it ended before it was ready: " + how.reason : c.start_problem, s);
+    const auto& problem = c.past().start_problem;
+    on_start_failed(c, problem.empty() ? "it ended before it was ready: " + how.reason : std::string{problem}, s);
   } else {
     report(was == child_state::stopping ? report_kind::stopped : report_kind::exited, c, how.reason, s);
     std::get<report_action>(s.out.back()).report.end = how.kind;
     if (was == child_state::stopping)
-      on_stopped(i, s);
+      on_stopped(c, s);
     else
-      on_ended_by_itself(i, how, s);
+      on_ended_by_itself(c, how, s);
   }
   continue_sweep(s);
   return std::move(s.out);
@@ -134,19 +134,19 @@ supervision_actions supervision::timer_elapsed(std::uint64_t token, moment at) {
     continue_sweep(s);
     return std::move(s.out);
   }
-  auto i = by_ref(token);
-  if (i == children_.end() || i->second.timer != token)
+  auto* found = by_timer(token);
+  if (found == nullptr)
     return {};
-  auto& c = i->second;
-  disarm(c);
+  auto& c = *found;
+  c.timer = 0;
   if (c.state == child_state::restarting) {
-    start(i, s);
+    start(c, s);
   } else if (c.killed) {
-    abandon(i, s);
+    abandon(c, s);
   } else {
     if (c.state == child_state::starting)
-      c.start_problem = "it did not say that it is ready within " + in_ms(c.spec.start_timeout) + " and was killed";
-    kill(i, s);
+      c.past().start_problem = "it did not say that it is ready within " + in_ms(c.spec->start_timeout) + " and was killed";
+    kill(c, s);
   }
   continue_sweep(s);
   return std::move(s.out);
@@ -172,166 +172,191 @@ supervision_actions supervision::fail(supervision_errc code, std::string reason,
 
 // -- children ---------------------------------------------------------------------------------------------------------
 
-supervision::position supervision::add(child_spec spec) {
-  const auto where = next_position_++;
-  child c;
+const std::string& supervision::child::last_reason() const {
+  static const std::string none;
+  return past_ ? past_->last_reason : none;
+}
+
+supervision::child& supervision::add(child_spec spec) {
+  auto c = std::make_unique<child>();
+  c->where = next_position_++;
+  c->id = std::exchange(spec.id, {});
   if (spec.backoff)
-    c.backoff.emplace(*spec.backoff);
-  by_id_.emplace(spec.id, where);
-  c.spec = std::move(spec);
-  children_.emplace(where, std::move(c));
-  return where;
+    c->past().backoff.emplace(*spec.backoff);
+  if (!last_spec_ || *last_spec_ != spec)
+    last_spec_ = std::make_shared<const child_spec>(std::move(spec));
+  c->spec = last_spec_;
+  const auto place = std::lower_bound(by_id_.begin(), by_id_.end(), c->id, [](auto* x, auto& id) { return x->id < id; });
+  by_id_.insert(place, c.get());
+  children_.push_back(std::move(c));
+  return *children_.back();
 }
 
-void supervision::remove(position where, step& s) {
-  auto i = children_.find(where);
-  reply_to_start(i->second, supervision_errc::terminated, "its group is being restarted", s);
-  disarm(i->second);
-  by_ref_.erase(i->second.incarnation);
-  by_id_.erase(i->second.spec.id);
+void supervision::remove(child& c, step& s) {
+  reply_to_start(c, supervision_errc::terminated, "its group is being restarted", s);
   if (sweep_)
-    sweep_->to_start.erase(where);
-  s.out.push_back(forget_action{i->second.spec.id});
-  children_.erase(i);
+    sweep_->to_start.erase(c.where);
+  s.out.push_back(forget_action{c.id, c.where});
+  by_id_.erase(std::lower_bound(by_id_.begin(), by_id_.end(), c.id, [](auto* x, auto& id) { return x->id < id; }));
+  children_.erase(
+      std::lower_bound(children_.begin(), children_.end(), c.where, [](auto& x, position p) { return x->where < p; }));
 }
 
-supervision::child_map::iterator supervision::by_id(const std::string& id) {
-  auto found = by_id_.find(id);
-  return found == by_id_.end() ? children_.end() : children_.find(found->second);
+supervision::child* supervision::by_position(position where) const {
+  const auto found =
+      std::lower_bound(children_.begin(), children_.end(), where, [](auto& x, position p) { return x->where < p; });
+  return found != children_.end() && (*found)->where == where ? found->get() : nullptr;
 }
 
-supervision::child_map::iterator supervision::by_ref(std::uint64_t ref) {
-  auto found = by_ref_.find(ref);
-  return found == by_ref_.end() ? children_.end() : children_.find(found->second);
+supervision::child* supervision::by_id(const std::string& id) const {
+  const auto found =
+      std::lower_bound(by_id_.begin(), by_id_.end(), id, [](auto* x, auto& wanted) { return x->id < wanted; });
+  return found != by_id_.end() && (*found)->id == id ? *found : nullptr;
 }
 
-std::uint64_t supervision::arm(child_map::iterator i, milliseconds delay, step& s) {
-  disarm(i->second);
-  i->second.timer = next_ref_++;
-  by_ref_.emplace(i->second.timer, i->first);
-  s.out.push_back(timer_action{i->second.timer, delay});
-  return i->second.timer;
+supervision::child* supervision::by_incarnation(std::uint64_t ref) const {
+  auto* c = by_position(ref >> 32);
+  return c != nullptr && c->is_alive() && c->ref(c->incarnation) == ref ? c : nullptr;
 }
 
-void supervision::disarm(child& c) {
-  by_ref_.erase(c.timer);
-  c.timer = 0;
+supervision::child* supervision::by_timer(std::uint64_t token) const {
+  auto* c = by_position(token >> 32);
+  return c != nullptr && c->timer != 0 && c->ref(c->timer) == token ? c : nullptr;
+}
+
+bool supervision::awaits(std::uint64_t token) const {
+  return by_timer(token) != nullptr || (sweep_ && token != 0 && sweep_->timer == token);
+}
+
+std::uint64_t supervision::key_of(const std::string& id) const {
+  const auto* c = by_id(id);
+  return c == nullptr ? 0 : c->where;
+}
+
+/// Wraps around after 2^32 of them; a reference that old is nobody's any more.
+std::uint32_t supervision::next_number() {
+  if (++last_number_ == 0)
+    ++last_number_;
+  return last_number_;
+}
+
+void supervision::arm(child& c, milliseconds delay, step& s) {
+  c.timer = next_number();
+  s.out.push_back(timer_action{c.ref(c.timer), delay});
 }
 
 // -- one child --------------------------------------------------------------------------------------------------------
 
-void supervision::start(child_map::iterator i, step& s) {
-  auto& c = i->second;
-  c.incarnation = next_ref_++;
-  by_ref_.emplace(c.incarnation, i->first);
+void supervision::start(child& c, step& s) {
+  c.incarnation = next_number();
   c.state = child_state::starting;
   c.killed = false;
-  c.start_problem.clear();
+  if (c.past_)
+    c.past_->start_problem.clear();
   c.started_at = s.at.now;
-  arm(i, c.spec.start_timeout, s);
-  s.out.push_back(start_action{c.spec.id, c.incarnation});
+  // The start comes first: a child that is ready at once needs no timer.
+  s.out.push_back(start_action{c.id, c.ref(c.incarnation)});
+  arm(c, c.spec->start_timeout, s);
 }
 
-void supervision::tell_to_stop(child_map::iterator i, step& s) {
-  auto& c = i->second;
+void supervision::tell_to_stop(child& c, step& s) {
   c.state = child_state::stopping;
   if (c.killed) // it did not become ready in time; its kill is on the way, and its limit is armed
     return;
-  const auto policy = c.spec.effective_shutdown();
+  const auto policy = c.spec->effective_shutdown();
   if (policy.kind == shutdown_kind::brutal) {
-    kill(i, s);
+    kill(c, s);
     return;
   }
-  disarm(c);
+  c.timer = 0;
+  s.out.push_back(stop_action{c.id, c.ref(c.incarnation)});
   if (policy.kind == shutdown_kind::timeout)
-    arm(i, policy.grace, s);
-  s.out.push_back(stop_action{c.spec.id, c.incarnation});
+    arm(c, policy.grace, s);
 }
 
-void supervision::kill(child_map::iterator i, step& s) {
-  i->second.killed = true;
-  arm(i, spec_.kill_timeout, s);
-  s.out.push_back(kill_action{i->second.spec.id, i->second.incarnation});
+void supervision::kill(child& c, step& s) {
+  c.killed = true;
+  s.out.push_back(kill_action{c.id, c.ref(c.incarnation)});
+  arm(c, spec_.kill_timeout, s);
 }
 
-void supervision::abandon(child_map::iterator i, step& s) {
-  auto& c = i->second;
-  by_ref_.erase(c.incarnation);
+void supervision::abandon(child& c, step& s) {
   c.state = child_state::stopped;
-  c.last_reason = "it did not end within " + in_ms(spec_.kill_timeout) + " after it was killed";
-  report(report_kind::abandoned, c, c.last_reason, s);
-  reply_to_start(c, supervision_errc::unkillable, c.last_reason, s);
+  const auto reason = "it did not end within " + in_ms(spec_.kill_timeout) + " after it was killed";
+  c.past().last_reason = reason;
+  report(report_kind::abandoned, c, reason, s);
+  reply_to_start(c, supervision_errc::unkillable, reason, s);
   reply_to_stops(c, supervision_errc::unkillable, s);
   // Starting a second one beside it could do harm, so the level above decides; in the end, a fresh process.
-  fail_with(supervision_errc::unkillable, "child '" + c.spec.id + "': " + c.last_reason, s);
+  fail_with(supervision_errc::unkillable, "child '" + c.id + "': " + reason, s);
 }
 
-void supervision::on_stopped(child_map::iterator i, step& s) {
-  auto& c = i->second;
+void supervision::on_stopped(child& c, step& s) {
   reply_to_stops(c, supervision_errc::none, s);
-  if (c.spec.restart == config::restart_type::temporary)
-    remove(i->first, s);
-  else if (is_to_start(i->first))
+  if (c.spec->restart == config::restart_type::temporary)
+    remove(c, s);
+  else if (is_to_start(c.where))
     c.state = child_state::restarting;
 }
 
-void supervision::on_start_failed(child_map::iterator i, const std::string& reason, step& s) {
-  auto& c = i->second;
-  c.last_reason = reason;
+void supervision::on_start_failed(child& c, const std::string& reason, step& s) {
+  c.past().last_reason = reason;
   report(report_kind::start_failed, c, reason, s);
-  const bool on_request = c.start_request != 0;
+  const bool on_request = c.past().start_request != 0;
   reply_to_start(c, supervision_errc::start_failed, reason, s);
   if (phase_ == phase::stopping)
     return;
   if (on_request) {
     if (c.is_new)
-      remove(i->first, s);
-  } else if (phase_ == phase::starting && sweep_ && sweep_->current == i->first) {
-    begin_stop(supervision_errc::start_failed, "child '" + c.spec.id + "': " + reason, s);
+      remove(c, s);
+  } else if (phase_ == phase::starting && sweep_ && sweep_->current == c.where) {
+    begin_stop(supervision_errc::start_failed, "child '" + c.id + "': " + reason, s);
   } else {
-    schedule_restart(i, s);
+    schedule_restart(c, s);
   }
 }
 
-void supervision::on_ended_by_itself(child_map::iterator i, const child_exit& how, step& s) {
+void supervision::on_ended_by_itself(child& c, const child_exit& how, step& s) {
   if (phase_ == phase::stopping)
     return;
-  const bool is_being_stopped = sweep_ && sweep_->at == sweep::stage::stopping && i->first >= sweep_->from;
+  const bool is_being_stopped = sweep_ && sweep_->at == sweep::stage::stopping && c.where >= sweep_->from;
   if (is_being_stopped)
-    on_stopped(i, s); // it only came first
-  else if (needs_restart(i->second.spec.restart, how.kind))
-    schedule_restart(i, s);
+    on_stopped(c, s); // it only came first
+  else if (needs_restart(c.spec->restart, how.kind))
+    schedule_restart(c, s);
   else
-    settle_without_restart(i, s);
+    settle_without_restart(c, s);
 }
 
-void supervision::settle_without_restart(child_map::iterator i, step& s) {
-  const auto spec = i->second.spec;
-  if (spec.restart == config::restart_type::temporary)
-    remove(i->first, s);
-  auto_shutdown_after(spec, s);
+void supervision::settle_without_restart(child& c, step& s) {
+  const auto spec = c.spec;
+  const auto id = c.id;
+  if (spec->restart == config::restart_type::temporary)
+    remove(c, s);
+  auto_shutdown_after(*spec, id, s);
 }
 
-void supervision::schedule_restart(child_map::iterator i, step& s) {
-  auto& c = i->second;
+void supervision::schedule_restart(child& c, step& s) {
+  const auto& last_reason = c.last_reason();
   if (!intensity_.add_restart(s.at.now)) {
     const auto reason = "more than " + std::to_string(spec_.limit.intensity) + " restarts within " +
-                        in_ms(spec_.limit.period) + "; the last was of child '" + c.spec.id + "': " + c.last_reason;
+                        in_ms(spec_.limit.period) + "; the last was of child '" + c.id + "': " + last_reason;
     report(report_kind::gave_up, c, reason, s);
     begin_stop(supervision_errc::gave_up, reason, s);
     return;
   }
   ++c.restarts;
   c.state = child_state::restarting;
-  const auto delay = c.backoff ? c.backoff->next(c.started_at, s.at.now, s.at.uniform) : milliseconds{0};
-  report(report_kind::restart_scheduled, c, c.last_reason, s);
+  auto& backoff = c.past().backoff;
+  const auto delay = backoff ? backoff->next(c.started_at, s.at.now, s.at.uniform) : milliseconds{0};
+  report(report_kind::restart_scheduled, c, last_reason, s);
   std::get<report_action>(s.out.back()).report.delay = delay;
   if (spec_.strategy != config::restart_strategy::one_for_one)
-    restart_group(i, delay, s);
+    restart_group(c, delay, s);
   else if (delay > milliseconds{0})
-    arm(i, delay, s);
+    arm(c, delay, s);
   else
-    start(i, s);
+    start(c, s);
 }
 
 } // namespace prunella::runtime

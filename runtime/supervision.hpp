@@ -12,11 +12,10 @@
 // sentence (OTP's is `shutdown`), so a transient supervisor that gave up is restarted by its parent.
 
 #include <cstdint>
-#include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -52,7 +51,7 @@ struct child_status {
   std::string id;
   child_kind kind = child_kind::worker;
   child_state state = child_state::stopped;
-  std::uint64_t incarnation = 0; ///< of its latest start; 0: never started
+  std::uint64_t incarnation = 0; ///< of its latest start, unique under its supervisor; 0: never started
   std::uint32_t restarts = 0;    ///< by the supervisor, since the spec was added
   instant started_at;            ///< its latest start
   std::string last_reason;       ///< of its latest end; empty: has not ended yet
@@ -125,6 +124,7 @@ struct reply_action {
 /// The spec is gone: drop what belongs to it.
 struct forget_action {
   std::string id;
+  std::uint64_t key = 0; ///< as `supervision::key_of`
 };
 struct report_action {
   supervision_report report;
@@ -165,6 +165,8 @@ public:
   supervision_actions child_start_failed(std::uint64_t incarnation, std::string reason, moment at);
   supervision_actions child_exited(std::uint64_t incarnation, child_exit how, moment at);
   supervision_actions timer_elapsed(std::uint64_t token, moment at);
+  /// Whether that timer still means anything: who keeps timers may forget the others.
+  bool awaits(std::uint64_t token) const;
 
   /// Ends all children and then the supervisor. Idempotent.
   supervision_actions stop(moment at);
@@ -185,32 +187,52 @@ public:
   std::vector<child_status> which_children() const;
   child_counts count_children() const;
   std::optional<child_status> find_child(const std::string& id) const;
+  /// The number of a child: its rank in the order of start, and the upper half of its incarnations. 0: there is none.
+  std::uint64_t key_of(const std::string& id) const;
+  /// By key; none: it is gone.
+  std::optional<child_status> find_child(std::uint64_t key) const;
+  static std::uint64_t key_of_incarnation(std::uint64_t incarnation) { return incarnation >> 32; }
   phase current_phase() const { return phase_; }
   const supervisor_spec& spec() const { return spec_; }
 
 private:
-  using position = std::uint64_t; ///< rank in the order of start; never reused
+  using position = std::uint64_t; ///< rank in the order of start; never reused; below 2^32
 
-  struct child {
-    child_spec spec;
-    child_state state = child_state::stopped;
-    std::uint64_t incarnation = 0;
-    std::uint64_t timer = 0; ///< the one that is awaited: start, restart delay or shutdown, by state; 0: none
-    bool killed = false;     ///< this incarnation was told so
-    bool is_new = false;     ///< by start_child and not yet ready: not kept if it fails
-    std::uint32_t restarts = 0;
-    instant started_at{};
+  /// What most children do not have most of the time.
+  struct child_past {
     std::string last_reason;
     std::string start_problem; ///< why a starting child was killed
     std::optional<restart_backoff> backoff;
     std::uint64_t start_request = 0; ///< 0: none
     std::vector<std::uint64_t> stop_requests;
+  };
+
+  /// Small: there may be very many.
+  struct child {
+    std::string id;
+    std::shared_ptr<const child_spec> spec; ///< shared with the child before, if equal but for the id, which is `id`
+    std::unique_ptr<child_past> past_;      ///< null: as default-constructed
+    position where = 0;
+    instant started_at{};
+    std::uint32_t incarnation = 0; ///< counts up; 0: never started
+    std::uint32_t timer = 0;       ///< the one that is awaited: start, restart delay or shutdown, by state; 0: none
+    std::uint32_t restarts = 0;
+    child_state state = child_state::stopped;
+    bool killed = false; ///< this incarnation was told so
+    bool is_new = false; ///< by start_child and not yet ready: not kept if it fails
 
     bool is_alive() const {
       return state == child_state::starting || state == child_state::running || state == child_state::stopping;
     }
+    child_past& past() {
+      if (!past_)
+        past_ = std::make_unique<child_past>();
+      return *past_;
+    }
+    const std::string& last_reason() const;
+    /// For the outside: unique among all children and timers of this supervisor.
+    std::uint64_t ref(std::uint32_t number) const { return where << 32 | number; }
   };
-  using child_map = std::map<position, child>;
 
   /// A walk over several children: first stop those from `from` on, then wait, then start `to_start`, one by one.
   struct sweep {
@@ -228,25 +250,28 @@ private:
     supervision_actions out;
   };
 
-  position add(child_spec spec);
-  void remove(position at, step& s);
-  child_map::iterator by_id(const std::string& id);
-  child_map::iterator by_ref(std::uint64_t ref);
-  std::uint64_t arm(child_map::iterator i, std::chrono::milliseconds delay, step& s);
-  void disarm(child& c);
+  static child_status status_of(const child& c);
+  child& add(child_spec spec);
+  void remove(child& c, step& s);
+  child* by_position(position where) const;
+  child* by_id(const std::string& id) const;
+  child* by_incarnation(std::uint64_t ref) const;
+  child* by_timer(std::uint64_t token) const;
+  std::uint32_t next_number();
+  void arm(child& c, std::chrono::milliseconds delay, step& s);
   bool is_to_start(position at) const { return sweep_ && sweep_->to_start.count(at) > 0; }
 
-  void start(child_map::iterator i, step& s);
-  void tell_to_stop(child_map::iterator i, step& s);
-  void kill(child_map::iterator i, step& s);
-  void abandon(child_map::iterator i, step& s);
-  void on_stopped(child_map::iterator i, step& s);
-  void on_start_failed(child_map::iterator i, const std::string& reason, step& s);
-  void on_ended_by_itself(child_map::iterator i, const child_exit& how, step& s);
-  void settle_without_restart(child_map::iterator i, step& s);
-  void schedule_restart(child_map::iterator i, step& s);
-  void restart_group(child_map::iterator trigger, std::chrono::milliseconds delay, step& s);
-  void auto_shutdown_after(const child_spec& ended, step& s);
+  void start(child& c, step& s);
+  void tell_to_stop(child& c, step& s);
+  void kill(child& c, step& s);
+  void abandon(child& c, step& s);
+  void on_stopped(child& c, step& s);
+  void on_start_failed(child& c, const std::string& reason, step& s);
+  void on_ended_by_itself(child& c, const child_exit& how, step& s);
+  void settle_without_restart(child& c, step& s);
+  void schedule_restart(child& c, step& s);
+  void restart_group(child& trigger, std::chrono::milliseconds delay, step& s);
+  void auto_shutdown_after(const child_spec& ended, const std::string& id, step& s);
   void fail_with(supervision_errc code, std::string reason, step& s);
   void begin_stop(supervision_errc code, std::string reason, step& s);
   void continue_sweep(step& s);
@@ -261,11 +286,11 @@ private:
   supervisor_spec spec_; ///< without `children`, which are in children_
   phase phase_ = phase::idle;
   restart_intensity intensity_;
-  child_map children_;
-  std::unordered_map<std::string, position> by_id_;
-  std::unordered_map<std::uint64_t, position> by_ref_; ///< live incarnations and awaited timers
+  std::vector<std::unique_ptr<child>> children_; ///< in order of start
+  std::vector<child*> by_id_;                    ///< sorted by id
+  std::shared_ptr<const child_spec> last_spec_;  ///< for those to come that are equal
   position next_position_ = 1;
-  std::uint64_t next_ref_ = 1;
+  std::uint32_t last_number_ = 0; ///< of incarnations and timers
   std::optional<sweep> sweep_;
   finish_action outcome_;
 };

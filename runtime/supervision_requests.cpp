@@ -26,47 +26,47 @@ supervision_actions supervision::start_child(std::uint64_t request, child_spec s
     return refuse(supervision_errc::shutting_down);
   if (auto problems = problems_of(spec, spec_.auto_shutdown); !problems.empty())
     return refuse(supervision_errc::invalid_spec, joined(problems));
-  if (auto i = by_id(id); i != children_.end())
-    return refuse(i->second.is_alive() ? supervision_errc::already_started : supervision_errc::already_present);
+  if (const auto* present = by_id(id))
+    return refuse(present->is_alive() ? supervision_errc::already_started : supervision_errc::already_present);
   if (children_.size() >= spec_.max_children)
     return refuse(supervision_errc::too_many_children, "at most " + std::to_string(spec_.max_children));
-  const auto where = add(std::move(spec));
-  auto i = children_.find(where);
-  i->second.is_new = true;
-  i->second.start_request = request;
+  auto& c = add(std::move(spec));
+  c.is_new = true;
+  c.past().start_request = request;
   if (sweep_ || phase_ == phase::idle) {
     // It has the last place in the order of start, and those before it are not up yet.
     if (sweep_)
-      sweep_->to_start.insert(where);
+      sweep_->to_start.insert(c.where);
     return std::move(s.out);
   }
-  start(i, s);
+  start(c, s);
   return std::move(s.out);
 }
 
 supervision_actions supervision::terminate_child(std::uint64_t request, const std::string& id, moment at) {
   step s{at, {}};
-  auto i = by_id(id);
-  if (i == children_.end() || phase_ == phase::stopping || phase_ == phase::finished) {
-    reply(request, i == children_.end() ? supervision_errc::not_found : supervision_errc::shutting_down, id, {}, s);
+  auto* found = by_id(id);
+  if (found == nullptr || phase_ == phase::stopping || phase_ == phase::finished) {
+    reply(request, found == nullptr ? supervision_errc::not_found : supervision_errc::shutting_down, id, {}, s);
     return std::move(s.out);
   }
-  auto& c = i->second;
+  auto& c = *found;
   if (sweep_)
-    sweep_->to_start.erase(i->first);
-  if (c.stop_requests.size() >= max_waiting) {
+    sweep_->to_start.erase(c.where);
+  auto& stop_requests = c.past().stop_requests;
+  if (stop_requests.size() >= max_waiting) {
     reply(request, supervision_errc::too_many_waiting, id, {}, s);
     return std::move(s.out);
   }
-  c.stop_requests.push_back(request);
+  stop_requests.push_back(request);
   reply_to_start(c, supervision_errc::terminated, {}, s);
   if (c.is_alive()) {
     if (c.state != child_state::stopping)
-      tell_to_stop(i, s);
+      tell_to_stop(c, s);
   } else {
-    disarm(c);
+    c.timer = 0;
     c.state = child_state::stopped;
-    on_stopped(i, s);
+    on_stopped(c, s);
   }
   continue_sweep(s);
   return std::move(s.out);
@@ -74,72 +74,79 @@ supervision_actions supervision::terminate_child(std::uint64_t request, const st
 
 supervision_actions supervision::restart_child(std::uint64_t request, const std::string& id, moment at) {
   step s{at, {}};
-  auto i = by_id(id);
+  auto* c = by_id(id);
   auto code = supervision_errc::none;
   if (phase_ == phase::stopping || phase_ == phase::finished)
     code = supervision_errc::shutting_down;
-  else if (i == children_.end())
+  else if (c == nullptr)
     code = supervision_errc::not_found;
-  else if (i->second.is_alive())
+  else if (c->is_alive())
     code = supervision_errc::running;
-  else if (i->second.state == child_state::restarting || is_to_start(i->first))
+  else if (c->state == child_state::restarting || is_to_start(c->where))
     code = supervision_errc::restarting;
   if (code != supervision_errc::none) {
     reply(request, code, id, {}, s);
     return std::move(s.out);
   }
-  i->second.start_request = request;
+  c->past().start_request = request;
   if (sweep_)
-    sweep_->to_start.insert(i->first); // a group is being stopped or started: it takes its place in the order
+    sweep_->to_start.insert(c->where); // a group is being stopped or started: it takes its place in the order
   else
-    start(i, s);
+    start(*c, s);
   return std::move(s.out);
 }
 
 supervision_actions supervision::delete_child(std::uint64_t request, const std::string& id, moment at) {
   step s{at, {}};
-  auto i = by_id(id);
+  auto* c = by_id(id);
   auto code = supervision_errc::none;
   if (phase_ == phase::stopping || phase_ == phase::finished)
     code = supervision_errc::shutting_down;
-  else if (i == children_.end())
+  else if (c == nullptr)
     code = supervision_errc::not_found;
-  else if (i->second.is_alive())
+  else if (c->is_alive())
     code = supervision_errc::running;
-  else if (i->second.state == child_state::restarting || is_to_start(i->first))
+  else if (c->state == child_state::restarting || is_to_start(c->where))
     code = supervision_errc::restarting;
   if (code == supervision_errc::none)
-    remove(i->first, s);
+    remove(*c, s);
   reply(request, code, id, {}, s);
   return std::move(s.out);
 }
 
 // -- introspection ----------------------------------------------------------------------------------------------------
 
+child_status supervision::status_of(const child& c) {
+  return {c.id,        c.spec->kind, c.state, c.incarnation == 0 ? 0 : c.ref(c.incarnation), c.restarts, c.started_at,
+          c.last_reason()};
+}
+
 std::vector<child_status> supervision::which_children() const {
   std::vector<child_status> all;
   all.reserve(children_.size());
-  for (const auto& [where, c] : children_)
-    all.push_back({c.spec.id, c.spec.kind, c.state, c.incarnation, c.restarts, c.started_at, c.last_reason});
+  for (const auto& c : children_)
+    all.push_back(status_of(*c));
   return all;
 }
 
 child_counts supervision::count_children() const {
   child_counts counts;
-  for (const auto& [where, c] : children_) {
+  for (const auto& c : children_) {
     ++counts.specs;
-    counts.active += c.is_alive() ? 1 : 0;
-    ++(c.spec.kind == child_kind::supervisor ? counts.supervisors : counts.workers);
+    counts.active += c->is_alive() ? 1 : 0;
+    ++(c->spec->kind == child_kind::supervisor ? counts.supervisors : counts.workers);
   }
   return counts;
 }
 
 std::optional<child_status> supervision::find_child(const std::string& id) const {
-  auto found = by_id_.find(id);
-  if (found == by_id_.end())
-    return std::nullopt;
-  const auto& c = children_.at(found->second);
-  return child_status{c.spec.id, c.spec.kind, c.state, c.incarnation, c.restarts, c.started_at, c.last_reason};
+  const auto* c = by_id(id);
+  return c == nullptr ? std::nullopt : std::optional{status_of(*c)};
+}
+
+std::optional<child_status> supervision::find_child(std::uint64_t key) const {
+  const auto* c = by_position(key);
+  return c == nullptr ? std::nullopt : std::optional{status_of(*c)};
 }
 
 // -- answers ----------------------------------------------------------------------------------------------------------
@@ -150,19 +157,21 @@ void supervision::reply(std::uint64_t request, supervision_errc code, const std:
 }
 
 void supervision::reply_to_start(child& c, supervision_errc code, std::string text, step& s) {
-  if (c.start_request != 0)
-    reply(std::exchange(c.start_request, 0), code, c.spec.id, std::move(text), s);
+  if (c.past_ && c.past_->start_request != 0)
+    reply(std::exchange(c.past_->start_request, 0), code, c.id, std::move(text), s);
 }
 
 void supervision::reply_to_stops(child& c, supervision_errc code, step& s) {
-  for (auto request : std::exchange(c.stop_requests, {}))
-    reply(request, code, c.spec.id, {}, s);
+  if (!c.past_)
+    return;
+  for (auto request : std::exchange(c.past_->stop_requests, {}))
+    reply(request, code, c.id, {}, s);
 }
 
 void supervision::report(report_kind kind, const child& c, std::string reason, step& s) {
   supervision_report report;
   report.kind = kind;
-  report.child = c.spec.id;
+  report.child = c.id;
   report.restarts = c.restarts;
   report.reason = std::move(reason);
   s.out.push_back(report_action{std::move(report)});

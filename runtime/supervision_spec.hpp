@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "config/spec.hpp"
@@ -48,6 +49,13 @@ struct child_spec {
   std::optional<backoff_options> backoff;
   /// Extension: how long it may take until it is ready; then it is killed and its start has failed. > 0.
   std::chrono::milliseconds start_timeout{5'000};
+
+  friend bool operator!=(const child_spec& a, const child_spec& b) {
+    const auto fields = [](const child_spec& x) {
+      return std::tie(x.id, x.restart, x.kind, x.shutdown, x.significant, x.backoff, x.start_timeout);
+    };
+    return fields(a) != fields(b);
+  }
 
   shutdown_policy effective_shutdown() const {
     if (shutdown)

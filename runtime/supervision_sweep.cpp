@@ -2,43 +2,44 @@
 
 #include "runtime/supervision.hpp"
 
-#include <iterator>
 #include <utility>
 
 namespace prunella::runtime {
 
 using std::chrono::milliseconds;
 
-void supervision::restart_group(child_map::iterator trigger, milliseconds delay, step& s) {
+void supervision::restart_group(child& trigger, milliseconds delay, step& s) {
   sweep next;
   next.at = sweep::stage::stopping;
-  next.from = spec_.strategy == config::restart_strategy::one_for_all ? children_.begin()->first : trigger->first;
+  next.from = spec_.strategy == config::restart_strategy::one_for_all ? children_.front()->where : trigger.where;
   if (sweep_) {
     next.to_start = sweep_->to_start;
     next.current = sweep_->current;
   }
-  for (auto i = children_.lower_bound(next.from); i != children_.end(); ++i) {
+  for (const auto& c : children_) {
+    if (c->where < next.from)
+      continue;
     // A child that was terminated while the running sweep would have started it stays down, as if asked after the
     // sweep.
-    const bool is_held = sweep_ && i->first >= sweep_->from && i->second.state == child_state::stopped;
+    const bool is_held = sweep_ && c->where >= sweep_->from && c->state == child_state::stopped;
     if (!is_held)
-      next.to_start.insert(i->first);
+      next.to_start.insert(c->where);
   }
   if (delay > milliseconds{0}) {
-    next.timer = next_ref_++;
+    next.timer = next_number(); // no child's: those have a position in their upper half
     s.out.push_back(timer_action{next.timer, delay});
   }
   sweep_ = std::move(next);
 }
 
-void supervision::auto_shutdown_after(const child_spec& ended, step& s) {
+void supervision::auto_shutdown_after(const child_spec& ended, const std::string& id, step& s) {
   if (!ended.significant || spec_.auto_shutdown == auto_shutdown::never)
     return;
   if (spec_.auto_shutdown == auto_shutdown::all_significant)
-    for (const auto& [where, c] : children_)
-      if (c.spec.significant && (c.state != child_state::stopped || is_to_start(where)))
+    for (const auto& c : children_)
+      if (c->spec->significant && (c->state != child_state::stopped || is_to_start(c->where)))
         return;
-  begin_stop(supervision_errc::none, "its significant child '" + ended.id + "' ended", s);
+  begin_stop(supervision_errc::none, "its significant child '" + id + "' ended", s);
 }
 
 void supervision::fail_with(supervision_errc code, std::string reason, step& s) {
@@ -54,12 +55,12 @@ void supervision::begin_stop(supervision_errc code, std::string reason, step& s)
   sweep last;
   last.at = sweep::stage::stopping;
   sweep_ = std::move(last);
-  for (auto& [where, c] : children_) {
-    reply_to_start(c, supervision_errc::shutting_down, outcome_.reason, s);
-    if (c.is_alive())
+  for (auto& c : children_) {
+    reply_to_start(*c, supervision_errc::shutting_down, outcome_.reason, s);
+    if (c->is_alive())
       continue;
-    disarm(c);
-    c.state = child_state::stopped;
+    c->timer = 0;
+    c->state = child_state::stopped;
   }
 }
 
@@ -88,12 +89,13 @@ void supervision::continue_sweep(step& s) {
 /// Whether all that the sweep stops have ended; tells the next one, or all of them, to.
 bool supervision::stop_next(step& s) {
   bool all_ended = true;
-  for (auto r = children_.rbegin(); r != children_.rend() && r->first >= sweep_->from; ++r) {
-    if (!r->second.is_alive())
+  for (auto r = children_.rbegin(); r != children_.rend() && (*r)->where >= sweep_->from; ++r) {
+    auto& c = **r;
+    if (!c.is_alive())
       continue;
     all_ended = false;
-    if (r->second.state != child_state::stopping)
-      tell_to_stop(std::prev(r.base()), s);
+    if (c.state != child_state::stopping)
+      tell_to_stop(c, s);
     if (spec_.order == shutdown_order::one_by_one)
       return false;
   }
@@ -101,12 +103,12 @@ bool supervision::stop_next(step& s) {
 }
 
 void supervision::start_next(step& s) {
-  if (auto i = children_.find(sweep_->current); i != children_.end() && i->second.state == child_state::starting)
+  if (const auto* c = by_position(sweep_->current); c != nullptr && c->state == child_state::starting)
     return;
   if (!sweep_->to_start.empty()) {
     sweep_->current = *sweep_->to_start.begin();
     sweep_->to_start.erase(sweep_->to_start.begin());
-    start(children_.find(sweep_->current), s);
+    start(*by_position(sweep_->current), s);
     return;
   }
   sweep_.reset();

@@ -54,7 +54,7 @@ supervised_child worker_that_says_ready(child_spec spec, start_function start) {
 
 supervised_child supervisor(child_spec spec, supervision_tree tree) {
   spec.kind = child_kind::supervisor;
-  const auto strategy = std::string{config::to_text(tree.spec.strategy)};
+  const auto strategy = tree.spec.strategy;
   auto start = [tree = std::move(tree)](const start_context& my) -> caf::actor {
     must_be_valid(tree);
     auto options = my.options;
@@ -76,13 +76,13 @@ std::vector<std::string> problems_of(const supervision_tree& tree) {
 
 caf::actor spawn_supervisor(caf::actor_system& system, supervision_tree tree, supervisor_options options) {
   must_be_valid(tree);
-  if (options.path.empty() || !options.tree || !options.names)
-    throw std::invalid_argument("a root supervisor needs a path, a tree and a directory");
+  if (options.path.empty() || !options.tree)
+    throw std::invalid_argument("a root supervisor needs a path and a tree");
   actor_entry entry;
-  entry.kind = "supervisor";
-  entry.state = "running";
+  entry.kind = child_kind::supervisor;
+  entry.state = child_state::running;
   entry.started_at = system.clock().now();
-  entry.strategy = std::string{config::to_text(tree.spec.strategy)};
+  entry.strategy = tree.spec.strategy;
   const auto shared_tree = options.tree;
   const auto path = options.path;
   auto root = system.spawn(supervisor_behavior, std::move(tree), std::move(options), parent_link{});

@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,7 +30,6 @@
 #include <caf/fwd.hpp>
 
 #include "runtime/actor_tree.hpp"
-#include "runtime/directory.hpp"
 #include "runtime/supervision.hpp"
 
 namespace prunella::runtime {
@@ -55,7 +55,6 @@ struct supervision_event {
 struct supervisor_options {
   std::string path; ///< of the supervisor itself, e.g. `host-1/root`; not empty
   std::shared_ptr<actor_tree> tree = std::make_shared<actor_tree>();
-  std::shared_ptr<directory> names = std::make_shared<directory>();
   /// Called in the supervisor's thread for each event of its children. Must be quick and must not throw.
   std::function<void(const supervision_event&)> on_event;
   std::uint64_t jitter_seed = 0; ///< 0: delays are exact
@@ -80,7 +79,7 @@ struct supervised_child {
   start_function start;
   /// False: ready as soon as it is spawned. True: ready when it calls `parent.say_ready()`.
   bool says_ready = false;
-  std::string strategy; ///< shown in the tree; of a supervisor
+  std::optional<config::restart_strategy> strategy; ///< shown in the tree; of a supervisor
 };
 
 struct supervision_tree {

@@ -8,6 +8,7 @@
 #include <random>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include <caf/behavior.hpp>
 #include <caf/response_promise.hpp>
@@ -15,6 +16,8 @@
 #include <caf/stateful_actor.hpp>
 #include <caf/system_messages.hpp>
 
+#include "runtime/child_records.hpp"
+#include "runtime/deadlines.hpp"
 #include "runtime/supervised_actor.hpp"
 #include "runtime/supervisor.hpp"
 
@@ -29,8 +32,8 @@ struct child_ready {
   PRUNELLA_FIELDS(child_ready, incarnation)
 };
 struct timer_due {
-  std::uint64_t token = 0;
-  PRUNELLA_FIELDS(timer_due, token)
+  std::uint64_t epoch = 0;
+  PRUNELLA_FIELDS(timer_due, epoch)
 };
 struct orphans_due {
   std::uint64_t incarnation = 0;
@@ -47,7 +50,7 @@ struct supervisor_state {
 
   // Translates, decides, applies.
   void on_ready(std::uint64_t incarnation) { apply(core->child_ready(incarnation, now())); }
-  void on_timer(std::uint64_t token) { apply(core->timer_elapsed(token, now())); }
+  void on_timer(std::uint64_t epoch);
   void on_down(const caf::down_msg& down);
   void on_orphans_due(std::uint64_t incarnation);
   caf::result<child_started> on_start_child(const start_child& request);
@@ -72,21 +75,20 @@ struct supervisor_state {
   void act(const finish_action& action);
 
   void on_spawned(const start_action& action, const caf::actor& actor);
+  void arm_timer();
   void await_orphans(std::uint64_t incarnation);
   void on_child_gone(std::uint64_t incarnation);
-  void show(const std::string& id);
+  void changed(std::uint64_t key);
+  void write_rows();
   std::uint64_t promise(bool wants_actor);
 
   struct pending_reply {
     caf::response_promise promise;
     bool wants_actor = false; ///< child_started, not child_done
   };
-  struct running_child {
-    std::string id;
-    caf::actor actor;
-  };
   /// A child that has ended while actors below it have not.
   struct ended_child {
+    std::string path;
     caf::error reason;
     std::unordered_map<caf::actor_id, std::string> orphans; ///< paths
   };
@@ -95,14 +97,17 @@ struct supervisor_state {
   supervisor_options options;
   parent_link parent;
   std::optional<supervision> core;
-  std::unordered_map<std::string, supervised_child> specs;
-  std::unordered_map<std::uint64_t, running_child> running;      ///< by incarnation
-  std::unordered_map<caf::actor_id, std::uint64_t> incarnations; ///< of running children
+  child_records children;
   std::unordered_map<std::uint64_t, ended_child> ended;          ///< by incarnation
   std::unordered_map<std::uint64_t, pending_reply> replies;      ///< bounded by `supervision`
   std::uint64_t next_reply = 1;
   std::deque<supervision_action> queue;
   bool is_applying = false;
+  std::vector<std::uint64_t> rows_to_write; ///< keys of children that changed since the tree was written
+  std::vector<supervision_event> events;    ///< to be told when it is
+  deadlines timers;
+  std::optional<instant> timer_armed_for;
+  std::uint64_t timer_epoch = 0;
   bool leaves_actors_behind = false; ///< ones that do not end though killed; the parent must not start beside them
   std::mt19937_64 random;
   std::uniform_real_distribution<double> uniform{0, 1};

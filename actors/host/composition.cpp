@@ -28,13 +28,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-template <class T>
-T or_throw(storage::result<T> result) {
-  if (!result.ok())
-    throw std::runtime_error(result.error().message);
-  return std::move(result).value();
-}
-
 } // namespace
 
 void announce(caf::actor_system_config& config) {
@@ -64,7 +57,6 @@ caf::actor composition::start() {
   runtime::supervisor_options supervision;
   supervision.path = options_.host + "/root";
   supervision.tree = tree_;
-  supervision.names = names_;
   supervision.on_event = [this](const runtime::supervision_event& event) { on_event(event); };
   supervision.jitter_seed = outer_.draw_seed();
   return runtime::spawn_supervisor(system_, make_tree(), supervision);
@@ -82,7 +74,7 @@ void composition::release() {
 // -- names ---------------------------------------------------------------------------------------------------------------
 
 caf::actor composition::lookup(const std::string& path) const {
-  return names_->lookup(options_.host + "/root/" + path);
+  return tree_->find(options_.host + "/root/" + path);
 }
 
 caf::actor composition::local(const std::string& name) const {
@@ -200,13 +192,13 @@ caf::actor composition::start_consensus(const runtime::start_context& my) {
   x.seed = outer_.draw_seed();
   x.log_writer = lookup("core/log");
   site_machine_options machine;
-  machine.database = or_throw(outer_.open_database());
+  machine.database = storage::or_throw(outer_.open_database());
   machine.state = state_;
   machine.on_decided = [this](std::vector<storage::journal_event> events) {
     if (const auto journal = local("journal"))
       caf::anon_send(journal, record_events{std::move(events)});
   };
-  x.machine = or_throw(make_site_machine(std::move(machine)));
+  x.machine = storage::or_throw(make_site_machine(std::move(machine)));
   x.send = [this](storage::member_id to, runtime::raft_message message) {
     const auto host = host_of(to, options_.site.hosts);
     if (!host.empty())
@@ -231,6 +223,7 @@ caf::actor composition::start_leadership(const runtime::start_context& my) {
     record({"", 0, 0, "site/" + options_.site.name, former.empty() ? std::string{} : "led by " + former,
             "led by " + options_.host, "elected in term " + std::to_string(term), ""});
   };
+  x.on_changed = [this](const leadership& now) { on_leader(now); };
   x.listeners = [this] {
     std::vector<caf::actor> listeners;
     for (const auto* name : {"site", "host"})
@@ -267,7 +260,7 @@ caf::actor composition::start_host(const runtime::start_context& my) {
   x.contacts = contacts_;
   x.memory = memory_;
   x.actor_on = [this](const std::string& host, const std::string& name) { return actor_on(host, name); };
-  x.lookup = [this](const std::string& path) { return names_->lookup(path); };
+  x.lookup = [this](const std::string& path) { return tree_->find(path); };
   x.applications_path = options_.host + "/root/applications";
   x.containers.driver = [this] { return local("driver"); };
   x.containers.observer = [this] { return local("host"); };
@@ -306,14 +299,37 @@ void composition::on_event(const runtime::supervision_event& event) {
       caf::anon_send(host, event);
     return;
   }
-  const bool is_news = event.report.kind == runtime::report_kind::exited || event.report.kind == runtime::report_kind::gave_up
-                       || event.report.kind == runtime::report_kind::start_failed;
+  const auto& report = event.report;
+  const bool is_bad = report.kind == runtime::report_kind::exited || report.kind == runtime::report_kind::gave_up
+                      || report.kind == runtime::report_kind::start_failed || report.kind == runtime::report_kind::abandoned;
+  const bool is_restarted = report.kind == runtime::report_kind::started && report.restarts > 0;
   const auto root = options_.host + "/root/";
   const bool is_of_root = event.path.compare(0, root.size(), root) == 0 && event.path.find('/', root.size()) == std::string::npos;
-  if (is_of_root && event.report.kind == runtime::report_kind::gave_up)
-    keep_containers(event.report.reason);
-  if (is_news)
-    record({"", 0, 0, "actor/" + event.path, "", std::string{to_text(event.report.kind)}, event.report.reason, ""});
+  if (is_of_root && report.kind == runtime::report_kind::gave_up)
+    keep_containers(report.reason);
+  const auto happened = std::string{to_text(report.kind)};
+  if (is_bad) {
+    say(report.kind == runtime::report_kind::exited ? log_level::warning : log_level::error,
+        "actor " + event.path + ' ' + happened + ": " + report.reason);
+    record({"", 0, 0, "actor/" + event.path, "", happened, report.reason, ""});
+  }
+  if (is_restarted) {
+    const auto times = "restart " + std::to_string(report.restarts);
+    say(log_level::info, "actor " + event.path + " runs again: " + times);
+    record({"", 0, 0, "actor/" + event.path, "exited", "running", times, ""});
+  }
+}
+
+void composition::on_leader(const leadership& now) {
+  const auto term = " in term " + std::to_string(now.term);
+  if (now.leader.empty())
+    return say(log_level::warning, "site " + options_.site.name + " has no leader" + term);
+  say(log_level::info, "site " + options_.site.name + " is led by " + now.leader + term);
+}
+
+void composition::say(log_level level, const std::string& line) const {
+  if (outer_.log)
+    outer_.log(level, line);
 }
 
 /// The root gave up and stops its children in order, which would stop the containers too. But an agent that fails is no

@@ -25,6 +25,7 @@
 
 #include "actors/api/api_actor.hpp"
 #include "actors/host/host_actor.hpp"
+#include "actors/host/log_sink.hpp"
 #include "actors/host/wall_clock.hpp"
 #include "actors/site/leadership.hpp"
 #include "actors/site/site_actor.hpp"
@@ -55,6 +56,7 @@ struct outer_parts {
   /// Actors that wait for a disk get threads of their own, so that a disk that hangs holds up no other actor. Never under
   /// virtual time.
   bool own_threads = false;
+  log_sink log; ///< what an operator expects to read; may be empty
 };
 
 struct composition_options {
@@ -110,6 +112,8 @@ private:
   caf::actor start_api(const runtime::start_context& my);
   site_actor_options site_options(std::uint64_t term, const std::string& former);
   void on_event(const runtime::supervision_event& event);
+  void on_leader(const leadership& now);
+  void say(log_level level, const std::string& line) const;
   void keep_containers(const std::string& why) const;
   void record(storage::journal_event event) const;
   caf::actor lookup(const std::string& path) const;
@@ -120,7 +124,6 @@ private:
   outer_parts outer_;
   runtime::liveness_figures figures_;
   const time_ms started_at_;
-  std::shared_ptr<runtime::directory> names_ = std::make_shared<runtime::directory>();
   std::shared_ptr<runtime::actor_tree> tree_ = std::make_shared<runtime::actor_tree>();
   std::shared_ptr<state_cell> state_ = std::make_shared<state_cell>();
   std::shared_ptr<status_cell> status_ = std::make_shared<status_cell>();

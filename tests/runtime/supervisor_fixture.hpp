@@ -122,7 +122,7 @@ public:
   }
 
   /// The actor at `host-1/root/<below>`.
-  caf::actor at(const std::string& below) { return options.names->lookup(options.path + "/" + below); }
+  caf::actor at(const std::string& below) { return options.tree->find(options.path + "/" + below); }
 
   template <class Message>
   void tell(const std::string& below, Message message) {

@@ -450,15 +450,40 @@ TEST_CASE("reason_text: every reason is a sentence, and a category of one's own 
   CHECK(exit_kind_of(caf::exit_reason::unreachable) == exit_kind::abnormal);
 }
 
-TEST_CASE("a directory forgets a name only for the actor it leads to") {
+TEST_CASE("the tree forgets a path only for the actor it leads to") {
   supervised_world world;
   auto one = world.own(world.system().spawn([](caf::event_based_actor*) -> caf::behavior { return {[](int) {}}; }));
   auto two = world.own(world.system().spawn([](caf::event_based_actor*) -> caf::behavior { return {[](int) {}}; }));
-  directory names;
-  names.put("x", one);
-  names.put("x", two);
-  names.remove("x", one.address());
-  CHECK(names.lookup("x") == two);
-  names.remove("x", two.address());
-  CHECK(!names.lookup("x"));
+  const auto entry_of = [](const caf::actor& actor) {
+    actor_entry entry;
+    entry.actor = actor.address();
+    return entry;
+  };
+  actor_tree tree;
+  tree.put("a/x", entry_of(one));
+  tree.put("a/x", entry_of(two));
+  tree.remove("a/x", one.address());
+  CHECK(tree.find("a/x") == two);
+  CHECK(!tree.find("a"));
+  tree.remove("a/x", two.address());
+  CHECK(!tree.find("a/x"));
+  CHECK(tree.list(world.now()).empty());
+}
+
+TEST_CASE("what is below a removed path stays until it is removed itself") {
+  actor_tree tree;
+  for (const auto* path : {"root", "root/b", "root/b/leaf", "root/a", "root/b-2"})
+    tree.put(path, {});
+  tree.remove("root/b");
+  const auto paths = [&] {
+    words all;
+    for (const auto& row : tree.list(instant{}))
+      all.push_back(row.path);
+    return all;
+  };
+  CHECK(paths() == words{"root", "root/a", "root/b/leaf", "root/b-2"});
+  tree.remove_below("root/b");
+  CHECK(paths() == words{"root", "root/a", "root/b-2"});
+  CHECK(tree.list(instant{}, "root/a").size() == 1);
+  CHECK(tree.list(instant{}, "roo").empty());
 }

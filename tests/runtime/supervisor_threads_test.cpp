@@ -99,7 +99,7 @@ TEST_CASE(
       if (row.state != "running")
         return false;
     for (const auto& path : all)
-      if (auto now = options.names->lookup(path); !now || (killed.count(path) && killed.at(path) == now))
+      if (auto now = options.tree->find(path); !now || (killed.count(path) && killed.at(path) == now))
         return false;
     return true;
   };
@@ -112,7 +112,7 @@ TEST_CASE(
     killed.clear();
     for (int i = 0; i < 3; ++i) {
       const auto& path = all[random() % all.size()];
-      if (auto victim = options.names->lookup(path)) {
+      if (auto victim = options.tree->find(path)) {
         killed.emplace(path, victim);
         caf::anon_send_exit(victim, caf::exit_reason::kill);
       }
@@ -122,7 +122,7 @@ TEST_CASE(
   }
   caf::scoped_actor self{system};
   for (const auto& path : workers)
-    self->request(options.names->lookup(path), 10s, 7)
+    self->request(options.tree->find(path), 10s, 7)
         .receive([](int answer) { CHECK(answer == 7); }, [](caf::error& reason) { FAIL(reason_text(reason)); });
   self->monitor(root);
   self->send_exit(root, caf::exit_reason::user_shutdown);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/backoff.hpp"
+#include "runtime/deadlines.hpp"
 #include "runtime/failure_detector.hpp"
 #include "runtime/liveness.hpp"
 #include "runtime/restart_intensity.hpp"
@@ -203,4 +204,35 @@ TEST_CASE("liveness profiles: what the site file promises, and that the figures 
     CHECK(figures.down_after >= 10 * figures.heartbeat);
     CHECK(figures.down_after >= figures.election_max());
   }
+}
+
+TEST_CASE("deadlines are taken in their order, none before its time, one exactly at it") {
+  deadlines all;
+  const instant start{1h};
+  all.add(start + 2s, 2);
+  all.add(start + 1s, 1);
+  all.add(start + 3s, 3);
+  const auto always = [](std::uint64_t) { return true; };
+  CHECK(all.next(always) == start + 1s);
+  CHECK(!all.take_due(start + 1s - 1ns));
+  CHECK(all.take_due(start + 2s) == 1u);
+  CHECK(all.take_due(start + 2s) == 2u);
+  CHECK(!all.take_due(start + 2s));
+  CHECK(all.size() == 1);
+}
+
+TEST_CASE("deadlines that nobody awaits are passed over, and forgotten at the bound, not before") {
+  deadlines all;
+  const instant start{1h};
+  for (std::uint64_t token = 1; token <= 10; ++token)
+    all.add(start + std::chrono::seconds{token}, token);
+  const auto even = [](std::uint64_t token) { return token % 2 == 0; };
+  all.keep_below(10, even);
+  CHECK(all.size() == 10);
+  CHECK(all.next(even) == start + 2s);
+  CHECK(all.size() == 9);
+  all.keep_below(8, even);
+  CHECK(all.size() == 5);
+  CHECK(!all.next([](std::uint64_t) { return false; }));
+  CHECK(all.size() == 0);
 }
