@@ -72,6 +72,7 @@ supervision_actions supervision::child_ready(std::uint64_t incarnation, moment a
   c.is_new = false;
   report(report_kind::started, c, {}, s);
   reply_to_start(c, supervision_errc::none, {}, s);
+  c.tidy();
   continue_sweep(s);
   return std::move(s.out);
 }
@@ -175,6 +176,12 @@ supervision_actions supervision::fail(supervision_errc code, std::string reason,
 const std::string& supervision::child::last_reason() const {
   static const std::string none;
   return past_ ? past_->last_reason : none;
+}
+
+void supervision::child::tidy() {
+  if (past_ && past_->last_reason.empty() && past_->start_problem.empty() && !past_->backoff
+      && past_->start_request == 0 && past_->stop_requests.empty())
+    past_.reset();
 }
 
 supervision::child& supervision::add(child_spec spec) {

@@ -230,6 +230,8 @@ private:
       return *past_;
     }
     const std::string& last_reason() const;
+    /// Drops the past if it says nothing.
+    void tidy();
     /// For the outside: unique among all children and timers of this supervisor.
     std::uint64_t ref(std::uint32_t number) const { return where << 32 | number; }
   };

@@ -196,6 +196,8 @@ void supervisor_state::apply(supervision_actions actions) {
 void supervisor_state::act(const start_action& action) {
   const auto key = supervision::key_of_incarnation(action.incarnation);
   const auto* child = children.find(key);
+  if (child == nullptr)
+    return; // removed by what was decided before this
   caf::actor actor;
   changed(key);
   try {

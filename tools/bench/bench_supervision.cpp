@@ -70,27 +70,31 @@ using server = caf::stateful_actor<server_state, runtime::supervised_actor>;
 
 caf::behavior server_behavior(server* self, const caf::actor& driver, const runtime::parent_link& parent) {
   parent.say_ready();
-  self->send(driver, child_up{caf::actor_cast<caf::actor>(self)});
+  if (driver)
+    self->send(driver, child_up{caf::actor_cast<caf::actor>(self)});
   return {[self](crash_child) { self->quit(runtime::to_error(runtime::supervision_errc::exception, "crashed")); }};
 }
 
 /// What the children of a run share.
 struct population {
-  caf::actor driver;
+  caf::actor driver; ///< hears of each child that is up; none: nobody does
   bool says_ready = false;
 };
+
+runtime::supervised_child child_of(int number, const population& shared) {
+  const auto start = [of = &shared](const runtime::start_context& my) {
+    return caf::actor{my.self->spawn(server_behavior, of->driver, of->says_ready ? my.parent : runtime::parent_link{})};
+  };
+  const auto spec = runtime::spec_of(std::to_string(number));
+  return shared.says_ready ? runtime::worker_that_says_ready(spec, start) : runtime::worker(spec, start);
+}
 
 runtime::supervision_tree tree_of(int children, const population& shared) {
   runtime::supervision_tree tree;
   tree.spec.limit = {100'000, std::chrono::milliseconds{1}};
   tree.spec.order = runtime::shutdown_order::together;
-  const auto start = [of = &shared](const runtime::start_context& my) {
-    return caf::actor{my.self->spawn(server_behavior, of->driver, of->says_ready ? my.parent : runtime::parent_link{})};
-  };
-  for (int i = 1; i <= children; ++i) {
-    const auto spec = runtime::spec_of(std::to_string(i));
-    tree.children.push_back(shared.says_ready ? runtime::worker_that_says_ready(spec, start) : runtime::worker(spec, start));
-  }
+  for (int i = 1; i <= children; ++i)
+    tree.children.push_back(child_of(i, shared));
   return tree;
 }
 
@@ -166,21 +170,28 @@ double resident_bytes() {
   return pages * static_cast<double>(::sysconf(_SC_PAGESIZE));
 }
 
-/// `count` children, a thousand under each supervisor: resident bytes of the process per child.
+/// `count` children, a thousand under each supervisor, added one by one: resident bytes of the process per child.
 double bytes_per_child(caf::actor_system& system, int count) {
+  constexpr int per_group = 1'000;
   const auto before = resident_bytes();
   caf::scoped_actor self{system};
-  const population shared{system.spawn(driver_behavior, caf::actor_cast<caf::actor>(self), shape{count, 0, 1}), false};
+  const population nobody_asks{};
   runtime::supervision_tree top;
-  for (int group = 1; group <= count / 1000; ++group)
-    top.children.push_back(runtime::supervisor(runtime::spec_of(std::to_string(group)), tree_of(1000, shared)));
+  for (int group = 1; group <= count / per_group; ++group)
+    top.children.push_back(runtime::supervisor(runtime::spec_of(std::to_string(group)), tree_of(0, nobody_asks)));
   runtime::supervisor_options options;
   options.path = "bench";
   const auto root = runtime::spawn_supervisor(system, std::move(top), options);
-  self->receive([](std::int64_t) {});
-  self->send_exit(shared.driver, caf::exit_reason::user_shutdown);
-  self->monitor(shared.driver);
-  self->receive([](const caf::down_msg&) {});
+  for (int group = 1; group <= count / per_group; ++group) {
+    const auto path = "bench/" + std::to_string(group);
+    caf::actor supervisor;
+    while (!(supervisor = options.tree->find(path)))
+      std::this_thread::yield(); // only right after the start
+    for (int i = 1; i <= per_group; ++i)
+      self->send(supervisor, runtime::start_child{child_of(i, nobody_asks)});
+    int started = 0;
+    self->receive_for(started, per_group)([](const runtime::child_started&) {});
+  }
   const auto used = resident_bytes() - before;
   self->monitor(root);
   caf::anon_send_exit(root, caf::exit_reason::kill);

@@ -45,18 +45,21 @@ crash(Awaited, ToCrash) ->
 
 million(Count) ->
     {ok, Top} = supervisor:start_link(?MODULE, {groups, Count div 1000, self()}),
-    lists:foreach(fun(_) -> receive {up, _} -> ok end end, lists:seq(1, Count)),
+    [{ok, _} = supervisor:start_child(Group, Child)
+     || {_, Group, _, _} <- supervisor:which_children(Top), Child <- children(1000, none)],
     {ok, Status} = file:read_file("/proc/self/statm"),
     [_, Pages | _] = string:lexemes(Status, " "),
     io:format("~b~n", [binary_to_integer(Pages) * 4096 div Count]),
-    exit(Top, kill).
+    halt(0).
 
 init({top, N, Driver}) ->
     {ok, {#{strategy => one_for_one, intensity => 1000000, period => 1}, children(N, Driver)}};
 init({groups, N, Driver}) ->
     {ok, {#{strategy => one_for_one},
-          [#{id => G, type => supervisor, start => {supervisor, start_link, [?MODULE, {top, 1000, Driver}]}}
+          [#{id => G, type => supervisor, start => {supervisor, start_link, [?MODULE, {top, 0, Driver}]}}
            || G <- lists:seq(1, N)]}};
+init({child, none}) ->
+    {ok, none};
 init({child, Driver}) ->
     Driver ! {up, self()},
     {ok, Driver}.
