@@ -204,6 +204,9 @@ caf::actor composition::start_consensus(const runtime::start_context& my) {
     if (!host.empty())
       caf::anon_send(actor_on(host, "consensus"), std::move(message));
   };
+  x.on_leader_heard = [this](storage::member_id leader) {
+    contacts_->note(host_of(leader, options_.site.hosts), system_.clock().now());
+  };
   x.say_ready = [parent = my.parent] { parent.say_ready(); };
   x.detached = outer_.own_threads;
   return runtime::spawn_consensus(system_, x);
@@ -257,7 +260,6 @@ caf::actor composition::start_host(const runtime::start_context& my) {
   x.incarnation = links_->incarnation();
   x.state = state_;
   x.leader = leader_;
-  x.contacts = contacts_;
   x.memory = memory_;
   x.actor_on = [this](const std::string& host, const std::string& name) { return actor_on(host, name); };
   x.lookup = [this](const std::string& path) { return tree_->find(path); };

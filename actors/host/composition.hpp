@@ -25,6 +25,7 @@
 
 #include "actors/api/api_actor.hpp"
 #include "actors/host/host_actor.hpp"
+#include "actors/host/leader_contacts.hpp"
 #include "actors/host/log_sink.hpp"
 #include "actors/host/wall_clock.hpp"
 #include "actors/site/leadership.hpp"

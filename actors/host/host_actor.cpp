@@ -57,7 +57,7 @@ struct host_actor_state {
     options_ = std::move(options);
     assigned_ = std::make_unique<assigned_applications>(plan_place{options_.site, options_.host});
     reporter_ = std::make_unique<host_reporter>(
-      self_, host_reporter_options{options_.host, options_.incarnation, options_.leader, options_.contacts,
+      self_, host_reporter_options{options_.host, options_.incarnation, options_.leader,
                                    options_.actor_on, options_.figures});
     for (const auto& instance : memory().instances.instances())
       refresh(instance);

@@ -19,7 +19,6 @@
 
 #include "actors/application/application_plan.hpp"
 #include "actors/host/instance_table.hpp"
-#include "actors/host/leader_contacts.hpp"
 #include "actors/host/wall_clock.hpp"
 #include "actors/messages.hpp"
 #include "actors/site/leadership.hpp"
@@ -58,7 +57,6 @@ struct host_actor_options {
   std::uint64_t incarnation = 0;
   std::shared_ptr<state_cell> state;
   std::shared_ptr<leadership_cell> leader;
-  std::shared_ptr<leader_contacts> contacts;
   std::shared_ptr<host_memory> memory;
   std::function<caf::actor(const std::string& host, const std::string& name)> actor_on;
   std::function<caf::actor(const std::string& path)> lookup; ///< in the agent's directory

@@ -3,14 +3,29 @@
 #include <utility>
 
 #include <caf/event_based_actor.hpp>
+#include <caf/send.hpp>
 
 namespace prunella::actors {
+
+namespace {
+
+/// Of heartbeats without news, one in so many wants an answer.
+constexpr std::size_t asked_every = 5;
+
+} // namespace
 
 host_reporter::host_reporter(caf::event_based_actor* self, host_reporter_options options)
   : self_(self),
     options_(std::move(options)),
     // Earlier lives of this actor in this process ended at earlier times, so their revisions are lower.
     log_(static_cast<std::uint64_t>(self->clock().now().time_since_epoch().count())) {}
+
+void host_reporter::on_tick() {
+  // A site actor that was restarted knows nothing, and an answer is the only way to say so.
+  if (confirmed_ == log_.revision() && ++greetings_ < asked_every)
+    return greet();
+  send();
+}
 
 void host_reporter::on_leader_changed() {
   confirmed_ = 0;
@@ -37,17 +52,32 @@ void host_reporter::send_news() {
     send();
 }
 
-void host_reporter::send() {
+caf::actor host_reporter::site() const {
   const auto leader = options_.leader->get().leader;
-  const auto site = leader.empty() ? caf::actor{} : options_.actor_on(leader, "site");
-  // As many as fit into the silence that is allowed: after an outage the next one goes out at once.
-  const auto most = static_cast<std::size_t>(options_.figures.down_after / options_.figures.heartbeat);
-  if (!site || unanswered_ >= most)
-    return;
+  return leader.empty() ? caf::actor{} : options_.actor_on(leader, "site");
+}
+
+host_heartbeat host_reporter::empty_beat() const {
   host_heartbeat beat;
   beat.host = options_.host;
   beat.incarnation = options_.incarnation;
   beat.sent_at_ns = self_->clock().now().time_since_epoch().count();
+  return beat;
+}
+
+void host_reporter::greet() const {
+  if (const auto leader = site())
+    caf::anon_send(leader, empty_beat());
+}
+
+void host_reporter::send() {
+  greetings_ = 0;
+  const auto leader = site();
+  // As many as fit into the silence that is allowed: after an outage the next one goes out at once.
+  const auto most = static_cast<std::size_t>(options_.figures.down_after / options_.figures.heartbeat);
+  if (!leader || unanswered_ >= most)
+    return;
+  auto beat = empty_beat();
   beat.has_reports = !reports_are_under_way_;
   if (beat.has_reports)
     log_.fill(beat, confirmed_);
@@ -55,10 +85,9 @@ void host_reporter::send() {
   const bool had_everything = had_reports && beat.since_revision == 0;
   reports_are_under_way_ = true;
   ++unanswered_;
-  self_->request(site, options_.figures.down_after, std::move(beat))
+  self_->request(leader, options_.figures.down_after, std::move(beat))
     .then(
       [this, had_reports, epoch = epoch_](const heartbeat_answer& x) {
-        options_.contacts->note(x.leader, self_->clock().now());
         if (epoch == epoch_)
           on_answer(x, had_reports);
       },

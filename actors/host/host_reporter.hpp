@@ -3,7 +3,8 @@
 // Tells the leader that this host lives, and what it observes of its instances. A part of the host actor, which forwards to
 // it; it sends through that actor and keeps time by its clock.
 //
-// A heartbeat goes out every interval, whatever happens. Reports travel with them, one heartbeat with reports at a time: what
+// A heartbeat goes out every interval, whatever happens. With nothing to report, most want no answer: an answer costs both
+// sides as much as the heartbeat, and a timer. Reports travel with them, one heartbeat with reports at a time: what
 // changes meanwhile goes with the next, which follows the answer at once. So neither a slow leader nor a storm of changes
 // makes more than one message of them wait.
 
@@ -16,7 +17,6 @@
 #include <caf/actor.hpp>
 #include <caf/fwd.hpp>
 
-#include "actors/host/leader_contacts.hpp"
 #include "actors/host/report_log.hpp"
 #include "actors/messages.hpp"
 #include "actors/site/leadership.hpp"
@@ -28,7 +28,6 @@ struct host_reporter_options {
   std::string host;
   std::uint64_t incarnation = 0;
   std::shared_ptr<leadership_cell> leader;
-  std::shared_ptr<leader_contacts> contacts;
   std::function<caf::actor(const std::string& host, const std::string& name)> actor_on;
   runtime::liveness_figures figures;
 };
@@ -38,7 +37,7 @@ public:
   host_reporter(caf::event_based_actor* self, host_reporter_options options);
 
   /// Every `figures.heartbeat`.
-  void on_tick() { send(); }
+  void on_tick();
 
   /// The new leader knows nothing yet.
   void on_leader_changed();
@@ -53,6 +52,9 @@ public:
 private:
   void send_news();
   void send();
+  void greet() const;
+  caf::actor site() const;
+  host_heartbeat empty_beat() const;
   void on_answer(const heartbeat_answer& x, bool had_reports);
   void on_error(bool had_everything, bool had_reports);
 
@@ -61,7 +63,8 @@ private:
   report_log log_;
   std::uint64_t confirmed_ = 0;      ///< revision that the leader holds
   bool reports_are_under_way_ = false;
-  std::size_t unanswered_ = 0;       ///< heartbeats of this epoch
+  std::size_t unanswered_ = 0;       ///< heartbeats of this epoch that want an answer
+  std::size_t greetings_ = 0;        ///< heartbeats since one that wants an answer
   std::uint64_t epoch_ = 0;          ///< counts leaders: answers to heartbeats to an earlier one say nothing
 };
 

@@ -1,6 +1,6 @@
 #pragma once
 
-// When each host last answered a heartbeat as leader, for the judgement of the next leader.
+// When each host was last heard as leader, for the judgement of the next leader.
 
 #include <map>
 #include <mutex>

@@ -59,7 +59,7 @@ private:
     const bool leads = x.role == runtime::raft_role::leader;
     now.role = leads ? "leader" : options_.is_controller ? "controller" : "follower";
     options_.cell->set(now);
-    if (options_.on_changed && (now.leader != before.leader || now.term != before.term))
+    if (options_.on_changed && (now.leader != before.leader || (now.term != before.term && !now.leader.empty())))
       options_.on_changed(now);
     if (leads && wanted_term_ != x.term && options_.on_elected)
       options_.on_elected(x.term, former_);

@@ -39,7 +39,7 @@ struct leadership_actor_options {
   std::function<std::vector<caf::actor>()> listeners;
   /// Called when this host becomes leader; `former` as above.
   std::function<void(std::uint64_t term, const std::string& former)> on_elected;
-  /// Called when this host hears of another leader or term, or of none.
+  /// Called when another host leads, the same one in another term, or none any more.
   std::function<void(const leadership& now)> on_changed{};
 };
 

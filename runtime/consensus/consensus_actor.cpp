@@ -272,10 +272,13 @@ void consensus_state::on_peer_message(raft_message& message) {
   // The tick that acts is the timer's, so that one that comes late does not act before what was heard meanwhile.
   if (const auto planned = ticks_planned(); planned > 1)
     pass_time(planned - 1);
+  const auto from = message.from;
   auto fault = core->step(std::move(message));
   if (!fault.empty()) {
     ++refused_messages;
     last_refusal = std::move(fault);
+  } else if (options.on_leader_heard && from == core->leader()) {
+    options.on_leader_heard(from);
   }
   schedule_flush();
 }

@@ -221,3 +221,24 @@ TEST_CASE("scaling up starts copies, scaling down stops them, and deleting leave
   CHECK(site.call(site.some_host(), "GET", "/v1/applications/shop").status == 404);
   site.wait_for("the site is healthy", [&] { return site.status(site.some_host()).health == "healthy"; });
 }
+
+TEST_CASE("the agent's log says who it is, who leads, what was restarted and why, and how it ended") {
+  site_processes site{config::liveness_profile::patient, 1};
+  site.start_all();
+  const std::string host = "host-1";
+  const auto log = [&] { return file_text(site.log_file(host)); };
+  const auto says = [&](const std::string& line) { return log().find(line) != std::string::npos; };
+  CHECK(says(" runs host host-1 of site market: data in " + site.data_dir(host).string() + ", links on "));
+  CHECK(says("site market is led by host-1 in term "));
+  CHECK(site.call(host, "POST", "/v1/actors/kill", R"({"path": "host-1/root/journal"})").is_good());
+  site.wait_for("the journal runs again", [&] { return says("actor host-1/root/journal runs again: restart 1"); });
+  CHECK(says("actor host-1/root/journal exited: it was killed"));
+  site.wait_for("its restart is an event", [&] {
+    const auto events = site.get<std::vector<actors::event_view>>(host, "/v1/events?limit=100");
+    return std::any_of(events.begin(), events.end(), [](const auto& x) {
+      return x.object == "actor/host-1/root/journal" && x.to == "running" && x.reason == "restart 1";
+    });
+  });
+  CHECK(site.end(host) == 0);
+  CHECK(says("info host-1: stopped: it was told to shut down"));
+}

@@ -331,7 +331,7 @@ TEST_CASE("leadership is handed over within a few round trips, and the asker hea
 }
 
 TEST_CASE("subscribers hear of each change of leadership and of what is applied") {
-  actor_group group(1);
+  actor_group group(3);
   const auto roles = group.world.collect<leadership_changed>();
   const auto indexes = group.world.collect<log_applied>();
   caf::send_as(roles.handle, group.at(1).consensus, subscribe_consensus{true, false});
