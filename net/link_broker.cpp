@@ -32,7 +32,9 @@ struct ticker_due {
 caf::actor spawn_ticker(caf::actor_system& system, std::shared_ptr<link_wakeup> wakeup, std::uint64_t attached,
                         link_timeouts timeouts) {
   return system.spawn<caf::hidden>([=](caf::event_based_actor* self) {
-    const auto quiet = std::max(timeouts.tick, std::min(timeouts.quiet_tick, timeouts.keep_alive / 2));
+    // Requests are forgotten by ticks too; late by no more than a quarter of their time.
+    const auto quiet =
+        std::max(timeouts.tick, std::min({timeouts.quiet_tick, timeouts.keep_alive / 2, timeouts.request / 4}));
     const auto epoch = std::make_shared<std::uint64_t>(0);
     const auto arm = [=](std::chrono::milliseconds period) { self->delayed_send(self, period, ticker_due{++*epoch}); };
     arm(timeouts.tick);

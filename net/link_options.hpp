@@ -40,7 +40,7 @@ struct link_timeouts {
   ms backoff_max{2000};     ///< doubling stops here
   ms goodbye{500};          ///< a closed connection has this long to take the goodbye
   ms tick{50};              ///< the one timer: every deadline above is met up to this much late …
-  ms quiet_tick{500};       ///< … or this much (at most half a `keep_alive`) while all peers are linked and none is behind
+  ms quiet_tick{500};       ///< … or this much (at most half a `keep_alive` or a quarter of `request`) while all peers are linked and none is behind
 };
 
 } // namespace prunella::net
