@@ -174,7 +174,13 @@ result<image_record> pull(image_store& store, const image_reference& reference, 
   auto described = options;
   if (described.source.empty())
     described.source = "registry " + reference.registry;
-  registry_fetcher fetch(store, reference, *manifest, digest_of(found.manifest), access, options, what);
+  // Skopeo brings all layers at once and the store takes them one by one: told is what arrived, and it never shrinks.
+  if (options.progress)
+    described.progress = [&, most = std::uint64_t{0}](const import_progress& now) mutable {
+      most = std::max(most, now.bytes_done);
+      return options.progress({most, now.bytes_total});
+    };
+  registry_fetcher fetch(store, reference, *manifest, digest_of(found.manifest), access, described, what);
   return store_image(store, found.manifest, std::ref(fetch), names_of(reference, found.named), described);
 }
 
