@@ -157,10 +157,7 @@ std::optional<http_parameters> parse_query(std::string_view query) {
     const auto key = percent_decode(std::string_view(text).substr(0, equals));
     const auto value = equals == std::string::npos ? std::optional<std::string>("")
                                                    : percent_decode(std::string_view(text).substr(equals + 1));
-    if (key && value)
-      parameters[*key] = *value;
-    else
-      good = false;
+    good = good && key && value && parameters.emplace(*key, *value).second;
   });
   if (!good)
     return std::nullopt;
@@ -238,7 +235,7 @@ void http_router::operator()(http_request request, http_responder respond) const
   case route_match::kind::bad_target:
     respond(http_problem{400,
                          "the request target `" + quotable(request.target) + "` cannot be read",
-                         "it does not start with `/`, or a `%` in it is not followed by two hexadecimal digits",
+                         "it does not start with `/`, a `%` in it is not followed by two hexadecimal digits, or a parameter stands in it twice",
                          "percent-encode reserved characters, as in `/v1/applications/default.popcorn`",
                          {}});
     return;

@@ -22,8 +22,8 @@ namespace prunella::net {
 
 using http_parameters = std::map<std::string, std::string>;
 
-/// `a=1&b=x%20y` → {a: "1", b: "x y"}; `+` is a space; of a repeated key the last value counts. Nothing on a bad
-/// escape.
+/// `a=1&b=x%20y` → {a: "1", b: "x y"}; `+` is a space; nothing on a bad escape, and of a
+/// repeated key, of which one value would be dropped.
 [[nodiscard]] std::optional<http_parameters> parse_query(std::string_view query);
 
 /// What a routed handler gets.

@@ -2,8 +2,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <system_error>
 
 #include <fcntl.h>
@@ -12,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/text_file.hpp"
 #include "net/identity_openssl.hpp"
 
 namespace prunella::net {
@@ -23,6 +22,9 @@ namespace {
 // Clocks of edge machines may start at 1970 + firmware age; the links check no times, other tools do.
 constexpr const char* not_before = "20000101000000Z";
 constexpr const char* not_after = "99991231235959Z";
+
+constexpr const char* restore_hint = ". Restore the folder from where `prunella site init` made it";
+constexpr std::size_t file_bytes = 64 * 1024; ///< of a certificate or a key, which have some hundred
 
 [[noreturn]] void fail_openssl(const std::string& what) {
   throw identity_error(identity_errc::malformed, what + ": " + take_openssl_error());
@@ -161,17 +163,15 @@ void write_file(const fs::path& path, std::string_view content, mode_t mode) {
 }
 
 std::string read_file(const fs::path& path) {
-  errno = 0;
-  std::ifstream in(path, std::ios::binary);
-  if (!in)
-    fail_system("cannot read", path);
-  std::string content((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  if (in.bad())
-    fail_system("cannot read", path);
-  return content;
+  auto file = config::read_text_file(path.string(), {file_bytes, std::chrono::seconds{1}});
+  if (!file.error.empty())
+    throw identity_error(identity_errc::inaccessible,
+                         path.string() + ": " + file.error + ". `prunella site init` made it for this host; copy it from there");
+  return std::move(file.text);
 }
 
 std::string read_key(const fs::path& path) {
+  auto key = read_file(path);
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0)
     fail_system("cannot read", path);
@@ -179,14 +179,14 @@ std::string read_key(const fs::path& path) {
     throw identity_error(identity_errc::key_exposed,
                          "the private key " + path.string() + " may be read by others than its owner: run `chmod 600 " +
                            path.string() + "`, or make a new identity if they may have");
-  return read_file(path);
+  return key;
 }
 
 certificate_ptr require_certificate(const fs::path& path, const std::string& pem) {
   auto certificate = parse_certificate(pem);
   if (!certificate)
     throw identity_error(identity_errc::malformed, path.string() + " is not a certificate in PEM form: " +
-                                                     take_openssl_error());
+                                                     take_openssl_error() + restore_hint);
   return certificate;
 }
 
@@ -194,7 +194,7 @@ key_ptr require_key(const fs::path& path, const std::string& pem) {
   auto key = parse_key(pem);
   if (!key)
     throw identity_error(identity_errc::malformed,
-                         path.string() + " is not a private key in PEM form: " + take_openssl_error());
+                         path.string() + " is not a private key in PEM form: " + take_openssl_error() + restore_hint);
   return key;
 }
 
@@ -327,6 +327,9 @@ void create_site_identity(const fs::path& dir_as_given, std::string_view site,
     throw identity_error(identity_errc::exists, dir.string() +
                                                   " exists already; an identity is never overwritten. Name another "
                                                   "directory, or add hosts to this one");
+  if (!fs::is_directory(dir.parent_path(), code))
+    throw identity_error(identity_errc::inaccessible, "cannot make the directory " + dir.string() + ": " +
+                                                        dir.parent_path().string() + " is no folder; make it first");
   scratch_directory scratch(dir.string() + scratch_suffix());
   const auto ca = make_ca(site);
   write_file(scratch.path() / "ca.crt", to_pem(ca.certificate.get()), 0644);
@@ -374,6 +377,11 @@ host_identity load_identity(const fs::path& dir, std::string_view host_id) {
                                                     ": both come from the same `prunella site init`");
   }
   return identity;
+}
+
+std::string site_of(const host_identity& identity) {
+  const auto ca = parse_certificate(identity.ca_pem);
+  return ca ? organisation_of(ca.get()) : std::string{};
 }
 
 } // namespace prunella::net

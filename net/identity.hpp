@@ -62,4 +62,7 @@ std::filesystem::path host_identity_dir(const std::filesystem::path& dir, std::s
 /// Reads `dir` (of one host) and checks that everything in it belongs together and to `host_id`.
 host_identity load_identity(const std::filesystem::path& dir, std::string_view host_id);
 
+/// The site whose CA `identity` trusts; empty if the CA does not say.
+std::string site_of(const host_identity& identity);
+
 } // namespace prunella::net

@@ -4,6 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "runtime/first_cause.hpp"
+
 namespace prunella::runtime {
 
 namespace {
@@ -115,7 +117,7 @@ supervision_actions supervision::child_exited(std::uint64_t incarnation, child_e
   c.past().last_reason = how.reason;
   if (was == child_state::starting) {
     const auto& problem = c.past().start_problem;
-    on_start_failed(c, problem.empty() ? "it ended before it was ready: " + how.reason : std::string{problem}, s);
+    on_start_failed(c, problem.empty() ? std::string{ended_before_ready} + how.reason : std::string{problem}, s);
   } else {
     report(was == child_state::stopping ? report_kind::stopped : report_kind::exited, c, how.reason, s);
     std::get<report_action>(s.out.back()).report.end = how.kind;
@@ -347,7 +349,7 @@ void supervision::schedule_restart(child& c, step& s) {
   const auto& last_reason = c.last_reason();
   if (!intensity_.add_restart(s.at.now)) {
     const auto reason = "more than " + std::to_string(spec_.limit.intensity) + " restarts within " +
-                        in_ms(spec_.limit.period) + "; the last was of child '" + c.id + "': " + last_reason;
+                        in_ms(spec_.limit.period) + std::string{last_restart} + c.id + "': " + last_reason;
     report(report_kind::gave_up, c, reason, s);
     begin_stop(supervision_errc::gave_up, reason, s);
     return;

@@ -9,6 +9,7 @@
 #include <caf/send.hpp>
 
 #include "runtime/exit_reason.hpp"
+#include "runtime/first_cause.hpp"
 
 namespace prunella::runtime {
 
@@ -204,7 +205,7 @@ void supervisor_state::act(const start_action& action) {
     actor = child->start(
         start_context{self, path_of(action.id), {caf::actor_cast<caf::actor>(self), action.incarnation}, options});
   } catch (const std::exception& e) {
-    apply(core->child_start_failed(action.incarnation, std::string{"its start function threw: "} + e.what(), now()));
+    apply(core->child_start_failed(action.incarnation, std::string{start_threw} + e.what(), now()));
     return;
   }
   if (actor)

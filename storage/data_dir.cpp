@@ -70,6 +70,20 @@ result<std::string> stranger_in(const std::string& path) {
   return std::string{};
 }
 
+/// Each file in it would otherwise be found out by the actor that opens it, one restart after the other.
+result<void> check_access(const std::string& path) {
+  std::error_code error;
+  for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
+    std::error_code ignored;
+    const auto& file = entry->path();
+    if (entry->is_regular_file(ignored) && ::faccessat(AT_FDCWD, file.c_str(), R_OK | W_OK, AT_EACCESS) != 0)
+      return os_error(errno, "open " + file.string() + " for reading and writing");
+  }
+  if (error)
+    return os_error(error.value(), "list the data directory " + path);
+  return {};
+}
+
 /// Writes and removes a little, so that a full or read-only disk is told at the start and not by the first vote.
 result<void> probe(const std::string& path) {
   const auto file = path + "/probe";
@@ -157,6 +171,8 @@ result<data_dir> data_dir::open(const std::string& path, const host_owner& owner
   }
   if (done)
     done = make_private(path);
+  if (done)
+    done = check_access(path);
   if (done)
     done = probe(path);
   if (done && created)

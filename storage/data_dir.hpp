@@ -21,7 +21,8 @@ class data_dir {
 public:
   /// Opens `path`, or makes it (with missing parents; mode 0700). What is in it already must be this host's: each error
   /// says whose it is or what is in the way, and what to do. Errors: `foreign`, `newer_format`, `older_format`,
-  /// `locked` (names the pid), `inaccessible` (not a folder, not ours, read-only), `disk_full`, `damaged` (identity
+  /// `locked` (names the pid), `inaccessible` (not a folder, not ours, read-only, a file in it that this user may not
+  /// write), `disk_full`, `damaged` (identity
   /// unreadable).
   static result<data_dir> open(const std::string& path, const host_owner& owner);
 

@@ -16,6 +16,7 @@
 #include "actors/names.hpp"
 #include "actors/site/requests.hpp"
 #include "actors/site/site_command_bytes.hpp"
+#include "actors/site/site_difference.hpp"
 #include "actors/site/site_errors.hpp"
 #include "actors/site/site_views.hpp"
 #include "config/json.hpp"
@@ -39,6 +40,15 @@ constexpr const char* without_leader = "what runs keeps running; more than half 
 /// `status`, with what is this host's own filled in.
 net::http_response status_response(status_view status, const api_options& here) {
   const auto leader = here.leader->get();
+  const auto prepend = [&](const std::string& why) {
+    if (!why.empty())
+      status.reason = here.host + ": " + why + (status.reason.empty() ? "" : ". " + status.reason);
+  };
+  prepend(difference_text(here.document, *here.state->get()));
+  const auto trouble = here.trouble->get();
+  if (!trouble.empty() && status.quorum)
+    status.health = "degraded";
+  prepend(trouble);
   status.host = here.host;
   status.role = leader.role;
   status.term = leader.term;
@@ -85,13 +95,10 @@ private:
   };
 
   void on_call(api_call& call) {
+    if (const auto problem = refuse_request(call.route, call.request))
+      return void(call.respond(problem_response(*problem)));
     const auto& query = call.request.query;
     const auto application = query.count("application") != 0 ? application_key_of(query.at("application")) : std::string{};
-    if (application.empty() && query.count("application") != 0)
-      return void(call.respond(problem_response(
-        make_problem(400, '`' + query.at("application") + "` is not the name of an application",
-                     "names are 1 to 63 of a-z, 0-9 and `-`, optionally behind a tenant and a dot",
-                     "`prunella get applications` lists what there is"))));
     switch (call.route) {
     case api_route::ready: return answer_ready(call.respond);
     case api_route::status: return answer_status(call.respond);
@@ -169,6 +176,10 @@ private:
           status_view status;
           fill_status(status, {*options_.state->get(), own, {}, options_.host});
           status.reason = why + ". " + status.reason;
+          if (status.site.empty())
+            status.reason = "this host has heard nothing of its site " + options_.document.name
+                            + " yet: it is new, or none of the hosts that the site was founded with (`prunella get hosts` on "
+                              "another host shows those)";
           respond(status_response(std::move(status), options_));
         });
       });
@@ -355,7 +366,9 @@ private:
       x.respond(outcome_response(x.application, answer.outcome));
   }
 
-  void retry(std::uint64_t id, const std::string& why) {
+  void retry(std::uint64_t id, std::string why) {
+    if (const auto trouble = options_.trouble->get(); !trouble.empty())
+      why = options_.host + ": " + trouble + ". " + why;
     const auto it = writes_.find(id);
     if (it == writes_.end())
       return;
@@ -405,7 +418,8 @@ net::http_router make_api_router(std::function<caf::actor()> api, const api_opti
   });
   router.add("GET", "/readyz", to(api_route::ready));
   router.add("GET", "/status", [options, ask = to(api_route::status)](net::routed_request request, net::http_responder respond) {
-    if (const auto status = options.status->get(options.state->get(), options.now() - options.status_age))
+    if (const auto status = options.status->get(options.state->get(), options.now() - options.status_age);
+        status && request.query.empty())
       respond(status_response(*status, options));
     else
       ask(std::move(request), std::move(respond));

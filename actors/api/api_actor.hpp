@@ -14,6 +14,7 @@
 #include <caf/actor.hpp>
 #include <caf/fwd.hpp>
 
+#include "actors/host/trouble_cell.hpp"
 #include "actors/host/wall_clock.hpp"
 #include "actors/site/leadership.hpp"
 #include "actors/site/state_cell.hpp"
@@ -24,9 +25,11 @@ namespace prunella::actors {
 
 struct api_options {
   std::string host;
+  config::site_spec document; ///< of the site, as this host was started with
   std::string version;
   std::shared_ptr<state_cell> state;
   std::shared_ptr<leadership_cell> leader;
+  std::shared_ptr<trouble_cell> trouble; ///< of this host
   /// The actor `name` on `host`, local or remote; an invalid handle if it is local and not running.
   std::function<caf::actor(const std::string& host, const std::string& name)> actor_on;
   wall_clock clock = wall_clock_ms;

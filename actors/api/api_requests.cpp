@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
+#include <string_view>
+#include <vector>
 
 #include "actors/host/journal_actor.hpp"
 #include "actors/names.hpp"
 #include "actors/site/requests.hpp"
+#include "config/did_you_mean.hpp"
 #include "config/json.hpp"
 #include "config/reader.hpp"
 
@@ -40,27 +44,85 @@ std::string path_key(const net::routed_request& request) {
   return it == request.path.end() ? std::string{} : application_key_of(it->second);
 }
 
-problem_view bad_name() {
-  return make_problem(400, "the path does not name an application",
+problem_view bad_name(const std::string& name) {
+  return make_problem(400, '`' + name + "` is not the name of an application",
                       "names are 1 to 63 of a-z, 0-9 and `-`, optionally behind a tenant and a dot",
-                      "use /v1/applications/NAME or /v1/applications/TENANT.NAME");
+                      "`prunella get applications` lists what there is");
 }
 
-/// Reads a JSON body of which every member in `required` has to be there.
+problem_view bad_name(const net::routed_request& request) {
+  const auto it = request.path.find("name");
+  return bad_name(it == request.path.end() ? std::string{} : it->second);
+}
+
+/// The parameters that `route` reads.
+std::vector<std::string> parameters_of(api_route route) {
+  switch (route) {
+  case api_route::applications:
+  case api_route::instances: return {"application", "after", "limit"};
+  case api_route::hosts:
+  case api_route::events: return {"after", "limit"};
+  default: return {};
+  }
+}
+
+/// A parameter that nobody reads would widen the answer in silence.
+std::optional<problem_view> refuse_parameters(api_route route, const net::http_parameters& query) {
+  const auto known = parameters_of(route);
+  for (const auto& [key, value] : query) {
+    if (std::find(known.begin(), known.end(), key) != known.end())
+      continue;
+    const auto near = config::did_you_mean(key, known);
+    std::string list;
+    for (const auto& name : known)
+      list += (list.empty() ? "" : ", ") + name;
+    return make_problem(400, '`' + key + "` is not a parameter of this request",
+                        known.empty() ? "it takes none" : "it takes " + list,
+                        near.empty() ? "leave it out" : "did you mean `" + near + "`?");
+  }
+  return std::nullopt;
+}
+
+/// What clients say of a body that they do not describe passes: curl calls every body a form.
+std::optional<problem_view> refuse_body_type(const net::http_request& request) {
+  constexpr std::string_view text_types[] = {"application/json",         "application/yaml", "application/x-yaml",
+                                             "application/octet-stream", "text/yaml",        "text/x-yaml",
+                                             "text/plain",               "application/x-www-form-urlencoded"};
+  if (request.body.empty())
+    return std::nullopt;
+  const auto encoding = request.header("Content-Encoding");
+  if (!encoding.empty() && !net::equal_ignoring_case(encoding, "identity"))
+    return make_problem(415, "the body is encoded as `" + std::string{encoding} + '`', "no content encoding is undone here",
+                        "send it as it is");
+  auto type = request.header("Content-Type");
+  type = type.substr(0, type.find(';'));
+  type = type.substr(0, type.find_last_not_of(" \t") + 1);
+  const auto fits = [&](std::string_view known) { return net::equal_ignoring_case(known, type); };
+  if (type.empty() || std::any_of(std::begin(text_types), std::end(text_types), fits))
+    return std::nullopt;
+  return make_problem(415, "a body of type `" + std::string{type} + "` is not taken", "documents are JSON or YAML",
+                      "send it with `Content-Type: application/json` or `application/yaml`");
+}
+
+/// Reads a JSON body that has every member in `required` and no other.
 template <class Body>
-or_problem<Body> read_body(const std::string& text, const std::vector<const char*>& required, const char* example) {
+or_problem<Body> read_body(const std::string& text, const std::vector<std::string_view>& required, const char* example) {
   auto parsed = config::parse_json(text);
   std::vector<std::string> errors;
   Body body;
   if (!parsed.error.empty()) {
     errors.push_back(parsed.error);
   } else {
-    for (const auto* key : required)
+    for (const auto key : required)
       if (!parsed.value.is_object() || parsed.value.get_object().if_contains(key) == nullptr)
         errors.push_back(std::string{key} + ": is missing");
     if (errors.empty())
       errors = config::from_json(parsed.value, body);
   }
+  if (parsed.value.is_object())
+    for (const auto& member : parsed.value.get_object())
+      if (std::find(required.begin(), required.end(), std::string_view{member.key()}) == required.end())
+        errors.push_back(std::string{member.key()} + ": is not a known key");
   if (errors.empty())
     return body;
   auto problem = make_problem(400, "the body is not what this request takes", errors.front(),
@@ -71,16 +133,26 @@ or_problem<Body> read_body(const std::string& text, const std::vector<const char
 
 } // namespace
 
+std::optional<problem_view> refuse_request(api_route route, const net::routed_request& request) {
+  if (const auto it = request.path.find("name"); it != request.path.end() && application_key_of(it->second).empty())
+    return bad_name(it->second);
+  if (auto problem = refuse_parameters(route, request.query))
+    return problem;
+  if (const auto it = request.query.find("application"); it != request.query.end() && application_key_of(it->second).empty())
+    return bad_name(it->second);
+  return refuse_body_type(request.request);
+}
+
 or_problem<site_command> put_command(const net::routed_request& request) {
   const auto key = path_key(request);
   if (key.empty())
-    return bad_name();
+    return bad_name(request);
   auto read = config::read_documents(request.request.body, "", config::document_kind::application);
   if (!read.problems.empty()) {
     auto problem = make_problem(422, "the application document is not valid", "it breaks the rules listed in `errors`",
-                                "correct them; `prunella config validate FILE` shows line and column");
+                                "correct them; each begins with its line and column, where that is known");
     for (const auto& x : read.problems)
-      problem.errors.push_back(config::problem_summary(x));
+      problem.errors.push_back(config::problem_text(x));
     return problem;
   }
   if (read.documents.size() != 1 || read.documents[0].kind != config::document_kind::application)
@@ -98,14 +170,14 @@ or_problem<site_command> put_command(const net::routed_request& request) {
 or_problem<site_command> delete_command(const net::routed_request& request) {
   const auto key = path_key(request);
   if (key.empty())
-    return bad_name();
+    return bad_name(request);
   return site_command{0, delete_application{key}};
 }
 
 or_problem<site_command> scale_command(const net::routed_request& request) {
   const auto key = path_key(request);
   if (key.empty())
-    return bad_name();
+    return bad_name(request);
   auto body = read_body<scale_body>(request.request.body, {"service", "replicas"}, R"({"service": "web", "replicas": 3})");
   if (auto* problem = std::get_if<problem_view>(&body))
     return std::move(*problem);

@@ -2,9 +2,11 @@
 
 // Bodies and parameters of API requests as commands and queries, and answers as bodies. Pure.
 
+#include <optional>
 #include <string>
 #include <variant>
 
+#include "actors/api/api_call.hpp"
 #include "actors/messages.hpp"
 #include "net/http_router.hpp"
 
@@ -13,6 +15,10 @@ namespace prunella::actors {
 /// A value, or the problem that the client gets instead.
 template <class T>
 using or_problem = std::variant<T, problem_view>;
+
+/// What is wrong with a request before its route looks at it: a name that is none, a parameter that the route does not
+/// read, a body that is neither JSON nor YAML.
+std::optional<problem_view> refuse_request(api_route route, const net::routed_request& request);
 
 /// `PUT /v1/applications/{name}`: the body is an application document in JSON or YAML whose name must be the path's.
 or_problem<site_command> put_command(const net::routed_request& request);

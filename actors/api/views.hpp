@@ -141,7 +141,7 @@ struct problem_view {
   std::string detail;
   std::string cause;
   std::string fix;
-  std::vector<std::string> errors; ///< of a rejected document: each `path: what; what would be right`
+  std::vector<std::string> errors; ///< of a rejected document: each `line:column: path: what; what would be right`
 
   PRUNELLA_FIELDS(problem_view, title, status, detail, cause, fix, errors)
 };

@@ -1,13 +1,15 @@
 #include "actors/host/agent.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <condition_variable>
-#include <filesystem>
 #include <mutex>
 #include <random>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 
 #include <caf/actor_system.hpp>
@@ -49,14 +51,30 @@ struct agent_config : caf::actor_system_config {
   }
 };
 
+/// Missing keys, told from a data directory that is none or that this user may not look into.
+void require_keys(const agent_options& x) {
+  struct stat status {};
+  if (::stat(x.identity_dir.c_str(), &status) == 0)
+    return;
+  if (errno == ENOTDIR)
+    throw std::runtime_error(x.data_dir + " is not a folder, so it cannot be a data directory; choose another with --data-dir");
+  if (errno != ENOENT)
+    throw std::runtime_error("cannot look into the data directory " + x.data_dir + ": " + std::generic_category().message(errno)
+                             + "; run as the user that owns it, or change its owner");
+  throw std::runtime_error("there are no keys in " + x.identity_dir + "; make them with `prunella site init` and copy the "
+                           "folder of " + x.host + " there");
+}
+
 /// What shows from outside is refused before the data directory is touched: a mistyped command must not mark it as some
 /// other host's.
 agent_options checked(agent_options x) {
   require_host(x.site, x.host);
-  if (std::error_code ignored; !std::filesystem::exists(x.identity_dir, ignored))
-    throw std::runtime_error("there are no keys in " + x.identity_dir + "; make them with `prunella site init` and copy the "
-                             "folder of " + x.host + " there");
-  net::load_identity(x.identity_dir, x.host);
+  require_keys(x);
+  const auto site = net::site_of(net::load_identity(x.identity_dir, x.host));
+  if (!site.empty() && site != x.site.name)
+    throw std::runtime_error("the keys in " + x.identity_dir + " are of site " + site + ", not of site " + x.site.name
+                             + "; copy the folder of " + x.host + " from where `prunella site init` made those of "
+                             + x.site.name);
   return x;
 }
 
@@ -143,12 +161,13 @@ outer_parts agent::parts::outside() {
     driver.records = records;
     return spawn_process_driver(system, driver);
   };
-  x.spawn_log = [this](std::function<void()> say_ready) {
+  x.spawn_log = [this](log_hooks hooks) {
     runtime::log_writer_options log;
     log.open = [this] {
       return storage::open_raft_log(data.file("raft.db"), {options.site.name, member_id_of(options.host)});
     };
-    log.say_ready = std::move(say_ready);
+    log.say_ready = std::move(hooks.say_ready);
+    log.on_stalled = std::move(hooks.on_stalled);
     return runtime::spawn_log_writer(system, log);
   };
   x.open_database = [this] { return storage::open_site_database(data.file("site.db"), owner); };

@@ -159,7 +159,8 @@ runtime::supervised_child composition::core_child() {
   core.children = {
     runtime::worker_that_says_ready(log,
                                     [this](const runtime::start_context& my) {
-                                      return outer_.spawn_log([parent = my.parent] { parent.say_ready(); });
+                                      return outer_.spawn_log({[parent = my.parent] { parent.say_ready(); },
+                                                               [this](const std::string& why) { on_log_stalled(why); }});
                                     }),
     runtime::worker_that_says_ready(consensus, [this](const runtime::start_context& my) { return start_consensus(my); }),
     runtime::worker(spec_of("leadership"), [this](const runtime::start_context& my) { return start_leadership(my); }),
@@ -170,6 +171,14 @@ runtime::supervised_child composition::core_child() {
                     }),
   };
   return runtime::supervisor(spec_of("core"), std::move(core));
+}
+
+/// A leader whose disk is full can decide nothing that it could apply: another member takes over if there is one.
+void composition::on_log_stalled(const std::string& why) {
+  trouble_->set(why);
+  record({"", 0, 0, "host/" + options_.host, "", why.empty() ? "its disk has room again" : "its disk is full", why, ""});
+  if (const auto consensus = local("consensus"); consensus && !why.empty())
+    caf::anon_send(consensus, runtime::transfer_leadership{0});
 }
 
 caf::actor composition::start_journal(const runtime::start_context& my) {
@@ -274,9 +283,11 @@ caf::actor composition::start_host(const runtime::start_context& my) {
 api_options composition::api_parts() {
   api_options x;
   x.host = options_.host;
+  x.document = options_.site;
   x.version = options_.version;
   x.state = state_;
   x.leader = leader_;
+  x.trouble = trouble_;
   x.actor_on = [this](const std::string& host, const std::string& name) { return actor_on(host, name); };
   x.clock = outer_.clock;
   x.leader_patience = std::min(x.write_deadline, 2 * figures_.election_max());

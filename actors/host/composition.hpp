@@ -27,6 +27,7 @@
 #include "actors/host/host_actor.hpp"
 #include "actors/host/leader_contacts.hpp"
 #include "actors/host/log_sink.hpp"
+#include "actors/host/trouble_cell.hpp"
 #include "actors/host/wall_clock.hpp"
 #include "actors/site/leadership.hpp"
 #include "actors/site/site_actor.hpp"
@@ -40,6 +41,12 @@
 
 namespace prunella::actors {
 
+/// What the log writer tells; called in its thread.
+struct log_hooks {
+  std::function<void()> say_ready;                       ///< its log is open
+  std::function<void(const std::string&)> on_stalled; ///< why its disk takes nothing; empty: it does again
+};
+
 /// What reaches out of the process. All but `make_links` are called again when a supervisor restarts what uses them.
 struct outer_parts {
   /// Links of this host. `options` names host, peers, exports and timeouts; addresses are as in the site's document.
@@ -47,8 +54,8 @@ struct outer_parts {
   std::function<std::shared_ptr<net::links>(net::link_options options)> make_links;
   /// The driver actor (`actors/instance/driver.hpp`).
   std::function<caf::actor()> spawn_driver;
-  /// The log writer of this member; calls `say_ready` when its log is open.
-  std::function<caf::actor(std::function<void()> say_ready)> spawn_log;
+  /// The log writer of this member.
+  std::function<caf::actor(log_hooks hooks)> spawn_log;
   std::function<storage::result<std::unique_ptr<storage::site_database>>()> open_database;
   std::function<storage::result<std::unique_ptr<storage::event_journal>>()> open_journal;
   /// A number that no other host and no other start draws.
@@ -105,6 +112,7 @@ private:
   net::link_options link_options();
   runtime::supervision_tree make_tree();
   runtime::supervised_child core_child();
+  void on_log_stalled(const std::string& why);
   caf::actor start_journal(const runtime::start_context& my);
   caf::actor start_consensus(const runtime::start_context& my);
   caf::actor start_leadership(const runtime::start_context& my);
@@ -129,6 +137,7 @@ private:
   std::shared_ptr<state_cell> state_ = std::make_shared<state_cell>();
   std::shared_ptr<status_cell> status_ = std::make_shared<status_cell>();
   std::shared_ptr<leadership_cell> leader_ = std::make_shared<leadership_cell>();
+  std::shared_ptr<trouble_cell> trouble_ = std::make_shared<trouble_cell>();
   std::shared_ptr<leader_contacts> contacts_ = std::make_shared<leader_contacts>();
   std::shared_ptr<host_memory> memory_ = std::make_shared<host_memory>();
   std::shared_ptr<net::links> links_;

@@ -88,6 +88,9 @@ private:
     if (rows.ok())
       for (const auto& row : rows.value())
         answer.events.push_back(view_of(row));
+    // What a full disk keeps waiting is news all the same, above all that the disk is full.
+    for (const auto& event : waiting_)
+      answer.events.push_back(view_of(event));
     return answer;
   }
 

@@ -1,6 +1,10 @@
 #include "actors/instance/container_folder.hpp"
 
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <system_error>
 
 #include "actors/instance/proc_filesystem.hpp"
@@ -25,6 +29,27 @@ std::string stdout_log_path(const std::string& data_directory, const std::string
 
 std::string stderr_log_path(const std::string& data_directory, const std::string& container) {
   return container_folder(data_directory, container) + "/stderr.log";
+}
+
+std::string last_line(const std::string& path, std::int64_t since_ms) {
+  constexpr std::int64_t clock_step_ms = 10; // files are stamped by a coarser clock than starts
+  constexpr std::size_t looked_at = 1'024;
+  constexpr std::size_t shown = 200;
+  std::ifstream file{path, std::ios::binary | std::ios::ate};
+  struct stat status {};
+  if (!file || ::stat(path.c_str(), &status) != 0
+      || std::int64_t{status.st_mtim.tv_sec} * 1'000 + status.st_mtim.tv_nsec / 1'000'000 + clock_step_ms < since_ms)
+    return {};
+  const auto size = static_cast<std::size_t>(std::max<std::streamoff>(file.tellg(), 0));
+  std::string text(std::min(size, looked_at), ' ');
+  file.seekg(static_cast<std::streamoff>(size - text.size()));
+  if (!file.read(text.data(), static_cast<std::streamsize>(text.size())))
+    return {};
+  text.erase(text.find_last_not_of(" \t\r\n") + 1);
+  const auto line_start = text.find_last_of('\n');
+  auto line = text.substr(line_start == std::string::npos ? 0 : line_start + 1, shown);
+  std::replace_if(line.begin(), line.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return line;
 }
 
 std::vector<std::string> make_environment(const container_order& order, const std::string& agent) {

@@ -4,6 +4,7 @@
 //   DATA_DIR/containers/NAME/work          working directory, unless the spec names another
 //   DATA_DIR/containers/NAME/stdout.log    and stderr.log, each with an older half (`log_keeper.hpp`)
 
+#include <cstdint>
 #include <optional>
 #include <set>
 #include <string>
@@ -23,6 +24,11 @@ std::vector<std::string> make_environment(const container_order& order, const st
 /// Makes the folders (mode 0700) and returns what to launch. Errors: data_directory_unusable.
 driver_result<launch_request> prepare_folder(const container_order& order, const std::string& data_directory,
                                              const std::string& agent);
+
+/// The last line with something on it that was written to the file at `path` at `since_ms` (Unix time) or later: at most
+/// 200 bytes, `?` for what is not printable ASCII. Empty if there is none. For the reason of an end: why a program gave up
+/// is often its last word.
+std::string last_line(const std::string& path, std::int64_t since_ms);
 
 /// Deletes the folders of all containers but those in `keep`; fine if there are none. Symbolic links in them are removed,
 /// not followed. The first failure, after trying the others.

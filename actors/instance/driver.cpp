@@ -46,7 +46,7 @@ std::string describe_exit(const container_exited& exited) {
     return "ended, and nobody saw how";
   if (exited.signal != 0)
     return "was killed by signal " + std::to_string(exited.signal) + " (" + signal_name(exited.signal) + ")";
-  return "exited with code " + std::to_string(exited.exit_code);
+  return "exited with code " + std::to_string(exited.exit_code) + (exited.last_words.empty() ? "" : ": " + exited.last_words);
 }
 
 } // namespace prunella::actors

@@ -154,9 +154,10 @@ struct container_exited {
   std::chrono::microseconds system_time{0};
   std::int64_t max_rss_bytes = 0; ///< 0: not known (adopted)
   std::int64_t exited_at_ms = 0;  ///< Unix time at which the driver noticed
+  std::string last_words;         ///< the last line of its standard error if it failed by itself; else empty
 
   PRUNELLA_FIELDS(container_exited, name, instance, generation, pid, known, exit_code, signal, stopped, user_time,
-                  system_time, max_rss_bytes, exited_at_ms)
+                  system_time, max_rss_bytes, exited_at_ms, last_words)
 };
 
 /// → `recovered_containers`: all that run at this moment, ordered by name. Who started the agent afresh compares them

@@ -230,7 +230,10 @@ void process_driver_state::finish(container_map::iterator ended, const process_e
   static_cast<void>(options_.records->erase(record.name));
   const container_exited exited{record.name,   instance_of(record.name), record.generation, record.pid,      end.known,
                                 end.exit_code, end.signal,      entry.stopping,    end.user_time, end.system_time,
-                                end.max_rss_bytes, unix_time_ms()};
+                                end.max_rss_bytes, unix_time_ms(),
+                                end.exit_code == 0 || entry.stopping
+                                  ? std::string{}
+                                  : last_line(stderr_log_path(options_.data_directory, record.name), record.started_at_ms)};
   for (auto& promise : entry.waiting)
     promise.deliver(exited);
   if (const auto owner = caf::actor_cast<caf::actor>(entry.owner))

@@ -9,6 +9,9 @@ namespace prunella::actors {
 
 namespace {
 
+/// (kind, key) of rows; the value is always true.
+using changed_rows = std::map<std::pair<std::string, std::string>, bool>;
+
 class site_machine : public runtime::replicated_state_machine {
 public:
   explicit site_machine(site_machine_options options) : options_(std::move(options)) {}
@@ -30,7 +33,7 @@ public:
     std::vector<std::string> results;
     std::vector<storage::journal_event> decided;
     storage::site_batch batch;
-    std::map<std::pair<std::string, std::string>, bool> rows;
+    auto& rows = unsaved_;
     results.reserve(entries.size());
     for (const auto& entry : entries) {
       results.push_back(entry->kind == storage::entry_kind::command ? apply_one(*entry, rows, decided) : std::string{});
@@ -47,8 +50,12 @@ public:
         batch.puts.push_back({row.kind, row.key, std::move(value)});
     }
     auto stored = options_.database->apply(batch);
-    if (!stored.ok())
+    if (stored.ok())
+      rows.clear();
+    else if (!storage::is_retryable(stored.error().code))
       return stored.error();
+    // Rows that the disk has no room for go with the next batch: until then the log, which is not shortened meanwhile,
+    // has what they came from.
     publish(); // also without a changed row: how far this host has come shows in its status
     if (!decided.empty() && options_.on_decided)
       options_.on_decided(std::move(decided));
@@ -56,6 +63,9 @@ public:
   }
 
   storage::result<std::string> take_snapshot() override {
+    if (!unsaved_.empty())
+      return storage::storage_error{storage::storage_errc::disk_full,
+                                    "rows of the site database wait for room on its disk; free some"};
     auto durable = options_.database->checkpoint();
     if (!durable.ok())
       return durable.error();
@@ -74,12 +84,13 @@ public:
     if (!stored.ok())
       return stored;
     state_ = std::move(state);
+    unsaved_.clear();
     publish();
     return {};
   }
 
 private:
-  std::string apply_one(const storage::log_entry& entry, std::map<std::pair<std::string, std::string>, bool>& rows,
+  std::string apply_one(const storage::log_entry& entry, changed_rows& rows,
                         std::vector<storage::journal_event>& decided) {
     site_command command;
     if (!decode(entry.data, command))
@@ -127,6 +138,7 @@ private:
 
   site_machine_options options_;
   site_state state_;
+  changed_rows unsaved_; ///< of `state_`, that the database does not have yet; bounded by the rows of a site
 };
 
 } // namespace

@@ -51,6 +51,8 @@ position position_of(std::string_view text, std::size_t offset) {
 } // namespace
 
 std::optional<problem> find_bad_character(std::string_view text) {
+  if (const auto start = text.substr(0, 2); start == "\xFF\xFE" || start == "\xFE\xFF")
+    return problem{{}, {1, 1}, {}, "the file is UTF-16", "save it as UTF-8"};
   for (std::size_t i = 0; i < text.size();) {
     // DEL is no YAML, but JSON has it plain.
     if (is_control(text[i]) && text[i] != '\x7F')

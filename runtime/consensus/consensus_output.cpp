@@ -122,6 +122,8 @@ bool consensus_state::take_snapshot_if_due() {
   if (since < options.snapshot_after_entries && bytes_since_snapshot < options.snapshot_after_bytes)
     return true;
   auto taken = options.machine->take_snapshot();
+  if (!taken && storage::is_retryable(taken.error().code))
+    return true; // with one of the next entries; until then the log only grows
   if (!taken) {
     stop(consensus_errc::machine_failed, taken.error().message);
     return false;

@@ -1,6 +1,7 @@
 #include "runtime/consensus/log_writer.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include <caf/actor_cast.hpp>
@@ -25,6 +26,13 @@ struct write_gathered {
   PRUNELLA_FIELDS(write_gathered, now)
 };
 
+/// To itself, while the disk has no room.
+struct try_again {
+  bool now = true;
+
+  PRUNELLA_FIELDS(try_again, now)
+};
+
 struct log_writer_state;
 using log_writer_self = caf::stateful_actor<log_writer_state, supervised_actor>;
 
@@ -36,17 +44,32 @@ struct log_writer_state {
   bool open(const log_writer_options& options);
   void on_write(log_write& message);
   caf::result<log_contents> on_load(load_log& message);
-  void keep_promises();
-  /// Writes all that was gathered and answers. False: it failed, and the actor ends.
+  void on_try_again();
+  /// Writes all that was gathered and answers, or keeps it while the disk has no room. False: it failed, and the actor
+  /// ends.
   bool write_gathered_requests();
-  storage::result<void> write(std::vector<log_step> steps);
+  bool write_steps();
+  void keep_promises();
+  storage::result<void> write(log_step& step);
   void fail(const storage::storage_error& error);
+  bool is_stalled() const { return !unwritten.empty(); }
+  void wait_for_room(const std::string& why);
+  void end_stall();
+  /// What a reader or a new client was not promised: as if this had crashed before it was written.
+  void forget_unwritten();
 
   log_writer_self* self;
   std::unique_ptr<storage::raft_log> log;
   std::vector<write_request>
       gathered; // bounded by what a leader may have unapplied and what a follower's window admits
   std::uint64_t compaction_goal = 0; // forgotten at a restart; the next snapshot sets it anew
+  std::vector<log_step> unwritten; // of what was gathered, in order; only while the disk has no room
+  std::vector<raft_message> promises; // that hold once it is written
+  std::uint64_t unwritten_ticket = 0;
+  std::function<void(const std::string&)> on_stalled;
+  std::chrono::milliseconds retry_after{};
+  bool stall_told = false;
+  bool retry_armed = false;
   caf::actor answer_to;
   std::function<void(member_id, raft_message)> send;
 };
@@ -58,6 +81,8 @@ bool log_writer_state::open(const log_writer_options& options) {
     return false;
   }
   log = std::move(opened).value();
+  on_stalled = options.on_stalled;
+  retry_after = options.retry_after;
   if (options.say_ready)
     options.say_ready();
   return true;
@@ -65,10 +90,13 @@ bool log_writer_state::open(const log_writer_options& options) {
 
 void log_writer_state::on_write(log_write& message) {
   auto sender = caf::actor_cast<caf::actor>(self->current_sender());
-  if (sender != answer_to && !write_gathered_requests()) // a predecessor's tickets are not the successor's
-    return;
+  if (sender != answer_to) { // a predecessor's tickets are not the successor's
+    if (!write_gathered_requests())
+      return;
+    forget_unwritten();
+  }
   answer_to = std::move(sender);
-  if (gathered.empty())
+  if (gathered.empty() && !is_stalled())
     self->send(self, write_gathered{});
   gathered.push_back(std::move(*message.request));
 }
@@ -76,6 +104,7 @@ void log_writer_state::on_write(log_write& message) {
 caf::result<log_contents> log_writer_state::on_load(load_log& message) {
   if (!write_gathered_requests())
     return to_error(consensus_errc::log_failed, "it failed while something was written");
+  forget_unwritten();
   send = std::move(message.send);
   auto loaded = log->load();
   if (!loaded) {
@@ -86,40 +115,82 @@ caf::result<log_contents> log_writer_state::on_load(load_log& message) {
 }
 
 bool log_writer_state::write_gathered_requests() {
-  if (gathered.empty())
-    return true;
-  const auto ticket = gathered.back().ticket;
-  const auto written = write(merge(gathered));
-  if (!written) {
-    fail(written.error());
+  if (is_stalled() && !write_steps())
     return false;
+  while (!is_stalled() && !gathered.empty()) {
+    unwritten = merge(gathered);
+    unwritten_ticket = gathered.back().ticket;
+    for (auto& request : gathered)
+      std::move(request.promises.begin(), request.promises.end(), std::back_inserter(promises));
+    gathered.clear();
+    if (!write_steps())
+      return false;
   }
+  return true;
+}
+
+bool log_writer_state::write_steps() {
+  // A step that was written is gone, so that no retry repeats it.
+  for (; !unwritten.empty(); unwritten.erase(unwritten.begin())) {
+    const auto written = write(unwritten.front());
+    if (written)
+      continue;
+    if (!storage::is_retryable(written.error().code)) {
+      fail(written.error());
+      return false;
+    }
+    wait_for_room(written.error().message);
+    return true;
+  }
+  end_stall();
   keep_promises();
-  gathered.clear();
-  self->send(answer_to, log_written{ticket});
+  self->send(answer_to, log_written{unwritten_ticket});
   return true;
 }
 
 void log_writer_state::keep_promises() {
-  for (auto& request : gathered)
-    for (auto& promise : request.promises) {
-      const auto to = promise.to;
-      send(to, std::move(promise));
-    }
+  for (auto& promise : promises) {
+    const auto to = promise.to;
+    send(to, std::move(promise));
+  }
+  promises.clear();
 }
 
-storage::result<void> log_writer_state::write(std::vector<log_step> steps) {
-  for (auto& step : steps) {
-    if (step.snapshot) {
-      if (auto saved = log->save_snapshot(*step.snapshot); !saved)
-        return saved;
-      compaction_goal = std::max(compaction_goal, step.compact_to);
-    }
-    step.batch.compact_to = compaction_piece(log->first_index(), compaction_goal, step.batch.entries.size());
-    if (auto appended = log->append(step.batch); !appended)
-      return appended;
+storage::result<void> log_writer_state::write(log_step& step) {
+  if (step.snapshot) {
+    if (auto saved = log->save_snapshot(*step.snapshot); !saved)
+      return saved;
+    compaction_goal = std::max(compaction_goal, step.compact_to);
+    step.snapshot = nullptr;
   }
-  return {};
+  step.batch.compact_to = compaction_piece(log->first_index(), compaction_goal, step.batch.entries.size());
+  return log->append(step.batch);
+}
+
+void log_writer_state::wait_for_room(const std::string& why) {
+  if (!stall_told && on_stalled)
+    on_stalled(why);
+  stall_told = true;
+  if (!retry_armed)
+    self->delayed_send(self, retry_after, try_again{});
+  retry_armed = true;
+}
+
+void log_writer_state::on_try_again() {
+  retry_armed = false;
+  write_gathered_requests();
+}
+
+void log_writer_state::end_stall() {
+  if (stall_told && on_stalled)
+    on_stalled({});
+  stall_told = false;
+}
+
+void log_writer_state::forget_unwritten() {
+  unwritten.clear();
+  promises.clear();
+  gathered.clear();
 }
 
 void log_writer_state::fail(const storage::storage_error& error) {
@@ -132,7 +203,11 @@ caf::behavior log_writer(log_writer_self* self, const log_writer_options& option
     return {};
   return {
       [&state](log_write& message) { state.on_write(message); },
-      [&state](const write_gathered&) { state.write_gathered_requests(); },
+      [&state](const write_gathered&) {
+        if (!state.is_stalled()) // then it is tried again at its time, not for each that arrives
+          state.write_gathered_requests();
+      },
+      [&state](const try_again&) { state.on_try_again(); },
       [&state](load_log& message) { return state.on_load(message); },
   };
 }

@@ -7,11 +7,15 @@
 // the disk, so the root spawns it detached. When the log fails it ends with consensus_errc::log_failed and the log's
 // own sentence: nothing is acknowledged that is not on disk, and a restart opens and verifies the log again. What was
 // handed to it and not answered is lost when it crashes; the members have not promised it to anybody yet.
+//
+// A full disk is no failure: nothing of the failed call was stored, so the same call is tried again until there is room.
+// Until then nothing is answered, and what arrives waits within the bounds that raft has for unwritten entries.
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include <caf/actor.hpp>
 #include <caf/allowed_unsafe_message_type.hpp>
@@ -52,6 +56,10 @@ struct log_writer_options {
   std::function<storage::result<std::unique_ptr<storage::raft_log>>()> open;
   bool detached = true;            ///< own thread; false only under virtual time
   std::function<void()> say_ready; ///< called when the log is open; may be empty
+  /// Called when the disk has no room (with the log's sentence) and when it has again (with an empty text), in the actor's
+  /// thread; may be empty.
+  std::function<void(const std::string& why)> on_stalled;
+  std::chrono::milliseconds retry_after{500}; ///< while the disk has no room
 };
 
 /// Ends with log_failed if the log cannot be opened.

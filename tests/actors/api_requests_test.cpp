@@ -60,6 +60,47 @@ TEST_CASE("a scale body needs both members, of the right types") {
   CHECK(std::get<actors::scale_service>(std::get<site_command>(command).body).replicas == 3);
 }
 
+TEST_CASE("a body with a key that nobody reads is refused, and a document's problem has its line") {
+  const auto scale = problem_of(actors::scale_command(request("popcorn", R"({"service": "web", "replicas": 3, "x": 1})")));
+  CHECK(scale.status == 400);
+  CHECK(scale.errors == std::vector<std::string>{"x: is not a known key"});
+  const auto put = problem_of(actors::put_command(request("popcorn", "kind: application\nname: popcorn\nversion: [1]\n")));
+  REQUIRE(!put.errors.empty());
+  CHECK(put.errors[0].compare(0, 4, "3:10") == 0);
+}
+
+TEST_CASE("a request is refused for a name that is none, a parameter that nobody reads and a body that is no document") {
+  using actors::api_route;
+  const auto status_of = [](api_route route, const net::routed_request& x) {
+    const auto problem = actors::refuse_request(route, x);
+    return problem ? problem->status : 0;
+  };
+  CHECK(status_of(api_route::application, request("popcorn", "")) == 0);
+  for (const auto* name : {"../etc", "a/b", "", "a.b.c", "POPCORN", "-x"})
+    CHECK(status_of(api_route::application, request(name, "")) == 400);
+
+  net::routed_request query;
+  query.query["application"] = "popcorn";
+  CHECK(status_of(api_route::instances, query) == 0);
+  CHECK(status_of(api_route::hosts, query) == 400);
+  query.query = {{"applicaton", "popcorn"}};
+  CHECK(actors::refuse_request(api_route::instances, query)->fix == "did you mean `application`?");
+  query.query = {{"application", "a/b"}};
+  CHECK(status_of(api_route::instances, query) == 400);
+
+  for (const auto& [type, taken] : std::map<std::string, bool>{
+         {"application/json", true}, {"Application/YAML; charset=utf-8", true}, {"", true}, {"text/plain ", true},
+         {"application/x-www-form-urlencoded", true}, {"image/png", false}, {"multipart/form-data; boundary=x", false}}) {
+    CAPTURE(type);
+    auto put = request("popcorn", "{}");
+    put.request.headers = {{"content-type", type}};
+    CHECK(status_of(api_route::put_application, put) == (taken ? 0U : 415U));
+  }
+  auto packed = request("popcorn", "\x1f\x8b");
+  packed.request.headers = {{"Content-Encoding", "gzip"}};
+  CHECK(status_of(api_route::put_application, packed) == 415);
+}
+
 TEST_CASE("an event limit of 1 and of 1000 is taken, 0 and 1001 are not") {
   for (const auto& [text, taken] : std::map<std::string, bool>{{"1", true}, {"1000", true}, {"0", false}, {"1001", false},
                                                               {"", false}, {"7x", false}, {"-1", false}}) {

@@ -1,11 +1,36 @@
 #include <doctest/doctest.h>
 
 #include "actors/site/site_command_bytes.hpp"
+#include "actors/site/site_difference.hpp"
 #include "tests/actors/site_fixture.hpp"
 
 using namespace prunella;
 using namespace prunella::test;
 using actors::command_result;
+
+TEST_CASE("a document that the site was not founded with is told apart by host and field, the same one is not") {
+  small_site site{{host("host-1"), host("host-2", {{"zone", "back"}})}};
+  config::site_spec document;
+  document.name = "shop";
+  document.hosts = {host("host-1"), host("host-2", {{"zone", "back"}})};
+  CHECK(actors::differences(document, site.state).empty());
+  CHECK(actors::difference_text(document, site.state).empty());
+
+  document.hosts[0].address = "127.0.0.1:7";
+  document.hosts[1].labels.clear();
+  document.hosts[1].capacity.cpu_millis = 500;
+  document.hosts.push_back(host("host-3"));
+  CHECK(actors::differences(document, site.state)
+        == std::vector<std::string>{
+          "host-1's address: the document says 127.0.0.1:7, the site 127.0.0.1:0",
+          "host-2's labels: the document says none, the site zone=back",
+          "host-2's capacity: the document says cpu 500m, memory 1Gi, the site cpu 4, memory 1Gi",
+          "host-3 is in the document and not in the site"});
+  CHECK(actors::difference_text(document, site.state).find("; and 1 more. The site's word counts") != std::string::npos);
+  document.hosts = {host("host-1")};
+  CHECK(actors::differences(document, site.state) == std::vector<std::string>{"host-2 is in the site and not in the document"});
+  CHECK(actors::differences(document, actors::site_state{}).empty());
+}
 
 TEST_CASE("the site is registered once, later documents change nothing") {
   small_site site{{host("host-1")}};

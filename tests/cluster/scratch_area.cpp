@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,6 +62,8 @@ void kill_everything_in(const fs::path& folder) {
   }
   kill_everything_in(folder);
   std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator{folder, ignored})
+    umount2(entry.path().c_str(), MNT_DETACH | UMOUNT_NOFOLLOW); // of a test that died with a disk of its own
   fs::remove_all(folder, ignored);
   _exit(0);
 }

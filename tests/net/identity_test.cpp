@@ -149,3 +149,40 @@ TEST_CASE("a host id has 1 to 63 of a-z, 0-9, dash and dot, and starts and ends 
                           std::string("a b"), std::string("a\0b", 3), std::string("*.a")})
     CHECK_FALSE(is_host_id(bad));
 }
+
+TEST_CASE("a file of an identity that is a folder, a pipe, a device or missing is refused by name, with where it comes from") {
+  scratch dir;
+  create_site_identity(dir.path() / "site", "harbour", {"host-1"});
+  const auto own = host_identity_dir(dir.path() / "site", "host-1");
+  for (const std::string name : {"ca.crt", "host.crt", "host.key"}) {
+    const auto kept = own / (name + ".kept");
+    fs::rename(own / name, kept);
+    const auto refuse = [&](const std::string& says) {
+      const auto [code, text] = refusal([&] { load_identity(own, "host-1"); });
+      CAPTURE(text);
+      CHECK(code == identity_errc::inaccessible);
+      CHECK(contains(text, (own / name).string() + ": "));
+      CHECK(contains(text, says));
+      CHECK(contains(text, "`prunella site init` made it"));
+      fs::remove(own / name);
+    };
+    refuse("No such file");
+    fs::create_directory(own / name);
+    refuse("is a folder");
+    REQUIRE(::mkfifo((own / name).c_str(), 0600) == 0);
+    refuse("is a pipe that nobody writes into");
+    fs::create_symlink("/dev/zero", own / name);
+    refuse("is a device");
+    std::ofstream{own / name} << std::string(70'000, 'x');
+    refuse("is larger than 65536 bytes");
+    fs::rename(kept, own / name);
+  }
+  CHECK(site_of(load_identity(own, "host-1")) == "harbour");
+}
+
+TEST_CASE("a site identity below a folder that is not there is refused by the folder's name") {
+  scratch dir;
+  const auto [code, text] = refusal([&] { create_site_identity(dir.path() / "a" / "site", "harbour", {"host-1"}); });
+  CHECK(code == identity_errc::inaccessible);
+  CHECK(contains(text, (dir.path() / "a").string() + " is no folder; make it first"));
+}

@@ -218,18 +218,17 @@ TEST_CASE("a read barrier survives lost messages and a change of leader, and end
   CHECK(alone.error() == consensus_errc::timed_out);
 }
 
-TEST_CASE("a full disk stops the member with the log's own sentence, restarted with room it has lost nothing") {
+TEST_CASE("a disk that fails stops the member with the log's own sentence, restarted it has lost nothing") {
   actor_group group(3);
   const auto leader = group.wait_for_leader();
   REQUIRE(group.propose(leader, "kept"));
   const auto end = group.world.watch(group.at(leader).consensus);
-  group.at(leader).disk->fault = "no room left on /data";
-  group.at(leader).disk->fault_code = prunella::storage::storage_errc::disk_full;
+  group.at(leader).disk->fault = "input/output error on /data";
   const auto asked = group.ask_later<command_applied>(leader, propose_command{"lost or not", 0ms});
   group.world.advance(10ms);
   REQUIRE(end->has_value());
   CHECK(**end == consensus_errc::log_failed);
-  CHECK(reason_text(**end).find("no room left on /data") != std::string::npos);
+  CHECK(reason_text(**end).find("input/output error on /data") != std::string::npos);
   CHECK(asked.error() == consensus_errc::outcome_unknown);
   group.at(leader).consensus = nullptr;
   const auto second = group.wait_for_leader();
@@ -239,6 +238,70 @@ TEST_CASE("a full disk stops the member with the log's own sentence, restarted w
   group.world.advance(2s);
   CHECK(count(group.at(leader).machine->commands, "kept") == 1);
   CHECK(group.at(leader).machine->commands == group.at(second).machine->commands);
+}
+
+TEST_CASE("a full disk is waited for: nothing is answered before there is room, and then all of it in order") {
+  actor_group group(1);
+  const auto only = group.wait_for_leader();
+  REQUIRE(group.propose(only, "before"));
+  auto& disk = *group.at(only).disk;
+  disk.fault = "no room left on /data";
+  disk.fault_code = prunella::storage::storage_errc::disk_full;
+  const auto first = group.ask_later<command_applied>(only, propose_command{"first", 60s});
+  group.world.advance(2s);
+  const auto second = group.ask_later<command_applied>(only, propose_command{"second", 60s});
+  group.world.advance(2s);
+  CHECK_FALSE(first.done());
+  CHECK_FALSE(second.done());
+  CHECK(group.status(only).role == raft_role::leader);
+  CHECK(group.at(only).stalls == strings{"no room left on /data"});
+  disk.fault.clear();
+  group.world.advance(510ms); // it looks again every 500 ms
+  CHECK(first.ok());
+  CHECK(second.ok());
+  CHECK(group.at(only).stalls == strings{"no room left on /data", ""});
+  CHECK(group.at(only).machine->commands == strings{"before", "first", "second"});
+}
+
+TEST_CASE("a leader whose disk is full hands over, nothing acknowledged is lost, and with room it catches up") {
+  actor_group group(3);
+  const auto full = group.wait_for_leader();
+  REQUIRE(group.propose(full, "before"));
+  group.at(full).disk->fault = "no room left on /data";
+  group.at(full).disk->fault_code = prunella::storage::storage_errc::disk_full;
+  const auto asked = group.ask_later<command_applied>(full, propose_command{"lost or not", 0ms});
+  const auto next = group.wait_for_leader(2s, full);
+  REQUIRE(next != 0);
+  for (int i = 0; i < 100; ++i)
+    REQUIRE(group.propose(next, std::to_string(i)));
+  CHECK(group.leader() == next);
+  CHECK_FALSE(asked.ok());
+  group.at(full).disk->fault.clear();
+  group.world.advance(2s);
+  CHECK(group.at(full).machine->commands == group.at(next).machine->commands);
+  CHECK(count(group.at(full).machine->commands, "before") == 1);
+  CHECK(count(group.at(full).machine->commands, "99") == 1);
+}
+
+TEST_CASE("what waits for room is forgotten when the log is read anew: its reader was not promised it") {
+  actor_group group(1);
+  const auto only = group.wait_for_leader();
+  REQUIRE(group.propose(only, "kept"));
+  auto& disk = *group.at(only).disk;
+  const auto before = disk.contents.entries.size();
+  disk.fault = "no room left on /data";
+  disk.fault_code = prunella::storage::storage_errc::disk_full;
+  const auto waiting = group.ask_later<command_applied>(only, propose_command{"waiting", 60s});
+  group.world.advance(100ms);
+  disk.fault.clear();
+  disk.append_fault = "still no room for appends";
+  const auto read = group.world.ask<log_contents>(group.at(only).writer, 1s, load_log{[](member_id, raft_message) {}});
+  REQUIRE(read);
+  CHECK(read->contents->entries.size() == before);
+  disk.append_fault.clear();
+  group.world.advance(2s);
+  CHECK(disk.contents.entries.size() == before);
+  CHECK_FALSE(waiting.ok());
 }
 
 TEST_CASE("a log that cannot be read, or contradicts itself, keeps the member from starting and says why") {

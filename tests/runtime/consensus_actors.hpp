@@ -29,6 +29,7 @@ struct memory_disk {
   std::uint64_t appends = 0; ///< transactions, each with a sync
   std::string fault;         ///< every call fails with it while it is not empty
   storage::storage_errc fault_code = storage::storage_errc::io_failed;
+  std::string append_fault; ///< appends find a full disk while it is not empty
 };
 
 /// storage::raft_log's contract over a memory_disk.
@@ -45,6 +46,8 @@ public:
     auto& kept = disk_->contents.entries;
     if (!disk_->fault.empty())
       return storage::storage_error{disk_->fault_code, disk_->fault};
+    if (!disk_->append_fault.empty())
+      return storage::storage_error{storage::storage_errc::disk_full, disk_->append_fault};
     while (batch.truncate_from != 0 && !kept.empty() && kept.back().index >= batch.truncate_from)
       kept.pop_back();
     for (const auto& entry : batch.entries) {
@@ -138,6 +141,7 @@ public:
     caf::actor writer;
     caf::actor consensus;
     std::chrono::milliseconds disk_delay{0};
+    std::vector<std::string> stalls; ///< what its log writer told, in order; empty: there is room again
   };
 
   explicit actor_group(std::uint64_t size, std::uint64_t seed = 1, std::function<void(consensus_options&)> adjust = {})
@@ -160,6 +164,11 @@ public:
       return std::unique_ptr<storage::raft_log>(std::make_unique<memory_log>(disk));
     };
     log.detached = false;
+    log.on_stalled = [this, id](const std::string& why) {
+      members_[id].stalls.push_back(why);
+      if (!why.empty())
+        caf::anon_send(members_[id].consensus, transfer_leadership{0});
+    };
     m.writer = world.own(spawn_log_writer(world.system(), std::move(log)));
     consensus_options options;
     options.raft.self = id;

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "runtime/first_cause.hpp"
 #include "tests/runtime/supervision_fixture.hpp"
 
 using namespace prunella;
@@ -524,4 +525,17 @@ TEST_CASE("sup_flags: what is refused in a supervisor's spec, all of it at once 
     CHECK(joined(problems).find(part) != std::string::npos);
   }
   CHECK(problems_of(over({"a", "b"})).empty());
+}
+
+TEST_CASE("the first cause is what stands behind the words of every supervisor it climbed") {
+  CHECK(first_cause("the disk is full") == "the disk is full");
+  CHECK(first_cause("") == "");
+  CHECK(first_cause("a child could not be started: child 'core': it ended before it was ready: a child could not be started: "
+                    "child 'log': it ended before it was ready: the log is damaged: cut short") == "the log is damaged: cut short");
+  CHECK(first_cause("a child could not be started: child 'core': it ended before it was ready: a child could not be started: "
+                    "child 'consensus': its start function threw: no such file") == "no such file");
+  CHECK(first_cause("the supervisor gave up: its children needed more restarts than its intensity allows: more than 10 restarts "
+                    "within 60000 ms; the last was of child 'journal': a child could not be started: not ours") == "not ours");
+  CHECK(first_cause("the supervisor gave up: its children needed more restarts than its intensity allows: more than 5 restarts "
+                    "within 60000 ms; the last was of child 'log': the disk failed") == "the disk failed");
 }

@@ -93,12 +93,12 @@ actors::outer_parts simulated_site::outside(const std::string& id) {
   auto& host = hosts_.at(id);
   x.make_links = [this](net::link_options links) { return network_->attach(std::move(links)); };
   x.spawn_driver = [this, machine = host.machine] { return spawn_scripted_driver(world_.system(), machine); };
-  x.spawn_log = [this, disk = host.log](std::function<void()> say_ready) {
+  x.spawn_log = [this, disk = host.log](actors::log_hooks hooks) {
     slow_log_options log;
     log.open = [disk]() -> storage::result<std::unique_ptr<storage::raft_log>> {
       return std::unique_ptr<storage::raft_log>(std::make_unique<memory_log>(disk));
     };
-    log.say_ready = std::move(say_ready);
+    log.say_ready = std::move(hooks.say_ready);
     log.draw_delay = [this] { return std::chrono::microseconds{500 + random_() % 5'000}; };
     return spawn_slow_log(world_.system(), std::move(log));
   };

@@ -1,6 +1,9 @@
 #include "storage/data_dir.hpp"
 
+#include <grp.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/storage/damage.hpp"
 #include "tests/storage/raft_log_fixture.hpp"
@@ -13,6 +16,36 @@ using storage::storage_errc;
 namespace {
 
 const storage::host_owner host{"harbour", "host-1"};
+
+/// Runs `body` in a child process as a user without rights, for root may read everything; returns its text.
+template <class Body>
+std::string as_nobody(Body body) {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const auto child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    constexpr unsigned nobody = 65'534;
+    const bool dropped = ::geteuid() != 0 || (::setgroups(0, nullptr) == 0 && ::setresgid(nobody, nobody, nobody) == 0 &&
+                                              ::setresuid(nobody, nobody, nobody) == 0);
+    const std::string text = dropped ? body() : "cannot drop root's rights";
+    ::_exit(::write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : 1);
+  }
+  ::close(ends[1]);
+  std::string text;
+  char bytes[4096];
+  for (ssize_t size = 0; (size = ::read(ends[0], bytes, sizeof bytes)) > 0;)
+    text.append(bytes, static_cast<std::size_t>(size));
+  ::close(ends[0]);
+  ::waitpid(child, nullptr, 0);
+  return text;
+}
+
+/// The error's sentence, or that there was none.
+std::string refusal_text(const std::string& path) {
+  const auto opened = data_dir::open(path, host);
+  return opened ? "it was opened" : opened.error().message;
+}
 
 std::filesystem::perms mode_of(const std::string& path) {
   return std::filesystem::status(path).permissions();
@@ -111,4 +144,30 @@ TEST_CASE("a full disk and a read-only one are told when the directory is opened
   CHECK(data_dir::open(disk + "/data", host).ok());
   REQUIRE(::mount(nullptr, disk.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) == 0);
   check_refused(data_dir::open(disk + "/data", host), storage_errc::inaccessible, "writable");
+}
+
+TEST_CASE("a directory or a file in it that this user may not read or write is refused by its name, before any of it is used") {
+  temporary_folder folder;
+  const auto path = folder / "data";
+  using std::filesystem::perms;
+  std::filesystem::permissions(folder / "", perms{0755});
+  CHECK(as_nobody([&] { return refusal_text(folder / "data"); }).find(::geteuid() == 0 ? "Permission denied" : "it was opened") !=
+        std::string::npos);
+  std::filesystem::create_directories(path);
+  if (::geteuid() == 0)
+    REQUIRE(::chown(path.c_str(), 65'534, 65'534) == 0);
+  REQUIRE(as_nobody([&] { return refusal_text(path); }) == "it was opened");
+  write_bytes(path + "/raft.db", "x");
+  std::filesystem::permissions(path + "/raft.db", perms::none);
+  const auto file = as_nobody([&] { return refusal_text(path); });
+  CHECK(file.find("cannot open " + path + "/raft.db for reading and writing: Permission denied; run as the user that owns it") !=
+        std::string::npos);
+  std::filesystem::remove(path + "/raft.db");
+  for (const auto mode : {perms{0000}, perms{0500}, perms{0100}}) {
+    std::filesystem::permissions(path, mode);
+    const auto text = as_nobody([&] { return refusal_text(path); });
+    CHECK_MESSAGE(text.find("Permission denied; run as the user that owns it") != std::string::npos, text);
+  }
+  std::filesystem::permissions(path, perms{0700});
+  CHECK(as_nobody([&] { return refusal_text(path); }) == "it was opened");
 }

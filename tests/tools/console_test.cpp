@@ -6,6 +6,7 @@
 #include <iterator>
 #include <string>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
 #include <sys/stat.h>
@@ -92,4 +93,55 @@ TEST_CASE(
   const std::string history{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
   CHECK(contains(history, "version"));
   std::filesystem::remove_all(state);
+}
+
+TEST_CASE("Ctrl-C in the console empties the line, UTF-8 and all, and neither runs it nor ends the console") {
+  auto name = (std::filesystem::temp_directory_path() / "prunella-console-XXXXXX").string();
+  const std::filesystem::path state = ::mkdtemp(name.data());
+  typed_program program(state);
+  program.type("", "prunella> ");
+  program.type("kill gr\xc3\xbc\xc3\x9f", "\xc3\x9f");
+  program.type("\x03", "prunella> ");
+  CHECK(contains(program.type("version\r", "0.1.0"), "prunella 0.1.0"));
+  program.type("", "prunella> ");
+  program.type("exit\r", "exit");
+  CHECK(program.exit_code() == 0);
+  std::filesystem::remove_all(state);
+}
+
+TEST_CASE("a result that cannot be written is a failure, be the disk full or the stream closed") {
+  const auto version_to = [](const char* file) {
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);
+    const auto child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      ::dup2(ends[1], STDERR_FILENO);
+      ::close(ends[0]);
+      ::close(ends[1]);
+      ::close(STDOUT_FILENO);
+      if (file)
+        ::dup2(::open(file, O_WRONLY | O_CLOEXEC), STDOUT_FILENO);
+      char name[] = "prunella";
+      char version[] = "version";
+      char* arguments[] = {name, version, nullptr};
+      ::_exit(run_cli(2, arguments, {}));
+    }
+    ::close(ends[1]);
+    std::string said;
+    char bytes[1024];
+    for (ssize_t size = 0; (size = ::read(ends[0], bytes, sizeof bytes)) > 0;)
+      said.append(bytes, static_cast<std::size_t>(size));
+    ::close(ends[0]);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return std::make_pair(WEXITSTATUS(status), said);
+  };
+  CHECK(version_to("/dev/null").first == 0);
+  const auto full = version_to("/dev/full");
+  CHECK(full.first == 1);
+  CHECK(contains(full.second, "standard output could not be written: No space left on device"));
+  const auto closed = version_to(nullptr);
+  CHECK(closed.first == 1);
+  CHECK(contains(closed.second, "standard output could not be written: Bad file descriptor"));
 }

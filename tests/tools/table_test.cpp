@@ -121,7 +121,7 @@ TEST_CASE("an instance without host and pid shows a dash for each") {
   waiting.reason = "no host is large enough";
   CHECK(render(to_table(std::vector<actors::instance_view>{waiting}, noon), false) ==
         "NAME                   HOST  STATE    GENERATION  RESTARTS  PID  AGE  REASON\n"
-        "default.popcorn.web-2  -     pending           1         0    -       no host is large enough\n");
+        "default.popcorn.web-2  -     pending           1         -    -       no host is large enough\n");
 }
 
 TEST_CASE("the tree nests containers in instances in applications on hosts, and lists apart what has no host") {

@@ -9,6 +9,7 @@
 
 #include "actors/host/agent.hpp"
 #include "net/identity.hpp"
+#include "runtime/first_cause.hpp"
 #include "storage/data_dir.hpp"
 #include "tools/agent/agent_log.hpp"
 #include "tools/agent/site_file.hpp"
@@ -83,7 +84,10 @@ int run_host(const host_run_options& options, std::ostream& out, std::ostream& e
     x.log(end.failed ? actors::log_level::error : actors::log_level::info, "stopped: " + end.reason);
     if (!end.failed)
       return 0;
-    err << "prunella: " << options.host_id << ": " << end.reason << '\n';
+    const auto cause = runtime::first_cause(end.reason);
+    err << "prunella: " << options.host_id << ": " << cause << '\n';
+    if (cause != end.reason)
+      err << "  which ended the agent: " << end.reason.substr(0, end.reason.size() - cause.size()) << "…\n";
   } catch (const std::exception& error) {
     err << "prunella: " << options.host_id << ": " << error.what() << '\n';
   }

@@ -1,24 +1,21 @@
 #include "tools/agent/site_file.hpp"
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <ostream>
 
 #include "config/limits.hpp"
 #include "config/reader.hpp"
+#include "config/text_file.hpp"
 
 namespace prunella::tools {
 
 std::optional<config::site_spec> read_site_file(const std::string& path, std::ostream& err) {
-  std::ifstream in{path, std::ios::binary};
-  std::string text{std::istreambuf_iterator<char>{in}, {}};
-  if (!in) {
-    err << "prunella: cannot read " << path << ": " << std::strerror(errno) << ". Name a file with a `kind: site` document.\n";
+  const auto file = config::read_text_file(path, {config::limits::file_bytes});
+  if (!file.error.empty()) {
+    err << "prunella: " << (path.empty() ? "``" : path) << ": " << file.error
+        << ". The site file holds a `kind: site` document.\n";
     return std::nullopt;
   }
-  const auto read = config::read_documents(text, path);
+  const auto read = config::read_documents(file.text, path);
   for (const auto& problem : read.problems)
     err << config::problem_text(problem) << '\n';
   if (!read.problems.empty())

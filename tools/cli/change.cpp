@@ -1,6 +1,5 @@
 // The commands that change what runs, and the check of files they begin with.
 
-#include <fstream>
 #include <istream>
 #include <iterator>
 #include <ostream>
@@ -9,7 +8,9 @@
 #include "config/json.hpp"
 #include "config/limits.hpp"
 #include "config/reader.hpp"
+#include "config/text_file.hpp"
 #include "tools/cli/verbs.hpp"
+#include "tools/cli/wait.hpp"
 
 namespace prunella::tools {
 
@@ -19,7 +20,7 @@ std::string count(std::size_t n, const char* one) {
   return std::to_string(n) + ' ' + one + (n == 1 ? "" : "s");
 }
 
-/// At most one byte more than the reader takes, so that it says what is wrong with a larger one.
+/// Standard input may take its time, and is cut off behind what the reader takes: that then says what is wrong.
 std::string read_limited(std::istream& in) {
   std::string text;
   char bytes[4096];
@@ -34,16 +35,16 @@ std::optional<std::vector<config::document>> read_files(const std::vector<std::s
   std::size_t problems = 0;
   std::size_t bad_files = 0;
   for (const auto& name : files) {
-    std::ifstream file;
-    if (name != "-")
-      file.open(name);
-    if (name != "-" && !file) {
-      io.err << name << ": cannot be read; check the name and its permissions\n";
+    const bool is_input = name == "-";
+    auto file = is_input ? config::text_file{read_limited(io.in), {}}
+                         : config::read_text_file(name, {config::limits::file_bytes});
+    if (!file.error.empty()) {
+      io.err << printable(name.empty() ? "``" : name) << ": " << file.error << '\n';
       ++problems;
       ++bad_files;
       continue;
     }
-    auto read = config::read_documents(read_limited(name == "-" ? io.in : file), name == "-" ? "<stdin>" : name);
+    auto read = config::read_documents(file.text, is_input ? "<stdin>" : name);
     for (const auto& problem : read.problems)
       io.err << printable(config::problem_text(problem)) << '\n';
     problems += read.problems.size();
@@ -66,12 +67,23 @@ std::string text_member(const boost::json::value& value, boost::json::string_vie
   return member && member->is_string() ? std::string(member->get_string().data(), member->get_string().size()) : "";
 }
 
+/// 0 where there is none.
+std::uint64_t number_member(const boost::json::value& value, boost::json::string_view key) {
+  const auto* object = value.if_object();
+  const auto* member = object ? object->if_contains(key) : nullptr;
+  boost::json::error_code error;
+  const auto number = member ? member->to_number<std::uint64_t>(error) : 0;
+  return error ? 0 : number;
+}
+
 /// `default.popcorn` for `popcorn`.
 std::string with_tenant(const std::string& application) {
   return application.find('.') == std::string::npos ? "default." + application : application;
 }
 
-bool apply_application(const config::application_spec& spec, const connection_options& connection, terminal& io) {
+/// Nothing if it was refused, which then was said.
+std::optional<applied_application> apply_application(const config::application_spec& spec,
+                                                     const connection_options& connection, terminal& io) {
   boost::json::object body;
   body["kind"] = "application";
   const auto fields = config::to_json(spec);
@@ -80,13 +92,13 @@ bool apply_application(const config::application_spec& spec, const connection_op
   const auto result = call_api(connection, "PUT", application_path(full_name(spec)), config::json_text(body));
   if (!result.error.empty()) {
     io.err << result.error;
-    return false;
+    return std::nullopt;
   }
   auto outcome = text_member(result.value, "result");
   if (outcome.empty())
     outcome = result.status == 201 ? "created" : "applied";
-  io.out << "application " << full_name(spec) << ' ' << outcome << '\n';
-  return true;
+  io.out << "application " << full_name(spec) << ' ' << outcome << '\n' << std::flush;
+  return applied_application{full_name(spec), number_member(result.value, "revision")};
 }
 
 /// Sends a change; prints `done` where it succeeds.
@@ -106,19 +118,20 @@ int run_apply(const apply_options& options, terminal& io) {
   const auto documents = read_files(options.files, io);
   if (!documents)
     return exit_failed;
-  std::size_t applications = 0;
+  std::vector<applied_application> applied;
   for (const auto& document : *documents) {
     if (document.kind == config::document_kind::site) {
       io.err << "site " << document.site.name
              << " skipped: a site is not applied; `prunella site up -f FILE` starts it\n";
       continue;
     }
-    ++applications;
-    if (!apply_application(document.application, options.connection, io))
+    auto done = apply_application(document.application, options.connection, io);
+    if (!done)
       return exit_failed;
+    applied.push_back(std::move(*done));
   }
-  if (applications > 0)
-    return exit_ok;
+  if (!applied.empty())
+    return options.wait ? wait_until_running(applied, options, io) : exit_ok;
   io.err << "prunella: there is no application in " << (options.files.size() == 1 ? options.files[0] : "these files")
          << "\n  fix: add a document with `kind: application`\n";
   return exit_failed;

@@ -1,13 +1,16 @@
 #include "tools/cli/command_line.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include <CLI/CLI.hpp>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "config/did_you_mean.hpp"
@@ -75,6 +78,12 @@ CLI::Validator duration() {
       "");
 }
 
+/// What `--data-dir "$UNSET"` gives is no name.
+CLI::Validator some_text() {
+  return CLI::Validator([](std::string& word) { return std::string(word.empty() ? "the name is empty; write one" : ""); },
+                        "");
+}
+
 /// CLI11's help without its notes for programmers, such as `NAME(1x)`.
 class help_formatter : public CLI::Formatter {
 public:
@@ -102,13 +111,13 @@ public:
     app_.footer(top_help);
     app_.set_help_flag("-h,--help", "Show how this is used");
     app_.set_version_flag("--version", "prunella " PRUNELLA_VERSION, "Print the version");
-    auto* endpoint = app_.add_option("--endpoint", endpoints_,
-                                     "Where an agent's API is; several, separated by commas, are tried in order");
-    endpoint->type_name("URL")->default_str(std::string(default_endpoint));
+    endpoint_ = app_.add_option("--endpoint", endpoints_,
+                                "Where an agent's API is; several, separated by commas, are tried in order");
+    endpoint_->type_name("URL")->default_str(std::string(default_endpoint));
     if (!console)
-      endpoint->envname("PRUNELLA_ENDPOINT");
-    app_.add_option("--timeout", timeout_, "How long to wait for an answer")
-        ->check(duration())
+      endpoint_->envname("PRUNELLA_ENDPOINT");
+    timeout_option_ = app_.add_option("--timeout", timeout_, "How long to wait for an answer");
+    timeout_option_->check(duration())
         ->capture_default_str()
         ->type_name("DURATION");
     add_looking();
@@ -140,6 +149,9 @@ public:
       return on_usage_error(error);
     }
     auto endpoints = net::split_endpoints(endpoints_);
+    if (endpoints.empty() && endpoint_->count() > 0)
+      return refuse("the endpoint is empty", "write `--endpoint " + std::string(default_endpoint) +
+                                                 "`, or leave it out for that one");
     if (!endpoints.empty())
       connection_.endpoints = std::move(endpoints);
     connection_.timeout = *config::parse_duration(timeout_);
@@ -171,8 +183,12 @@ private:
                     "  prunella get instances\n"
                     "  prunella get instances -a popcorn --watch\n"
                     "  prunella get hosts -o json\n"
-                    "  prunella get events --limit 20",
+                    "  prunella get events --limit 20\n\n"
+                    "Instances: GENERATION counts how often the site placed it, RESTARTS how often it was started again "
+                    "where it is.",
                     [this] {
+                      if (const int code = refuse_get(); code != exit_ok)
+                        return code;
                       get_.connection = connection_;
                       get_.output = output();
                       return run_get(get_, io_);
@@ -215,9 +231,12 @@ private:
   void add_changing() {
     auto* apply = add(&app_, "apply", "Deploy or update the applications of files",
                       "  prunella apply -f popcorn.yaml\n  prunella apply -f popcorn.yaml -f ticker.yaml\n"
+                      "  prunella apply -f popcorn.yaml --wait --timeout 2m\n"
                       "  generate | prunella apply -f -",
                       [this] {
                         apply_.connection = connection_;
+                        if (apply_.wait && timeout_option_->count() > 0)
+                          apply_.wait_limit = connection_.timeout;
                         return run_apply(apply_, io_);
                       });
     apply
@@ -227,6 +246,9 @@ private:
         ->expected(1)
         ->take_all()
         ->type_name("FILE");
+    apply->add_flag("-w,--wait", apply_.wait,
+                    "Wait until all of it runs, for --timeout (" + config::duration_text(apply_.wait_limit) +
+                        " if that is not given); say what is in the way");
 
     auto* scale = add(&app_, "scale", "Change how many copies of a service run",
                       "  prunella scale popcorn/web 3\n  prunella scale shop.popcorn/web 0", [this] {
@@ -262,10 +284,28 @@ private:
     kill->add_option("PATH", path_.path, "Path of the actor, from `tree --actors`")->required()->type_name("");
   }
 
-  int refuse_delete() {
-    io_.err << "prunella: only applications can be deleted, so `" << printable(delete_words_[0])
-            << "` is not expected\n  fix: write `prunella delete application " << printable(delete_words_[1]) << "`\n";
+  int refuse(const std::string& what, const std::string& fix) {
+    io_.err << "prunella: " << printable(what) << "\n  fix: " << printable(fix) << '\n';
     return exit_usage;
+  }
+
+  int refuse_delete() {
+    return refuse("only applications can be deleted, so `" + delete_words_[0] + "` is not expected",
+                  "write `prunella delete application " + delete_words_[1] + '`');
+  }
+
+  /// An option that the list does not have would be dropped in silence.
+  int refuse_get() {
+    const bool is_events = get_.what == "events";
+    const auto* wrong = !get_.application.empty() && get_.what != "instances" ? "--application"
+                        : get_.limit > 0 && !is_events                       ? "--limit"
+                        : !get_.after.empty() && !is_events                  ? "--after"
+                                                                             : nullptr;
+    if (!wrong)
+      return exit_ok;
+    return refuse(std::string("`") + wrong + "` says nothing about " + get_.what,
+                  std::string("leave it out, or write `prunella get ") +
+                      (std::string_view(wrong) == "--application" ? "instances" : "events") + ' ' + wrong + " …`");
   }
 
   void add_files() {
@@ -297,13 +337,17 @@ private:
         add(site, "init", "Make the site's certificate authority and an identity per host",
             "  prunella site init -f site.yaml --dir ./identities", [this] { return agent_.site_init(site_init_); });
     init->add_option("-f,--file", site_init_.file, "The site: YAML with `kind: site`")->required()->type_name("FILE");
-    init->add_option("--dir", site_init_.dir, "Where to write keys and certificates")->required()->type_name("DIR");
+    init->add_option("--dir", site_init_.dir, "Where to write keys and certificates")
+        ->required()
+        ->check(some_text())
+        ->type_name("DIR");
     auto* up = add(site, "up", "Run all hosts of a site on this machine, until interrupted",
                    "  prunella site up -f config/examples/shop.yaml\n"
                    "  prunella site up -f site.yaml --data-dir /var/lib/prunella --api-port 7070",
                    [this] { return agent_.site_up(site_up_); });
     up->add_option("-f,--file", site_up_.file, "The site: YAML with `kind: site`")->required()->type_name("FILE");
     up->add_option("--data-dir", site_up_.data_dir, "Where hosts keep their data; the same one resumes")
+        ->check(some_text())
         ->type_name("DIR");
     up->add_option("--api-port", site_up_.api_port,
                    "API port of the first host; the others count up from it; 0: free ones")
@@ -324,7 +368,10 @@ private:
                     });
     run->add_option("--site", host_run_.site_file, "The site: YAML with `kind: site`")->required()->type_name("FILE");
     run->add_option("--host-id", host_run_.host_id, "Which of the site's hosts this is")->required()->type_name("ID");
-    run->add_option("--data-dir", host_run_.data_dir, "Where this host keeps its data")->required()->type_name("DIR");
+    run->add_option("--data-dir", host_run_.data_dir, "Where this host keeps its data")
+        ->required()
+        ->check(some_text())
+        ->type_name("DIR");
     run->add_option("--api", host_run_.api, "Where its API listens, on loopback; port 0 takes a free one")
         ->required()
         ->type_name("ADDRESS:PORT");
@@ -339,7 +386,10 @@ private:
                        [this] { return agent_.host_repair(host_repair_); });
     repair->add_option("--site", host_repair_.site_file, "The site: YAML with `kind: site`")->required()->type_name("FILE");
     repair->add_option("--host-id", host_repair_.host_id, "Which of the site's hosts this is")->required()->type_name("ID");
-    repair->add_option("--data-dir", host_repair_.data_dir, "Where this host keeps its data")->required()->type_name("DIR");
+    repair->add_option("--data-dir", host_repair_.data_dir, "Where this host keeps its data")
+        ->required()
+        ->check(some_text())
+        ->type_name("DIR");
   }
 
   void add_console() {
@@ -378,6 +428,19 @@ private:
     return chosen.empty() ? app : deepest(chosen.front());
   }
 
+  /// `; did you mean `--output`?` for `--ouput`, among the flags that `where` and the commands above it take.
+  static std::string flag_suggestion(const CLI::App* where, const std::string& word) {
+    if (word.compare(0, 2, "--") != 0)
+      return {};
+    std::vector<std::string> flags;
+    for (const auto* app = where; app; app = app->get_parent())
+      for (const auto* option : app->get_options())
+        for (const auto& name : option->get_lnames())
+          flags.push_back(name);
+    const auto near = config::did_you_mean(word.substr(2, word.find('=') - 2), flags);
+    return near.empty() ? std::string() : "; did you mean `--" + near + "`?";
+  }
+
   int on_usage_error(const CLI::ParseError& error) {
     const auto* where = deepest(&app_);
     std::vector<std::string> names;
@@ -393,9 +456,9 @@ private:
         unknown = word;
     io_.err << "prunella: ";
     if (!unknown.empty() && unknown.front() != '-' && !names.empty())
-      io_.err << "there is no command `" << unknown << "`; " << suggestion(unknown, names);
+      io_.err << "there is no command `" << printable(unknown) << "`; " << suggestion(unknown, names);
     else if (!unknown.empty())
-      io_.err << "`" << unknown << "` is not expected here";
+      io_.err << "`" << printable(unknown) << "` is not expected here" << flag_suggestion(where, unknown);
     else if (!names.empty())
       io_.err << "a command is missing; " << suggestion({}, names);
     else
@@ -410,6 +473,8 @@ private:
   std::string timeout_;
   std::string endpoints_;
   CLI::App app_{"Keeps containerised applications running at edge sites."};
+  CLI::Option* endpoint_ = nullptr;
+  CLI::Option* timeout_option_ = nullptr;
   std::string output_ = "table";
   get_options get_;
   tree_options tree_;
@@ -438,13 +503,39 @@ std::optional<int> check_words(const std::vector<std::string>& words, terminal& 
   return command_line(io, agent, nullptr).understand(words);
 }
 
+namespace {
+
+/// A standard stream that is closed would get the number of the next file that is opened, a database for one, and what
+/// is printed would land in there. Each gets a device that refuses what the stream is for.
+void keep_standard_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+      ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); // takes the lowest free number, which is `fd`
+}
+
+/// A result that could not be written is no success.
+int exit_code(int code, std::ostream& out, std::ostream& err) {
+  errno = 0;
+  out.flush();
+  if (out)
+    return code;
+  const int cause = errno; // of this flush; 0 if an earlier write failed
+  err << "prunella: standard output could not be written"
+      << (cause == 0 ? std::string() : ": " + std::generic_category().message(cause))
+      << "\n  fix: see where it goes; what the command changed stays changed\n";
+  return code == exit_ok ? exit_failed : code;
+}
+
+} // namespace
+
 int run_cli(int argc, char** argv, const agent_commands& agent) {
+  keep_standard_streams();
   const char* no_color = std::getenv("NO_COLOR");
   const bool output_is_tty = ::isatty(STDOUT_FILENO) != 0;
   terminal io{std::cin, std::cout, std::cerr};
   io.colours = output_is_tty && !(no_color && *no_color);
   io.interactive = output_is_tty && ::isatty(STDIN_FILENO) != 0;
-  return run_words_of({argv + 1, argv + argc}, io, agent);
+  return exit_code(run_words_of({argv + 1, argv + argc}, io, agent), std::cout, std::cerr);
 }
 
 } // namespace prunella::tools

@@ -1,8 +1,12 @@
 #include "tools/cli/console.hpp"
 
+#include <cerrno>
 #include <chrono>
+#include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <cwchar>
 #include <filesystem>
 #include <istream>
 #include <memory>
@@ -11,6 +15,7 @@
 
 #include <editline/readline.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "config/json.hpp"
 #include "tools/cli/verbs.hpp"
@@ -97,6 +102,46 @@ std::filesystem::path history_file() {
   return error ? std::filesystem::path() : base / "prunella" / "history";
 }
 
+volatile std::sig_atomic_t interrupted = 0;
+
+/// While it lives, Ctrl-C ends what waits (a line, `--watch`) and not the process.
+class interrupt_guard {
+public:
+  interrupt_guard() {
+    struct sigaction action {};
+    action.sa_handler = [](int) { interrupted = 1; };
+    ::sigaction(SIGINT, &action, &previous_); // without SA_RESTART: what waits has to notice
+  }
+  ~interrupt_guard() { ::sigaction(SIGINT, &previous_, nullptr); }
+  interrupt_guard(const interrupt_guard&) = delete;
+  interrupt_guard& operator=(const interrupt_guard&) = delete;
+
+private:
+  struct sigaction previous_ {};
+};
+
+/// One character of what is typed, for libedit. Ctrl-C is passed on as Ctrl-U, which empties the line.
+int next_key(FILE* in) {
+  constexpr int kill_line = 'U' - '@';
+  std::mbstate_t state{};
+  while (true) {
+    char byte = 0;
+    const auto size = ::read(::fileno(in), &byte, 1);
+    if (size < 0 && errno == EINTR && interrupted) {
+      interrupted = 0;
+      return kill_line;
+    }
+    if (size < 0 && errno == EINTR)
+      continue;
+    if (size <= 0)
+      return EOF;
+    wchar_t character = 0;
+    const auto used = std::mbrtowc(&character, &byte, 1, &state);
+    if (used != static_cast<std::size_t>(-2)) // -2: the character goes on
+      return used == static_cast<std::size_t>(-1) ? static_cast<unsigned char>(byte) : static_cast<int>(character);
+  }
+}
+
 /// Line editing with history and completion for as long as it lives.
 class line_editor {
 public:
@@ -104,6 +149,7 @@ public:
     state_.connection = connection;
     completing = &state_;
     rl_readline_name = "prunella";
+    rl_getc_function = next_key; // before rl_initialize, which asks for it
     rl_initialize();
     using_history();
     stifle_history(history_lines);
@@ -127,6 +173,7 @@ public:
   line_editor& operator=(const line_editor&) = delete;
 
   std::optional<std::string> read() {
+    interrupted = 0; // it ended the last command
     const std::unique_ptr<char, decltype(&std::free)> line(readline("prunella> "), &std::free);
     if (!line)
       return std::nullopt;
@@ -137,6 +184,7 @@ public:
   }
 
 private:
+  interrupt_guard guard_;
   std::filesystem::path file_;
   completion_state state_;
 };
@@ -179,7 +227,7 @@ int run_script(terminal& io, const run_words& run) {
 int run_console(const console_options& options, terminal& io, const run_words& run) {
   if (!io.interactive)
     return run_script(io, run);
-  io.out << "prunella console. `help` lists the commands, Tab completes, `exit` or Ctrl-D leaves.\n" << std::flush;
+  io.out << "prunella console. `help` lists the commands, Tab completes, Ctrl-C empties the line, `exit` or Ctrl-D leaves.\n" << std::flush;
   line_editor editor(options.connection);
   while (const auto line = editor.read()) {
     int code = exit_ok;

@@ -35,7 +35,9 @@ void print_document(const boost::json::value& value, output_format format, termi
   io.out << (format == output_format::json ? config::pretty_json(value) : config::to_yaml(value));
 }
 
-std::string nothing_text(const std::string& what) {
+std::string nothing_text(const std::string& what, const std::string& application) {
+  if (!application.empty())
+    return "no instances of `" + printable(application) + "`: `prunella get applications` lists what there is\n";
   if (what == "applications" || what == "instances")
     return "no " + what + " yet: `prunella apply -f FILE` deploys an application\n";
   return "no " + what + "\n";
@@ -54,25 +56,25 @@ std::optional<std::vector<Row>> to_rows(const boost::json::value& value, const s
 }
 
 template <class Row>
-std::optional<std::string> rows_text(const boost::json::value& value, const std::string& what, terminal& io) {
-  const auto rows = to_rows<Row>(value, what, io);
+std::optional<std::string> rows_text(const boost::json::value& value, const get_options& options, terminal& io) {
+  const auto rows = to_rows<Row>(value, options.what, io);
   if (!rows)
     return std::nullopt;
   if (rows->empty()) {
-    io.err << nothing_text(what);
+    io.err << nothing_text(options.what, options.application);
     return std::string();
   }
   return render(to_table(*rows, io.now()), io.colours);
 }
 
-std::optional<std::string> table_text(const boost::json::value& value, const std::string& what, terminal& io) {
-  if (what == "hosts")
-    return rows_text<actors::host_view>(value, what, io);
-  if (what == "applications")
-    return rows_text<actors::application_view>(value, what, io);
-  if (what == "instances")
-    return rows_text<actors::instance_view>(value, what, io);
-  return rows_text<actors::event_view>(value, what, io);
+std::optional<std::string> table_text(const boost::json::value& value, const get_options& options, terminal& io) {
+  if (options.what == "hosts")
+    return rows_text<actors::host_view>(value, options, io);
+  if (options.what == "applications")
+    return rows_text<actors::application_view>(value, options, io);
+  if (options.what == "instances")
+    return rows_text<actors::instance_view>(value, options, io);
+  return rows_text<actors::event_view>(value, options, io);
 }
 
 /// Fetches and prints once; `after` moves behind the last event seen.
@@ -94,7 +96,7 @@ int look_once(const get_options& options, std::string& after, terminal& io) {
     print_document(result.value, options.output, io);
     return exit_ok;
   }
-  const auto text = table_text(result.value, options.what, io);
+  const auto text = table_text(result.value, options, io);
   if (!text)
     return exit_failed;
   if (options.watch && io.interactive && options.what != "events")
@@ -122,10 +124,8 @@ bool print_if(bool matches, const std::string& name, const Row& object, terminal
 int run_get(const get_options& options, terminal& io) {
   auto after = options.after;
   auto code = look_once(options, after, io);
-  while (code == exit_ok && options.watch && io.next_look()) {
+  while (code == exit_ok && options.watch && io.out.flush() && io.next_look(std::chrono::seconds{1}))
     code = look_once(options, after, io);
-    io.out.flush();
-  }
   return code;
 }
 

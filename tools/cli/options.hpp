@@ -3,6 +3,7 @@
 // What each command takes, as parsed. The agent's commands are run by functions that the program hands in, so that the
 // command line knows their words and not their workings.
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -17,6 +18,8 @@ enum class output_format { table, json, yaml };
 struct apply_options {
   connection_options connection;
   std::vector<std::string> files; ///< `-`: standard input
+  bool wait = false;              ///< until all of it runs
+  std::chrono::milliseconds wait_limit = std::chrono::minutes{1};
 };
 
 struct get_options {

@@ -4,8 +4,9 @@
 #include <clocale>
 #include <cstdio>
 #include <cwchar>
-#include <thread>
 #include <utility>
+
+#include <poll.h>
 
 #include "config/time.hpp"
 
@@ -73,9 +74,8 @@ std::string with_unit(double value, std::string_view unit) {
 
 } // namespace
 
-bool wait_a_second() {
-  std::this_thread::sleep_for(std::chrono::seconds(1));
-  return true;
+bool sleep_for(std::chrono::milliseconds pause) {
+  return ::poll(nullptr, 0, static_cast<int>(pause.count())) == 0;
 }
 
 std::size_t display_width(std::string_view text) {

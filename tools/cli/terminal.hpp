@@ -12,8 +12,8 @@
 
 namespace prunella::tools {
 
-/// Sleeps a second; true.
-bool wait_a_second();
+/// Sleeps; false if a signal ended it early: Ctrl-C in the console ends what looks again and again.
+bool sleep_for(std::chrono::milliseconds pause);
 
 /// Streams and abilities of one invocation; tests hand in string streams.
 struct terminal {
@@ -23,7 +23,8 @@ struct terminal {
   bool colours = false;     ///< a TTY, and NO_COLOR is not set
   bool interactive = false; ///< a person types: input and output are TTYs
   std::function<std::chrono::system_clock::time_point()> now = [] { return std::chrono::system_clock::now(); };
-  std::function<bool()> next_look = wait_a_second; ///< of `--watch`: waits; false: no more
+  /// Between two looks of `--watch` and `--wait`: waits that long; false: no more.
+  std::function<bool(std::chrono::milliseconds)> next_look = sleep_for;
 };
 
 /// Columns that `text` (UTF-8) takes on a terminal: 2 for wide characters, 0 for combining ones; 1 for each byte that

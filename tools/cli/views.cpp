@@ -160,8 +160,9 @@ table to_table(const std::vector<instance_view>& instances, time_point now) {
   t.columns = {{"NAME"},           {"HOST"},      {"STATE", false, true}, {"GENERATION", true},
                {"RESTARTS", true}, {"PID", true}, {"AGE", true},          {"REASON", false, false, true}};
   for (const auto& i : instances)
-    t.rows.push_back({i.name, i.host.empty() ? "-" : i.host, i.state, std::to_string(i.generation),
-                      std::to_string(i.restarts), i.pid == 0 ? "-" : std::to_string(i.pid), age_of(i.started_at, now),
+    t.rows.push_back({i.name, i.host.empty() ? "-" : i.host, i.state,
+                      i.generation == 0 ? "-" : std::to_string(i.generation),
+                      i.host.empty() ? "-" : std::to_string(i.restarts), i.pid == 0 ? "-" : std::to_string(i.pid), age_of(i.started_at, now),
                       i.reason});
   return t;
 }

@@ -1,0 +1,97 @@
+#include <doctest/doctest.h>
+
+#include "tests/tools/invocation.hpp"
+#include "tools/cli/wait.hpp"
+
+using namespace prunella;
+using namespace prunella::tests;
+
+namespace {
+
+const std::string document = "kind: application\nname: popcorn\nversion: 1\n"
+                             "services: [{name: web, replicas: 2, containers: [{name: c, command: [x]}]}]\n";
+
+actors::application_view popcorn(std::uint32_t running, std::uint64_t revision = 1) {
+  actors::application_view a;
+  a.name = "popcorn";
+  a.tenant = "default";
+  a.services = {{"web", 2, running}};
+  a.revision = revision;
+  return a;
+}
+
+actors::instance_view instance(unsigned replica, std::string state, std::string reason = {}) {
+  actors::instance_view i;
+  i.name = "default.popcorn.web-" + std::to_string(replica);
+  i.state = std::move(state);
+  i.reason = std::move(reason);
+  i.generation = 1;
+  return i;
+}
+
+} // namespace
+
+TEST_CASE("progress counts what runs, and names the instance that is in the way with its reason") {
+  const auto half = progress_of(popcorn(1), {instance(1, "running"), instance(2, "pending", "no host fits")});
+  CHECK_FALSE(half.is_running);
+  CHECK_FALSE(half.has_failed);
+  CHECK(half.text == "1 of 2 running; default.popcorn.web-2 is pending: no host fits");
+  const auto all = progress_of(popcorn(2), {instance(1, "running"), instance(2, "running")});
+  CHECK(all.is_running);
+  CHECK(all.text == "2 of 2 running");
+}
+
+TEST_CASE("a failed instance is named before a pending one, and one that stops is not waited for") {
+  const auto bad = progress_of(popcorn(0), {instance(1, "pending", "later"), instance(2, "failed", "gave up")});
+  CHECK(bad.has_failed);
+  CHECK(bad.text == "0 of 2 running; default.popcorn.web-2 is failed: gave up");
+  CHECK(progress_of(popcorn(2), {instance(1, "running"), instance(2, "running"), instance(3, "stopping")}).is_running);
+}
+
+TEST_CASE("a new start of an instance shows in its starts, be it in place or after a placement") {
+  auto again = instance(1, "running");
+  const auto before = progress_of(popcorn(1), {again}).starts;
+  again.restarts = 1;
+  CHECK(progress_of(popcorn(1), {again}).starts == before + 1);
+  again.generation = 2;
+  CHECK(progress_of(popcorn(1), {again}).starts == before + 2);
+}
+
+TEST_CASE("apply --wait ends when all of it was found running five times") {
+  fake_site site;
+  site.applications = {popcorn(2)};
+  site.instances = {instance(1, "running"), instance(2, "running")};
+  const auto got = run_at(site, {"apply", "-f", "-", "--wait"}, document, 4);
+  CHECK(got.code == 0);
+  CHECK(got.out == "application default.popcorn created\napplication default.popcorn runs\n");
+  CHECK(got.err == "default.popcorn: 2 of 2 running\n");
+  CHECK(run_at(site, {"apply", "-f", "-", "--wait"}, document, 3).code == 1);
+}
+
+TEST_CASE("apply --wait says why it does not run when its time is over, and that it stays applied") {
+  fake_site site;
+  site.applications = {popcorn(1)};
+  site.instances = {instance(1, "running"), instance(2, "pending", "0 of 3 hosts fit")};
+  const auto got = run_at(site, {"apply", "-f", "-", "--wait", "--timeout", "1ms"}, document, 1'000'000);
+  CHECK(got.code == 1);
+  CHECK(got.out == "application default.popcorn created\n");
+  CHECK(contains(got.err, "prunella: default.popcorn does not run after 1ms\n  cause: "));
+  CHECK(contains(got.err, "fix: it stays applied; `prunella get instances -a default.popcorn`"));
+}
+
+TEST_CASE("apply --wait does not wait for what the site gave up, what was deleted or what someone else changed") {
+  fake_site site;
+  site.applications = {popcorn(0)};
+  site.instances = {instance(1, "failed", "gave up on host-1")};
+  const auto failed = run_at(site, {"apply", "-f", "-", "--wait"}, document, 1'000'000);
+  CHECK(failed.code == 1);
+  CHECK(contains(failed.err, "cause: 0 of 2 running; default.popcorn.web-1 is failed: gave up on host-1"));
+  site.applications.clear();
+  const auto deleted = run_at(site, {"apply", "-f", "-", "--wait"}, document, 1'000'000);
+  CHECK(deleted.code == 1);
+  CHECK(contains(deleted.err, "cause: it was deleted meanwhile"));
+  site.applications = {popcorn(2, 2)};
+  const auto changed = run_at(site, {"apply", "-f", "-", "--wait"}, document, 1'000'000);
+  CHECK(changed.code == 1);
+  CHECK(contains(changed.err, "cause: it was changed by someone else meanwhile"));
+}
