@@ -2,28 +2,12 @@
 
 // A request on its way from the HTTP server's thread to the API actor. Stays within the process.
 
-#include <cstdint>
-
 #include <caf/allowed_unsafe_message_type.hpp>
 
+#include "actors/api/api_route.hpp"
 #include "net/http_router.hpp"
 
 namespace prunella::actors {
-
-enum class api_route : std::uint8_t {
-  ready,
-  status,
-  hosts,
-  applications,
-  application,
-  instances,
-  events,
-  actors,
-  put_application,
-  delete_application,
-  scale_service,
-  kill_actor,
-};
 
 struct api_call {
   api_route route = api_route::status;

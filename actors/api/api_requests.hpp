@@ -6,7 +6,7 @@
 #include <string>
 #include <variant>
 
-#include "actors/api/api_call.hpp"
+#include "actors/api/api_route.hpp"
 #include "actors/messages.hpp"
 #include "net/http_router.hpp"
 

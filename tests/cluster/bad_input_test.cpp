@@ -35,6 +35,15 @@ TEST_CASE("a site file that is a folder, a device, a silent pipe or 100 MB is re
   CHECK_FALSE(std::filesystem::exists(folder / "up"));
 }
 
+TEST_CASE("site up refuses a port above which there are not enough for all its hosts") {
+  const site_processes site;
+  const auto end = run_prunella({"site", "up", "-f", site.site_file(), "--data-dir", site.folder() / "up", "--api-port", "65534"},
+                                site.folder(), {}, std::chrono::seconds{10});
+  CHECK(end.code == 1);
+  CHECK(end.output.find("3 hosts need as many API ports, and above 65534 there are not enough") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(site.folder() / "up"));
+}
+
 TEST_CASE("requests with what nobody reads are refused, and the site is as it was") {
   site_processes site{config::liveness_profile::balanced, 1};
   site.start_all();

@@ -152,6 +152,11 @@ int run_site_up(const site_up_options& options, std::ostream& out, std::ostream&
   const auto site = read_site_file(options.file, err);
   if (!site)
     return 1;
+  if (options.api_port + site->hosts.size() > 65'536) {
+    err << "prunella: " << site->hosts.size() << " hosts need as many API ports, and above " << options.api_port
+        << " there are not enough. Choose a lower --api-port, or 0 for free ones.\n";
+    return 1;
+  }
   std::error_code failed;
   const auto site_file = fs::absolute(options.file);
   const auto data_dir = fs::absolute(options.data_dir.empty() ? default_data_dir(site->name) : fs::path{options.data_dir});

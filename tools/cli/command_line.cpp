@@ -367,7 +367,10 @@ private:
                       return agent_.host_run(host_run_);
                     });
     run->add_option("--site", host_run_.site_file, "The site: YAML with `kind: site`")->required()->type_name("FILE");
-    run->add_option("--host-id", host_run_.host_id, "Which of the site's hosts this is")->required()->type_name("ID");
+    run->add_option("--host-id", host_run_.host_id, "Which of the site's hosts this is")
+        ->required()
+        ->check(some_text())
+        ->type_name("ID");
     run->add_option("--data-dir", host_run_.data_dir, "Where this host keeps its data")
         ->required()
         ->check(some_text())
@@ -385,7 +388,10 @@ private:
                        "  prunella host repair --site site.yaml --host-id host-1 --data-dir /var/lib/prunella",
                        [this] { return agent_.host_repair(host_repair_); });
     repair->add_option("--site", host_repair_.site_file, "The site: YAML with `kind: site`")->required()->type_name("FILE");
-    repair->add_option("--host-id", host_repair_.host_id, "Which of the site's hosts this is")->required()->type_name("ID");
+    repair->add_option("--host-id", host_repair_.host_id, "Which of the site's hosts this is")
+        ->required()
+        ->check(some_text())
+        ->type_name("ID");
     repair->add_option("--data-dir", host_repair_.data_dir, "Where this host keeps its data")
         ->required()
         ->check(some_text())

@@ -1,0 +1,24 @@
+#pragma once
+
+// What a request to the API is about.
+
+#include <cstdint>
+
+namespace prunella::actors {
+
+enum class api_route : std::uint8_t {
+  ready,
+  status,
+  hosts,
+  applications,
+  application,
+  instances,
+  events,
+  actors,
+  put_application,
+  delete_application,
+  scale_service,
+  kill_actor,
+};
+
+} // namespace prunella::actors
