@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "actors/api/api_requests.hpp"
 #include "actors/site/requests.hpp"
 #include "config/json.hpp"
@@ -65,8 +67,7 @@ TEST_CASE("a body with a key that nobody reads is refused, and a document's prob
   CHECK(scale.status == 400);
   CHECK(scale.errors == std::vector<std::string>{"x: is not a known key"});
   const auto put = problem_of(actors::put_command(request("popcorn", "kind: application\nname: popcorn\nversion: [1]\n")));
-  REQUIRE(!put.errors.empty());
-  CHECK(put.errors[0].compare(0, 4, "3:10") == 0);
+  CHECK(std::count(put.errors.begin(), put.errors.end(), "3:10: version: is a list; write a text") == 1);
 }
 
 TEST_CASE("a request is refused for a name that is none, a parameter that nobody reads and a body that is no document") {
