@@ -84,7 +84,7 @@ TEST_CASE("bad requests are answered with a status, a cause and a fix, and chang
     {"PUT", "/v1/applications/shop", "\x01\xff\xfe binary", 422, "errors"},
     {"PUT", "/v1/applications/shop", "", 422, "errors"},
     {"PUT", "/v1/applications/other", "kind: application\nname: shop\n", 422, "errors"},
-    {"PUT", "/v1/applications/..%2Fetc", "{}", 400, "the path does not name an application"},
+    {"PUT", "/v1/applications/..%2Fetc", "{}", 400, "is not the name of an application"},
     {"PUT", "/v1/applications/shop", std::string(2 * 1024 * 1024, 'a'), 413, "1048576 bytes"},
     {"GET", "/v1/events?limit=0", "", 400, "1 to 1000"},
     {"GET", "/v1/nothing", "", 404, "/v1/nothing"},
