@@ -235,8 +235,10 @@ private:
                       "  generate | prunella apply -f -",
                       [this] {
                         apply_.connection = connection_;
-                        if (apply_.wait && timeout_option_->count() > 0)
-                          apply_.wait_limit = connection_.timeout;
+                        if (apply_.wait && timeout_option_->count() > 0) {
+                          apply_.wait_limit = connection_.timeout; // of the waiting, not of each request
+                          apply_.connection.timeout = connection_options{}.timeout;
+                        }
                         return run_apply(apply_, io_);
                       });
     apply

@@ -133,7 +133,8 @@ int wait_until_running(const std::vector<applied_application>& applications, con
                        terminal& io) {
   const auto deadline = std::chrono::steady_clock::now() + options.wait_limit;
   auto quick = options.connection;
-  quick.timeout = std::min(quick.timeout, options.wait_limit);
+  const std::chrono::milliseconds least = 1s; // an answer needs its time
+  quick.timeout = std::clamp(options.wait_limit, least, std::max(least, quick.timeout));
   std::vector<follower> waiting;
   for (const auto& application : applications)
     waiting.emplace_back(application, quick, io);
