@@ -10,6 +10,9 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
 
 #include <boost/json/value.hpp>
 
@@ -41,10 +44,25 @@ std::string find(const std::vector<std::string>& paths) {
   return {};
 }
 
+/// False in a plain chroot, whose root runc cannot make private.
+bool root_is_a_mount() {
+  std::ifstream mounts("/proc/self/mountinfo");
+  for (std::string line; std::getline(mounts, line);) {
+    std::istringstream words(line);
+    std::string id, parent, device, root, point;
+    words >> id >> parent >> device >> root >> point;
+    if (point == "/")
+      return true;
+  }
+  return false;
+}
+
 /// Why no container can be run here; "" if one can.
 std::string obstacle() {
   if (::geteuid() != 0)
     return "running containers needs root";
+  if (!root_is_a_mount())
+    return "runc cannot start anything in a chroot whose root is no mount";
   if (find(tools).empty())
     return "runc is not installed";
   if (find({"/bin/busybox"}).empty())

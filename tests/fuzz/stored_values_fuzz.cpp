@@ -36,8 +36,8 @@ void check_value(std::string_view bytes) {
 /// Everything that answers and decides from a state.
 void use(const actors::site_state& state) {
   std::string unread;
-  const auto plan = actors::plan(state, {}, 1'000'000);
-  require(plan.changes.changes.size() <= actors::max_plan_changes, "a plan is bounded");
+  for (const auto& portion : actors::in_portions(actors::plan(state, {}, 1'000'000).changes))
+    require(portion.changes.size() <= actors::max_portion_changes, "a portion of a plan is bounded");
   const actors::observations seen;
   const actors::view_source from{state, seen, "a", {}};
   unread += config::json_text(config::to_json(actors::host_views(from)));

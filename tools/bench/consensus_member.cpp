@@ -202,6 +202,7 @@ private:
     options.listen = "127.0.0.1:0";
     options.timeouts.backoff_max = 1s;
     options.exports["consensus"] = {[this] { return consensus_; }, {"raft_message", "propose_command"}, {}};
+    options.answer_types = {"command_applied"};
     links_ = net::make_links(system_, options);
     io_ = links_->start();
     for (const auto& [host, id] : ids_)
