@@ -263,7 +263,8 @@ TEST_CASE("a killed root leaves nothing running") {
   caf::anon_send_exit(world.root, caf::exit_reason::kill);
   world.settle();
   for (const auto& [path, alive] : world.log->alive) {
-    CAPTURE(path);
+    const auto& name = path; // clang captures no structured binding
+    CAPTURE(name);
     CHECK(alive == 0);
   }
   CHECK(world.log->alive.size() == 3);

@@ -129,7 +129,8 @@ TEST_CASE(
   root = nullptr;
   self->receive([](const caf::down_msg& down) { CHECK(exit_kind_of(down.reason) == exit_kind::shutdown); });
   for (const auto& [path, count] : counts) {
-    CAPTURE(path);
+    const auto& name = path; // clang captures no structured binding
+    CAPTURE(name);
     CHECK(count.alive == 0);
     CHECK(!count.was_double);
   }
