@@ -98,6 +98,7 @@ TEST_CASE("an age is its largest whole unit, under a second, or ahead of this cl
   CHECK(age_of("2026-11-21T11:28:00.000Z", noon) == "32m");
   CHECK(age_of("", noon).empty());
   CHECK(age_of("yesterday", noon) == "yesterday");
+  CHECK(age_of("1700-01-01T00:00:00Z", noon).back() == 'd'); // further back than nanoseconds count
 }
 
 TEST_CASE("bytes are shown in the unit in which they are at least 1") {

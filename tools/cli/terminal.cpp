@@ -146,7 +146,9 @@ std::string age_of(std::string_view rfc3339, std::chrono::system_clock::time_poi
   const auto time = config::parse_time(rfc3339);
   if (!time)
     return std::string(rfc3339);
-  return age_text(std::chrono::duration_cast<std::chrono::milliseconds>(now - *time));
+  // Apart in milliseconds: two times that the clock counts in nanoseconds may be further apart than it can count.
+  const auto in_ms = [](auto at) { return std::chrono::time_point_cast<std::chrono::milliseconds>(at); };
+  return age_text(in_ms(now) - in_ms(*time));
 }
 
 } // namespace prunella::tools
