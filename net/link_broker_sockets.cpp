@@ -102,7 +102,12 @@ void link_broker_state::on_data(const caf::io::new_data_msg& data) {
   if (socket.abort_at)
     return;
   counters.bytes_in += data.buf.size();
-  socket.connection.receive({data.buf.data(), data.buf.size()}, now());
+  const auto& limits = hub->options.limits;
+  // Messages wait in their channel above the watermark; only answers to what the peer itself sends come on top.
+  if (socket.backlog > limits.write_watermark + 2 * limits.max_frame)
+    socket.connection.end(goodbye_reason::violation, "the peer asks for more than it reads", true);
+  else
+    socket.connection.receive({data.buf.data(), data.buf.size()}, now());
   pump(socket);
 }
 

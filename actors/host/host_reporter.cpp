@@ -102,8 +102,9 @@ void host_reporter::on_answer(const heartbeat_answer& x, bool had_reports) {
   if (!had_reports)
     return;
   reports_are_under_way_ = false;
-  confirmed_ = x.confirmed_revision;
-  if (confirmed_ != log_.revision())
+  // Only what moved asks again at once: a leader that keeps nothing would be asked in a circle.
+  const auto before = std::exchange(confirmed_, x.confirmed_revision);
+  if (confirmed_ > before && confirmed_ != log_.revision())
     send();
 }
 

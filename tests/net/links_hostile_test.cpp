@@ -396,6 +396,20 @@ TEST_CASE("a peer that stops reading: callers get queue_full, memory stays bound
   CHECK(field.counters().sends_dropped > 1000);
 }
 
+TEST_CASE("a member that asks for answers and reads none is closed before they fill the memory") {
+  siege field;
+  raw_peer peer(field.victim.address, identities().ours("host-3"));
+  REQUIRE(peer.join(1000));
+  CHECK(field.victim.await_up().host == "host-3");
+  byte_buffer pings;
+  for (std::uint64_t token = 1; token <= 4096; ++token)
+    append_ping(pings, token);
+  for (int i = 0; i < 2'000 && field.counters().violations == 0; ++i) // 100 MiB of pings
+    peer.send_frames(pings);
+  CHECK(field.victim.await_down().reason.find("asks for more than it reads") != std::string::npos);
+  CHECK(field.counters().violations == 1);
+}
+
 TEST_CASE("a member that floods a slow actor is held back by its window and closed when it ignores it") {
   // An actor that takes nothing: its messages stay in its mailbox.
   const auto stuck = std::make_shared<caf::actor>();
