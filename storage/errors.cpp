@@ -36,6 +36,8 @@ std::string_view to_text(storage_errc code) {
     return "unreachable";
   case storage_errc::denied:
     return "denied";
+  case storage_errc::stalled:
+    return "stalled";
   }
   return "unknown";
 }

@@ -41,15 +41,17 @@ enum class storage_errc : std::uint8_t {
   unverified = 13,
   /// It would break a limit or leave its folder: refused, as if it were an attack.
   refused = 14,
-  /// The other side does not answer, or stopped in the middle. What had arrived whole is kept.
+  /// The other side does not answer, or the connection was cut. What had arrived whole is kept.
   unreachable = 15,
   /// The other side wants credentials, or other ones.
   denied = 16,
+  /// The other side answered and then sent nothing more for too long. What had arrived whole is kept.
+  stalled = 17,
 };
 
 /// The only oracle for "try the same call again later". All others need a person, a reopen or a fix in the code.
 constexpr bool is_retryable(storage_errc code) {
-  return code == storage_errc::disk_full || code == storage_errc::unreachable;
+  return code == storage_errc::disk_full || code == storage_errc::unreachable || code == storage_errc::stalled;
 }
 
 /// The name of `code` as logs and problem documents carry it.

@@ -33,8 +33,8 @@ struct registry_access {
 
 /// Fetches what `reference` names for `options.wanted` and adds it under that name. Blobs that the store has are not
 /// fetched, and those that arrived whole before a failure are not fetched again. Blocks; use a thread of its own that
-/// lives as long. Errors: `not_found` (unknown image or tag), `denied`, `unreachable` (no answer, a stall, a cut: try
-/// again), `unsupported` (platform, media type), `unverified`, `refused` (untrusted certificate, a bound), `disk_full`,
+/// lives as long. Errors: `not_found` (unknown image or tag), `denied`, `unreachable` (no answer, a cut: try again),
+/// `stalled`, `unsupported` (platform, media type), `unverified`, `refused` (untrusted certificate, a bound), `disk_full`,
 /// `inaccessible` (skopeo is not installed).
 result<image_record> pull(image_store& store, const image_reference& reference, const registry_access& access,
                           const import_options& options);

@@ -49,10 +49,10 @@ void add_access(std::vector<std::string>& command, const std::string& prefix, co
 }
 
 storage_error stalled(const std::string& what, std::chrono::milliseconds after, std::uint64_t bytes) {
-  return {storage_errc::unreachable, what + ": nothing arrived for " + std::to_string(after.count()) + " ms, after " +
-                                         std::to_string(bytes) +
-                                         " bytes; what had arrived whole is kept: look at the registry and the line to "
-                                         "it, and pull again"};
+  return {storage_errc::stalled, what + ": nothing arrived for " + std::to_string(after.count()) + " ms, after " +
+                                     std::to_string(bytes) +
+                                     " bytes; what had arrived whole is kept: look at the registry and the line to "
+                                     "it, and pull again"};
 }
 
 storage_error too_slow(const std::string& what, std::chrono::milliseconds limit) {

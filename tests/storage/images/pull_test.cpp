@@ -149,7 +149,7 @@ TEST_CASE("a registry that stalls in the middle of a blob ends with that sentenc
   registry.add(web, "web", "1");
   registry.treat(web.layers[1], fake_registry::behaviour::stalls);
   const auto stalled = at.pull(registry.address() + "/web:1");
-  check_refused(stalled, storage_errc::unreachable, "nothing arrived for 5000 ms");
+  check_refused(stalled, storage_errc::stalled, "nothing arrived for 5000 ms");
   CHECK(storage::is_retryable(stalled.error().code));
   CHECK(std::filesystem::is_empty(at.store->staging()));
   CHECK(at.store->blobs().contains(storage::digest_of(web.layers[0])));
@@ -169,7 +169,7 @@ TEST_CASE("a manifest that never comes ends after its time") {
   fake_registry registry;
   registry.add(web, "web", "1");
   registry.treat(web.config(), fake_registry::behaviour::stalls);
-  check_refused(at.pull(registry.address() + "/web:1"), storage_errc::unreachable, "nothing arrived for 1000 ms");
+  check_refused(at.pull(registry.address() + "/web:1"), storage_errc::stalled, "nothing arrived for 1000 ms");
 }
 
 TEST_CASE("a cut transfer and a blob with other bytes are refused, and nothing of the image is used") {

@@ -1,0 +1,21 @@
+#pragma once
+
+// `image_errc` as a CAF error. Beside images.hpp because only actors need it.
+
+#include <caf/error.hpp>
+#include <caf/make_message.hpp>
+#include <caf/message.hpp>
+
+#include "actors/instance/images.hpp"
+
+CAF_ERROR_CODE_ENUM(prunella::actors::image_errc, "image")
+
+namespace prunella::actors {
+
+/// `failure` as what a request is answered with; its text (`runtime::reason_text`) is the sentence.
+caf::error to_error(const image_failure& failure);
+
+/// True if `error` is this `image_errc`; false for an empty one.
+bool is_image_error(const caf::error& error, image_errc code);
+
+} // namespace prunella::actors
