@@ -24,7 +24,7 @@ sqlite_file_options options_for(const host_owner& owner) {
                    "                   PRIMARY KEY(time, origin, sequence)) WITHOUT ROWID;"
                    "CREATE UNIQUE INDEX event_by_origin ON event(origin, sequence);"
                    "CREATE TABLE origin(name TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID";
-  options.when_damaged = "move it away (with its -wal): only the history of events is lost";
+  options.when_damaged = "only the history of events is lost with it";
   options.sync = durability::at_checkpoints;
   options.preallocate_wal = false;
   return options;

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "storage/begin_anew.hpp"
+
 namespace prunella::storage {
 
 namespace fs = std::filesystem;
@@ -182,6 +184,14 @@ result<std::string> put_aside(const std::string& path, bool move) {
 
 result<std::string> set_aside(const std::string& path) {
   return put_aside(path, true);
+}
+
+result<std::string> set_aside_once(const std::string& path) {
+  std::error_code error;
+  fs::remove_all(path + ".damaged-1", error);
+  if (error)
+    return os_error(error.value(), "remove " + path + ".damaged-1");
+  return set_aside(path);
 }
 
 result<std::string> copy_aside(const std::string& path) {

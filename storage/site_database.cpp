@@ -26,7 +26,7 @@ sqlite_file_options options_for(const host_owner& owner) {
   options.schema = "CREATE TABLE state(kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, sum BLOB NOT NULL,"
                    "                   PRIMARY KEY(kind, key))";
   options.initial_meta.emplace_back(applied_key, to_bytes(applied_position{}));
-  options.when_damaged = "move it away (with its -wal): it is rebuilt from the Raft log at the next start";
+  options.when_damaged = "what it holds is made again from the Raft log when it is gone";
   options.sync = durability::at_checkpoints;
   return options;
 }

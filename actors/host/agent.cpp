@@ -30,6 +30,7 @@
 #include "net/link_socket.hpp"
 #include "runtime/consensus/log_writer.hpp"
 #include "runtime/exit_reason.hpp"
+#include "storage/begin_anew.hpp"
 #include "storage/data_dir.hpp"
 
 namespace prunella::actors {
@@ -86,6 +87,16 @@ void require_free(const std::string& address, const std::string& host) {
   if (fd < 0)
     throw std::runtime_error(problem + "; stop what listens there, or give " + host + " another `address` in the site's document");
   ::close(fd);
+}
+
+/// A wrong row shows when it is read, and must show here: later nothing would replace the file.
+storage::result<std::unique_ptr<storage::site_database>> open_checked_database(const std::string& path,
+                                                                               const storage::host_owner& owner) {
+  auto opened = storage::open_site_database(path, owner);
+  if (opened.ok())
+    if (const auto rows = (*opened)->load_all(); !rows.ok())
+      return rows.error();
+  return opened;
 }
 
 std::uint64_t random_seed() {
@@ -170,8 +181,14 @@ outer_parts agent::parts::outside() {
     log.on_stalled = std::move(hooks.on_stalled);
     return runtime::spawn_log_writer(system, log);
   };
-  x.open_database = [this] { return storage::open_site_database(data.file("site.db"), owner); };
-  x.open_journal = [this] { return storage::open_event_journal(data.file("events.db"), owner, {}); };
+  x.open_database = [this](const file_trouble& told) {
+    const auto path = data.file("site.db");
+    return storage::open_or_begin_anew(path, [&] { return open_checked_database(path, owner); }, told);
+  };
+  x.open_journal = [this](const file_trouble& told) {
+    const auto path = data.file("events.db");
+    return storage::open_or_begin_anew(path, [&] { return storage::open_event_journal(path, owner, {}); }, told);
+  };
   x.draw_seed = random_seed;
   x.own_threads = true;
   x.log = options.log;

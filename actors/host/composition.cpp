@@ -181,10 +181,16 @@ void composition::on_log_stalled(const std::string& why) {
     caf::anon_send(consensus, runtime::transfer_leadership{0});
 }
 
+void composition::on_replaced_file(const std::string& what) {
+  if (outer_.log)
+    outer_.log(log_level::warning, what);
+  record({"", 0, 0, "host/" + options_.host, "", "a damaged file was replaced", what, ""});
+}
+
 caf::actor composition::start_journal(const runtime::start_context& my) {
   journal_actor_options x;
   x.host = options_.host;
-  x.open = outer_.open_journal;
+  x.open = [this] { return outer_.open_journal([this](const std::string& what) { on_replaced_file(what); }); };
   x.clock = outer_.clock;
   x.detached = outer_.own_threads;
   return spawn_journal(my.self, x);
@@ -201,7 +207,8 @@ caf::actor composition::start_consensus(const runtime::start_context& my) {
   x.seed = outer_.draw_seed();
   x.log_writer = lookup("core/log");
   site_machine_options machine;
-  machine.database = storage::or_throw(outer_.open_database());
+  machine.database = storage::or_throw(
+    outer_.open_database([this](const std::string& what) { on_replaced_file(what); }));
   machine.state = state_;
   machine.on_decided = [this](std::vector<storage::journal_event> events) {
     if (const auto journal = local("journal"))

@@ -47,6 +47,9 @@ struct log_hooks {
   std::function<void(const std::string&)> on_stalled; ///< why its disk takes nothing; empty: it does again
 };
 
+/// Takes a sentence about a file that was replaced.
+using file_trouble = std::function<void(const std::string& sentence)>;
+
 /// What reaches out of the process. All but `make_links` are called again when a supervisor restarts what uses them.
 struct outer_parts {
   /// Links of this host. `options` names host, peers, exports and timeouts; addresses are as in the site's document.
@@ -56,8 +59,9 @@ struct outer_parts {
   std::function<caf::actor()> spawn_driver;
   /// The log writer of this member.
   std::function<caf::actor(log_hooks hooks)> spawn_log;
-  std::function<storage::result<std::unique_ptr<storage::site_database>>()> open_database;
-  std::function<storage::result<std::unique_ptr<storage::event_journal>>()> open_journal;
+  /// A damaged one is begun anew: the sentence about it goes to `told`. The same for the journal.
+  std::function<storage::result<std::unique_ptr<storage::site_database>>(const file_trouble& told)> open_database;
+  std::function<storage::result<std::unique_ptr<storage::event_journal>>(const file_trouble& told)> open_journal;
   /// A number that no other host and no other start draws.
   std::function<std::uint64_t()> draw_seed;
   wall_clock clock = wall_clock_ms;
@@ -113,6 +117,7 @@ private:
   runtime::supervision_tree make_tree();
   runtime::supervised_child core_child();
   void on_log_stalled(const std::string& why);
+  void on_replaced_file(const std::string& what);
   caf::actor start_journal(const runtime::start_context& my);
   caf::actor start_consensus(const runtime::start_context& my);
   caf::actor start_leadership(const runtime::start_context& my);

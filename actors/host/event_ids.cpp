@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <charconv>
+#include <string_view>
 #include <tuple>
 
 #include "actors/host/journal_actor.hpp"
@@ -41,6 +42,17 @@ bool parse_event_id(const std::string& id, storage::journal_position& out) {
 event_view view_of(const storage::journal_event& event) {
   return {event_id(event),  time_text_of(event.time_ms), event.origin, event.object, event.from,
           event.to,         event.reason,                event.cause};
+}
+
+std::string shortened(std::string text, std::size_t max_bytes) {
+  static constexpr std::string_view dots = "…";
+  if (text.size() <= max_bytes)
+    return text;
+  auto end = max_bytes - dots.size();
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0u) == 0x80u) // within a character
+    --end;
+  text.resize(end);
+  return text.append(dots);
 }
 
 std::vector<event_view> merge_events(std::vector<event_view> rows, const std::string& after, std::uint32_t limit) {

@@ -31,14 +31,10 @@ struct journal_state {
 
   caf::behavior start(journal_actor_options options) {
     options_ = std::move(options);
-    auto opened = options_.open();
-    if (!opened.ok()) {
+    if (const auto opened = open(); !opened.ok()) {
       self_->quit(runtime::to_error(runtime::supervision_errc::start_failed, opened.error().message));
       return {};
     }
-    journal_ = std::move(opened).value();
-    const auto next = journal_->next_sequence(options_.host);
-    next_sequence_ = next.ok() ? next.value() : 1;
     return {
       [this](record_events& x) { on_record(x); },
       [this](const flush_journal&) { on_flush(); },
@@ -47,8 +43,24 @@ struct journal_state {
   }
 
 private:
+  storage::result<void> open() {
+    auto opened = options_.open();
+    if (!opened.ok())
+      return opened.error();
+    journal_ = std::move(opened).value();
+    // What was numbered and is not yet written keeps its numbers.
+    if (const auto next = journal_->next_sequence(options_.host); next.ok())
+      next_sequence_ = std::max(next_sequence_, next.value());
+    return {};
+  }
+
+  bool is_open() { return journal_ || open().ok(); }
+
   void on_record(record_events& x) {
     for (auto& event : x.events) {
+      // 1000 events cross a link in one answer.
+      event.reason = shortened(std::move(event.reason), max_event_reason);
+      event.cause = shortened(std::move(event.cause), max_event_cause);
       if (event.origin != storage::site_origin) {
         event.origin = options_.host;
         event.sequence = next_sequence_++;
@@ -73,9 +85,14 @@ private:
   void flush() {
     if (waiting_.empty())
       return;
-    // A full disk keeps the events waiting, within their bound; nothing else depends on them.
-    if (journal_->append(waiting_, options_.clock()).ok())
+    // What a full or failing disk refuses keeps waiting, within its bound; nothing else depends on events.
+    if (!is_open())
+      return;
+    const auto done = journal_->append(waiting_, options_.clock());
+    if (done.ok())
       waiting_.clear();
+    else if (!storage::is_retryable(done.error().code))
+      journal_.reset(); // such a file answers nothing before it is opened again
   }
 
   events_answer on_events(const events_request& x) {
@@ -84,10 +101,10 @@ private:
     query.limit = std::clamp<std::uint32_t>(x.limit, 1, 1'000);
     query.newest = !parse_event_id(x.after, query.after);
     events_answer answer;
-    auto rows = journal_->read(query);
-    if (rows.ok())
-      for (const auto& row : rows.value())
-        answer.events.push_back(view_of(row));
+    if (is_open())
+      if (const auto rows = journal_->read(query); rows.ok())
+        for (const auto& row : rows.value())
+          answer.events.push_back(view_of(row));
     // What a full disk keeps waiting is news all the same, above all that the disk is full.
     for (const auto& event : waiting_)
       answer.events.push_back(view_of(event));

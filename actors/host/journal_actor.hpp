@@ -19,6 +19,10 @@
 
 namespace prunella::actors {
 
+/// Bytes that are kept of these texts; of longer ones the first, then `…`.
+inline constexpr std::size_t max_event_reason = 400;
+inline constexpr std::size_t max_event_cause = 200;
+
 /// Adds events. One with origin `storage::site_origin` keeps its sequence; all others get this host as origin, the next
 /// sequence, and the present time if they have none. No answer. Beyond `max_waiting` events the oldest waiting go.
 struct record_events {
@@ -47,6 +51,9 @@ std::string event_id(const storage::journal_event& event);
 bool parse_event_id(const std::string& id, storage::journal_position& out);
 
 event_view view_of(const storage::journal_event& event);
+
+/// `text`, or its first characters and `…`: at most `max_bytes` (>= 3) in all, no character of UTF-8 cut in two.
+std::string shortened(std::string text, std::size_t max_bytes);
 
 /// Rows of several hosts in one order, each event once, at most `limit`: the oldest of them behind `after`, or the newest
 /// ones if `after` is empty. Rows with ids that are none are left out.

@@ -220,6 +220,13 @@ TEST_CASE("events of several hosts come in one order, decisions once, the newest
   CHECK(ids("30-host-1-2", 2).empty());
 }
 
+TEST_CASE("a long text of an event ends at its bound with dots, and never within a character") {
+  CHECK(actors::shortened("1234567", 7) == "1234567");
+  CHECK(actors::shortened("12345678", 7) == "1234…");
+  CHECK(actors::shortened("123ä5678", 7) == "123…");
+  CHECK(actors::shortened("\x80\x80\x80\x80\x80", 4) == "…");
+}
+
 TEST_CASE("times of other hosts that no clock shows have no text") {
   CHECK(actors::time_text_of(1) == "1970-01-01T00:00:00.001Z");
   CHECK(actors::time_text_of(9'214'646'400'000) == "2262-01-01T00:00:00.000Z");

@@ -69,3 +69,21 @@ TEST_CASE("a damaged log is told in one sentence before all levels that it stopp
   check_refused(site, site.run_words("host-1"),
                 {"prunella: host-1: the consensus log failed: the Raft log " + log.string() + " is damaged", "prunella host repair"});
 }
+
+TEST_CASE("a damaged journal and a damaged site database are replaced, nothing of the site is lost, and events say so") {
+  site_processes site{config::liveness_profile::balanced, 1};
+  site.start_all();
+  REQUIRE(site.apply(simple_application("shop")).status == 201);
+  site.wait_for_running(1);
+  CHECK(site.end("host-1") == 0);
+  for (const auto* name : {"events.db", "site.db"})
+    std::ofstream{site.data_dir("host-1") / name} << std::string(8'000, 'x');
+  site.start_all();
+  site.wait_for_running(1);
+  site.wait_for("events tell of both", [&] {
+    const auto events = site.get<std::vector<actors::event_view>>("host-1", "/v1/events?limit=100");
+    return std::count_if(events.begin(), events.end(), [](const auto& x) { return x.to == "a damaged file was replaced"; }) == 2;
+  });
+  for (const auto* name : {"events.db", "site.db"})
+    CHECK(fs::exists(site.data_dir("host-1") / (std::string{name} + ".damaged-1") / name));
+}

@@ -102,10 +102,10 @@ actors::outer_parts simulated_site::outside(const std::string& id) {
     log.draw_delay = [this] { return std::chrono::microseconds{500 + random_() % 5'000}; };
     return spawn_slow_log(world_.system(), std::move(log));
   };
-  x.open_database = [file = host.database]() -> storage::result<std::unique_ptr<storage::site_database>> {
+  x.open_database = [file = host.database](const actors::file_trouble&) -> storage::result<std::unique_ptr<storage::site_database>> {
     return std::unique_ptr<storage::site_database>(std::make_unique<memory_site_database>(file));
   };
-  x.open_journal = [file = host.journal]() -> storage::result<std::unique_ptr<storage::event_journal>> {
+  x.open_journal = [file = host.journal](const actors::file_trouble&) -> storage::result<std::unique_ptr<storage::event_journal>> {
     return std::unique_ptr<storage::event_journal>(std::make_unique<memory_journal>(file));
   };
   x.draw_seed = [this] { return random_() | 1; };

@@ -84,14 +84,14 @@ TEST_CASE("what was applied before a checkpoint is in the file itself, without i
   CHECK(must(cut->load_all()).rows[0].value == "durable");
 }
 
-TEST_CASE("a changed row is named, with the way to rebuild") {
+TEST_CASE("a changed row is named, with where its content comes from") {
   temporary_folder folder;
   const auto path = folder / "site.db";
   must(open_site(path)->apply({1, 1, {}, {{"spec", "popcorn", "v"}}}));
   run_sql(path, "UPDATE state SET value=x'00'");
   const auto loaded = open_site(path)->load_all();
   check_refused(loaded, storage_errc::damaged, "spec 'popcorn'");
-  check_refused(loaded, storage_errc::damaged, "rebuilt from the Raft log");
+  check_refused(loaded, storage_errc::damaged, "made again from the Raft log");
 }
 
 TEST_CASE("the database of another host is refused, a second opener too, and a Raft log is none") {

@@ -4,24 +4,14 @@
 #include <ostream>
 
 #include "actors/site/membership.hpp"
+#include "storage/begin_anew.hpp"
 #include "storage/data_dir.hpp"
 #include "storage/raft_log.hpp"
 #include "tools/agent/site_file.hpp"
 
 namespace prunella::tools {
 
-namespace {
-
 namespace fs = std::filesystem;
-
-/// The state was made by applying entries that the log may have lost; the host builds it anew from what it gets.
-void set_aside(const std::string& database) {
-  for (const auto* suffix : {"", "-wal"})
-    if (fs::exists(database + suffix))
-      fs::rename(database + suffix, database + ".before-repair" + suffix);
-}
-
-} // namespace
 
 int run_host_repair(const host_repair_options& options, std::ostream& out, std::ostream& err) {
   const auto site = read_site_file(options.site_file, err);
@@ -39,8 +29,10 @@ int run_host_repair(const host_repair_options& options, std::ostream& out, std::
   const auto done = storage::repair_raft_log(path, {site->name, actors::member_id_of(options.host_id)});
   if (!done.ok())
     return fail(done.error());
-  if (!done->was_sound)
-    set_aside(data->file("site.db"));
+  // The state was made by applying entries that the log may have lost; the host builds it anew from what it gets.
+  if (!done->was_sound && fs::exists(data->file("site.db")))
+    if (const auto aside = storage::set_aside_once(data->file("site.db")); !aside.ok())
+      return fail(aside.error());
   out << (done->was_sound ? path + " is sound; nothing was changed."
                             : done->message + " It catches up when the site has its next leader.") << '\n';
   return 0;
