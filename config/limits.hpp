@@ -20,6 +20,7 @@ inline constexpr std::size_t controllers = 5;
 inline constexpr std::size_t services = 64;
 inline constexpr std::size_t containers = 16;
 inline constexpr std::size_t ports = 64; ///< of a container
+inline constexpr std::size_t published = 64; ///< ports of an application
 inline constexpr std::size_t labels = 64;
 inline constexpr std::size_t env = 512;
 inline constexpr std::size_t arguments = 1'024;

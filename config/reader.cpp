@@ -51,9 +51,12 @@ private:
 template <>
 struct sugar<port_spec> : plain_keys {
   static bool read(binding& b, std::string_view key, const node& found, const std::string& path, port_spec& out) {
-    if (key != "port")
+    if (key == "port")
+      read_integer(b, found, path, 1, 65'535, out.port);
+    else if (key == "publish")
+      read_integer(b, found, path, 0, 65'535, out.publish); // 0 is how the API writes a port that is not published
+    else
       return false;
-    read_integer(b, found, path, 1, 65'535, out.port);
     return true;
   }
 };

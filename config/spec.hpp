@@ -68,6 +68,12 @@ enum class controller_choice : std::uint8_t { automatic, yes, no };
 
 enum class port_protocol : std::uint8_t { tcp, udp };
 
+/// Where a host answers on a published port.
+enum class publish_scope : std::uint8_t {
+  all,      ///< on the host's addresses
+  loopback, ///< only to who is on the host itself
+};
+
 template <>
 struct enum_texts<restart_type> {
   static constexpr std::array<std::string_view, 3> value{"permanent", "transient", "temporary"};
@@ -92,6 +98,10 @@ template <>
 struct enum_texts<port_protocol> {
   static constexpr std::array<std::string_view, 2> value{"tcp", "udp"};
 };
+template <>
+struct enum_texts<publish_scope> {
+  static constexpr std::array<std::string_view, 2> value{"all", "loopback"};
+};
 
 /// An amount of what a host has and a container reserves. Zero means: none asked for.
 struct resources {
@@ -108,8 +118,11 @@ struct host_spec {
   config::labels labels;
   resources capacity; ///< what placement may hand out; both > 0
   controller_choice controller = controller_choice::automatic;
+  /// `ADDRESS:PORT` where its front door takes what the doors of other hosts pass on; empty: the address of its links,
+  /// with a free port that it tells the others.
+  std::string door{};
 
-  PRUNELLA_FIELDS(host_spec, id, address, labels, capacity, controller)
+  PRUNELLA_FIELDS(host_spec, id, address, labels, capacity, controller, door)
 };
 
 /// `kind: site`.
@@ -127,8 +140,12 @@ struct port_spec {
   std::string name; ///< reaches the container as `PRUNELLA_PORT_<NAME>`
   std::uint16_t port = 0;
   port_protocol protocol = port_protocol::tcp;
+  /// On which every host of the site answers and passes on to a ready instance of the service; 0: not published. Such a
+  /// port belongs to one application, and no container may listen on it.
+  std::uint16_t publish = 0;
+  publish_scope publish_on = publish_scope::all;
 
-  PRUNELLA_FIELDS(port_spec, name, port, protocol)
+  PRUNELLA_FIELDS(port_spec, name, port, protocol, publish, publish_on)
 };
 
 /// How often and how fast something that failed is started again.

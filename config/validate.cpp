@@ -129,6 +129,8 @@ void check_host(checker& c, const std::string& path, const host_spec& host) {
             "write " + std::string(address_form));
   c.labels(path + ".labels", host.labels);
   c.amounts(path + ".capacity", host.capacity, 1);
+  c.check(host.door.empty() || parse_address(host.door).has_value(), path + ".door", "is " + quoted(host.door),
+          "write " + std::string(address_form) + ", or leave it out for a free port at the host's address");
 }
 
 void check_controllers(checker& c, const std::vector<host_spec>& hosts) {
@@ -169,6 +171,10 @@ void check_command(checker& c, const std::string& path, const std::vector<std::s
   }
 }
 
+std::string port_text(std::uint16_t port, port_protocol protocol) {
+  return std::to_string(port) + '/' + std::string(to_text(protocol));
+}
+
 /// Ports are reserved on the host an instance is placed on, so all containers of a service share one set.
 using used_ports = std::map<std::pair<std::uint16_t, port_protocol>, std::string>;
 
@@ -183,10 +189,47 @@ void check_ports(checker& c, const std::string& path, const std::vector<port_spe
       continue;
     const auto [first, is_new] = used.emplace(std::pair{port.port, port.protocol}, at);
     c.check(is_new, at + ".port",
-            std::to_string(port.port) + '/' + std::string(to_text(port.protocol)) + " is used by " + first->second +
-                " too",
+            port_text(port.port, port.protocol) + " is used by " + first->second + " too",
             "containers of one instance share the host's ports: give each its own");
   }
+}
+
+/// Calls `use(port, path)` for each port of the application that is looked at at all.
+template <class Use>
+void for_each_port(const application_spec& application, Use use) {
+  for (std::size_t s = 0; s < std::min(application.services.size(), limits::services); ++s) {
+    const auto& containers = application.services[s].containers;
+    for (std::size_t i = 0; i < std::min(containers.size(), limits::containers); ++i)
+      for (std::size_t k = 0; k < std::min(containers[i].ports.size(), limits::ports); ++k)
+        use(containers[i].ports[k],
+            item(item(item("services", s) + ".containers", i) + ".ports", k));
+  }
+}
+
+/// Every host of the site answers on a published port, so nothing else may have it on any of them.
+void check_published(checker& c, const application_spec& application) {
+  used_ports published;
+  std::size_t count = 0;
+  for_each_port(application, [&](const port_spec& port, const std::string& at) {
+    c.check(port.publish != 0 || port.publish_on == publish_scope::all, at + ".publish-on",
+            "is set for a port that is not published", "add publish: PORT, or remove it");
+    if (port.publish == 0)
+      return;
+    ++count;
+    const auto [first, is_new] = published.emplace(std::pair{port.publish, port.protocol}, at);
+    c.check(is_new, at + ".publish", port_text(port.publish, port.protocol) + " is published by " + first->second + " too",
+            "one port leads to one service: give each its own");
+  });
+  for_each_port(application, [&](const port_spec& port, const std::string& at) {
+    const auto same = published.find({port.port, port.protocol});
+    c.check(same == published.end(), at + ".port",
+            port_text(port.port, port.protocol) + " is published"
+                + (same == published.end() || same->second == at ? std::string{} : " by " + same->second)
+                + ", so every host of the site answers on it itself",
+            "let the container listen on another port");
+  });
+  c.check(count <= limits::published, "services", "publish " + std::to_string(count) + " ports",
+          "use at most " + std::to_string(limits::published));
 }
 
 void check_container(checker& c, const std::string& path, const container_spec& container, used_ports& used) {
@@ -324,6 +367,7 @@ std::vector<problem> validate(const application_spec& application) {
     c.unique_name(at + ".name", application.services[i].name, names);
     check_service(c, at, application.services[i], services);
   }
+  check_published(c, application);
   return c.take();
 }
 

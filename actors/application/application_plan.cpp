@@ -58,6 +58,10 @@ container_order plan_container(const config::application_spec& spec, const confi
   order.name = container_name(order.instance, container.name);
   order.generation = assigned.generation;
   order.spec = container;
+  for (auto& port : order.spec.ports) { // the door's business: what runs does not change with it
+    port.publish = 0;
+    port.publish_on = config::publish_scope::all;
+  }
   const auto variables = agent_variables(spec, service, container, assigned, place);
   order.env = variables;
   for (const auto& [name, value] : container.env)

@@ -1,5 +1,9 @@
 #include "actors/site/requests.hpp"
 
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <utility>
 #include <variant>
 
 #include "actors/names.hpp"
@@ -30,6 +34,61 @@ problem_view too_many_instances(std::size_t count) {
                       + std::to_string(max_instances), "lower the replicas, or delete what is not needed");
 }
 
+using port_id = std::pair<std::uint16_t, config::port_protocol>;
+
+/// What an application takes of every host of the site (published) and of those that its instances are on (own).
+struct ports_of {
+  std::set<port_id> published;
+  std::set<port_id> own;
+
+  explicit ports_of(const config::application_spec& spec) {
+    for (const auto& service : spec.services)
+      for (const auto& container : service.containers)
+        for (const auto& port : container.ports) {
+          own.insert({port.port, port.protocol});
+          if (port.publish != 0)
+            published.insert({port.publish, port.protocol});
+        }
+  }
+};
+
+std::optional<port_id> common(const std::set<port_id>& a, const std::set<port_id>& b) {
+  for (const auto& port : a)
+    if (b.count(port) != 0)
+      return port;
+  return std::nullopt;
+}
+
+std::string port_text(const port_id& port) {
+  return "port " + std::to_string(port.first) + '/' + std::string{config::to_text(port.second)};
+}
+
+/// A published port belongs to one application of the site, and no container can listen on it.
+problem_view refuse_ports(const site_state& state, const std::string& key, const config::application_spec& spec) {
+  const ports_of wanted{spec};
+  std::size_t count = wanted.published.size();
+  for (const auto& [other, record] : state.applications) {
+    if (other == key)
+      continue;
+    const ports_of taken{record.spec};
+    count += taken.published.size();
+    if (const auto port = common(wanted.published, taken.published))
+      return make_problem(409, port_text(*port) + " cannot be published by " + key, "application " + other + " publishes it",
+                          "publish another port, or delete " + other);
+    if (const auto port = common(wanted.published, taken.own))
+      return make_problem(409, port_text(*port) + " cannot be published by " + key,
+                          "containers of application " + other + " listen on it", "publish another port");
+    if (const auto port = common(wanted.own, taken.published))
+      return make_problem(409, "containers of " + key + " cannot listen on " + port_text(*port),
+                          "application " + other + " publishes it, so every host of the site answers on it itself",
+                          "let the containers listen on another port");
+  }
+  return count <= max_published ? problem_view{}
+                                : make_problem(422, "the site would publish " + std::to_string(count) + " ports",
+                                               "a site publishes at most " + std::to_string(max_published),
+                                               "publish fewer, or delete what is not needed");
+}
+
 struct refusal {
   const site_state& state;
 
@@ -51,7 +110,7 @@ struct refusal {
       return make_problem(422, "the site has " + std::to_string(max_applications) + " applications",
                           "a site holds no more", "delete one that is not needed");
     const auto count = instances_with(state, key, x.spec);
-    return count > max_instances ? too_many_instances(count) : problem_view{};
+    return count > max_instances ? too_many_instances(count) : refuse_ports(state, key, x.spec);
   }
 
   problem_view operator()(const scale_service& x) const {

@@ -12,6 +12,7 @@ namespace prunella::actors {
 /// Bounds of a site. Reaching one refuses the request; what runs is not touched.
 inline constexpr std::size_t max_applications = 1'000;
 inline constexpr std::size_t max_instances = 10'000;
+inline constexpr std::size_t max_published = 256; ///< ports: each is a listener on every host
 
 /// Why the site does not take `command` from a user; `status` 0: it does.
 problem_view refuse(const site_command& command, const site_state& state);

@@ -156,3 +156,44 @@ TEST_CASE("what this version cannot keep is refused: exclusive services, and mor
         == 422);
   CHECK(actors::refuse(site_command{0, actors::scale_service{"default.a", "s0", 1'001}}, site.state).status == 422);
 }
+
+TEST_CASE("a published port belongs to one application of the site, and no container of another listens on it") {
+  using config::port_protocol;
+  const auto with_port = [](const char* name, std::uint16_t port, std::uint16_t publish, port_protocol protocol) {
+    auto spec = application(name, {service("web", 1)});
+    spec.services[0].containers[0].ports = {{"http", port, protocol, publish}};
+    return spec;
+  };
+  small_site site{{host("host-1")}};
+  site.run(actors::put_application{with_port("first", 8000, 80, port_protocol::tcp)});
+  const auto refusal_of = [&](const config::application_spec& spec) {
+    return actors::refuse(site_command{0, actors::put_application{spec}}, site.state);
+  };
+  const auto same = refusal_of(with_port("second", 8001, 80, port_protocol::tcp));
+  CHECK(same.status == 409);
+  CHECK(same.detail == "port 80/tcp cannot be published by default.second");
+  CHECK(same.cause == "application default.first publishes it");
+  CHECK(refusal_of(with_port("second", 8001, 80, port_protocol::udp)).status == 0);
+  CHECK(refusal_of(with_port("second", 8000, 81, port_protocol::tcp)).status == 0);
+  CHECK(refusal_of(with_port("second", 80, 0, port_protocol::tcp)).cause.find("default.first publishes it") == 12);
+  CHECK(refusal_of(with_port("second", 81, 8000, port_protocol::tcp)).status == 409);
+  CHECK(refusal_of(with_port("first", 8000, 81, port_protocol::tcp)).status == 0); // its own it may change
+}
+
+TEST_CASE("a site publishes 256 ports and not one more") {
+  small_site site{{host("host-1")}};
+  const auto publishing = [](int application_number, std::size_t count) {
+    auto spec = application("a" + std::to_string(application_number), {service("web", 1)});
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto number = static_cast<std::uint16_t>(1'000 + 100 * application_number + static_cast<int>(i));
+      spec.services[0].containers[0].ports.push_back(
+        {"p" + std::to_string(i), number, config::port_protocol::tcp, static_cast<std::uint16_t>(number + 10'000)});
+    }
+    return spec;
+  };
+  for (int i = 0; i < 3; ++i)
+    site.run(actors::put_application{publishing(i, 64)});
+  CHECK(actors::refuse(site_command{0, actors::put_application{publishing(3, 64)}}, site.state).status == 0);
+  site.run(actors::put_application{publishing(3, 64)});
+  CHECK(actors::refuse(site_command{0, actors::put_application{publishing(4, 1)}}, site.state).status == 422);
+}

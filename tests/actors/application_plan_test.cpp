@@ -139,6 +139,15 @@ TEST_CASE("the hash covers what a process was started with and nothing else") {
   CHECK(of([](auto& c) { c.ports = {{"http", 1, config::port_protocol::tcp}}; }) != base);
 }
 
+TEST_CASE("a port that is published, or no longer, changes nothing of what runs") {
+  auto spec = shop();
+  const auto before = plan({{"web", 1, 1}}, spec);
+  auto& port = spec.services[1].containers[0].ports[0];
+  port.publish = 80;
+  port.publish_on = config::publish_scope::loopback;
+  CHECK(plan({{"web", 1, 1}}, spec) == before);
+}
+
 TEST_CASE("nothing is done when what runs is what is wanted") {
   const auto made = plan({{"web", 1, 1}, {"database", 1, 1}});
   CHECK(reconcile({made}, {made}).empty());

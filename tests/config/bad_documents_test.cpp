@@ -70,8 +70,8 @@ hosts:
        "f:18:14: hosts[2].address: is \"[::1]:0\"; write ADDRESS:PORT with a port from 1 to 65535, such as "
        "10.0.0.5:7101, [fd00::5]:7101 or till-1.shop.lan:7101",
        "f:19:15: hosts[2].capacity: is \"5\"; write a map with the keys cpu, memory, cpu-millis, memory-bytes",
-       "f:20:5: hosts[3]: is \"x\"; write a map with the keys id, address, labels, capacity, controller",
-       "f:22:1: hosts[4]: has no value; write a map with the keys id, address, labels, capacity, controller, or remove "
+       "f:20:5: hosts[3]: is \"x\"; write a map with the keys id, address, labels, capacity, controller, door",
+       "f:22:1: hosts[4]: has no value; write a map with the keys id, address, labels, capacity, controller, door, or remove "
        "it"});
 }
 
@@ -93,7 +93,8 @@ services:
         env: {1A: x, PRUNELLA_SITE: y, Z: , L: [1]}
         working-directory: tmp
         resources: {cpu: -1, memory: lots}
-        ports: [{name: http, port: 0}, {name: http, port: 80}, {port: 80, protocol: TCP}, {name: x, port: 70000}]
+        ports: [{name: http, port: 0}, {name: http, port: 80}, {port: 80, protocol: TCP}, {name: x, port: 70000},
+          {name: y, port: 81, publish: 65536}, {name: z, port: 82, publish: 8082, publish-on: localhost}]
         grace: 2h
       - name: main
         command: []
@@ -144,20 +145,22 @@ services:
        "containers of one instance share the host's ports: give each its own",
        "f:17:85: services[0].containers[0].ports[2].protocol: is \"TCP\"; did you mean tcp? write one of tcp, udp",
        "f:17:107: services[0].containers[0].ports[3].port: is \"70000\"; write a whole number from 1 to 65535",
-       "f:18:16: services[0].containers[0].grace: is 2h; use 0s to 1h",
-       "f:19:15: services[0].containers[1].name: \"main\" is used by services[0].containers[0].name too; give each its "
+       "f:18:40: services[0].containers[0].ports[4].publish: is \"65536\"; write a whole number from 0 to 65535",
+       "f:18:95: services[0].containers[0].ports[5].publish-on: is \"localhost\"; write one of all, loopback",
+       "f:19:16: services[0].containers[0].grace: is 2h; use 0s to 1h",
+       "f:20:15: services[0].containers[1].name: \"main\" is used by services[0].containers[0].name too; give each its "
        "own",
-       "f:20:9: services[0].containers[1].command: is missing; write a list of the program and its arguments: "
+       "f:21:9: services[0].containers[1].command: is missing; write a list of the program and its arguments: "
        "[program, argument]",
-       "f:21:33: services[0].containers[1].ports[0].port: 80/tcp is used by services[0].containers[0].ports[1] too; "
+       "f:22:33: services[0].containers[1].ports[0].port: 80/tcp is used by services[0].containers[0].ports[1] too; "
        "containers of one instance share the host's ports: give each its own",
-       "f:22:11: services[1].name: \"web\" is used by services[0].name too; give each its own",
-       "f:23:32: services[1].when-cut-off.stop-after: is 0s; use 1ms to 720h",
-       "f:24:5: services[1].containers: is missing or empty; use 1 to 16",
-       "f:25:5: services[2].name: is missing; use 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends",
-       "f:25:5: services[2].containers: is missing or empty; use 1 to 16",
-       "f:25:15: services[2].replicas: is \"1001\"; write a whole number from 0 to 1000",
-       "f:26:44: services[2].when-cut-off.after: is 3s; only stop-after takes a duration; remove it"});
+       "f:23:11: services[1].name: \"web\" is used by services[0].name too; give each its own",
+       "f:24:32: services[1].when-cut-off.stop-after: is 0s; use 1ms to 720h",
+       "f:25:5: services[1].containers: is missing or empty; use 1 to 16",
+       "f:26:5: services[2].name: is missing; use 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends",
+       "f:26:5: services[2].containers: is missing or empty; use 1 to 16",
+       "f:26:15: services[2].replicas: is \"1001\"; write a whole number from 0 to 1000",
+       "f:27:44: services[2].when-cut-off.after: is 3s; only stop-after takes a duration; remove it"});
 }
 
 TEST_CASE("documents of one file are judged each for itself") {

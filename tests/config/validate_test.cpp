@@ -215,6 +215,54 @@ TEST_CASE("a port of one protocol is used once in a service, by any of its conta
         }) == paths{"services[0].containers[0].ports[1].name"});
 }
 
+TEST_CASE("a published port is published once in an application, and no container listens on it") {
+  const auto with_ports = [](port_spec first, port_spec second) {
+    return bad_paths([&](application_spec& app) {
+      app.services.push_back(app.services[0]);
+      app.services[1].name = "other";
+      app.services[0].containers[0].ports = {first};
+      app.services[1].containers[0].ports = {second};
+    });
+  };
+  const auto all = publish_scope::all;
+  const auto loopback = publish_scope::loopback;
+  const std::string first = "services[0].containers[0].ports[0]";
+  const std::string second = "services[1].containers[0].ports[0]";
+  CHECK(with_ports({"a", 8000, port_protocol::tcp, 1, all}, {"a", 8000, port_protocol::tcp, 65535, loopback}) == paths{});
+  CHECK(with_ports({"a", 8000, port_protocol::tcp, 80, all}, {"a", 8001, port_protocol::udp, 80, all}) == paths{});
+  CHECK(with_ports({"a", 8000, port_protocol::tcp, 80, all}, {"a", 8001, port_protocol::tcp, 80, all}) ==
+        paths{second + ".publish"});
+  CHECK(with_ports({"a", 8000, port_protocol::tcp, 80, all}, {"a", 80, port_protocol::tcp}) == paths{second + ".port"});
+  CHECK(with_ports({"a", 8000, port_protocol::tcp, 80, all}, {"a", 80, port_protocol::udp}) == paths{});
+  CHECK(with_ports({"a", 80, port_protocol::tcp, 80, all}, {"a", 1, port_protocol::tcp}) == paths{first + ".port"});
+  CHECK(with_ports({"a", 80, port_protocol::tcp, 0, loopback}, {"a", 1, port_protocol::tcp}) == paths{first + ".publish-on"});
+}
+
+TEST_CASE("an application publishes at most 64 ports") {
+  const auto publish = [](std::size_t count) {
+    return bad_paths([&](application_spec& app) {
+      app.services[0].containers.push_back(app.services[0].containers[0]);
+      app.services[0].containers[1].name = "other";
+      for (std::size_t i = 0; i < count; ++i) {
+        const auto number = static_cast<std::uint16_t>(1000 + i);
+        app.services[0].containers[i % 2].ports.push_back(
+            {"p" + std::to_string(i), number, port_protocol::tcp, static_cast<std::uint16_t>(number + 1000)});
+      }
+    });
+  };
+  CHECK(publish(limits::published) == paths{});
+  CHECK(publish(limits::published + 1) == paths{"services"});
+}
+
+TEST_CASE("a host's door is an address with a port, or left out") {
+  auto site = a_site(1);
+  site.hosts[0].door = "10.0.0.1:7102";
+  CHECK(validate(site).empty());
+  site.hosts[0].door = "10.0.0.1";
+  REQUIRE(validate(site).size() == 1);
+  CHECK(validate(site)[0].path == "hosts[0].door");
+}
+
 TEST_CASE("a command, its arguments and variables are what Linux can take") {
   const std::string at = "services[0].containers[0].";
   CHECK(bad_container_paths([](auto& c) { c.command.clear(); }) == paths{at + "command"});
