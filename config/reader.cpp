@@ -17,6 +17,21 @@ namespace prunella::config {
 
 namespace yaml {
 
+namespace {
+
+void read_amount(binding& b, const node& found, const std::string& path,
+                 std::optional<std::int64_t> (*parse)(std::string_view), std::string_view form, std::int64_t& out) {
+  const std::string fix = "write " + std::string(form);
+  if (!expect(b, found, path, node_kind::scalar, fix))
+    return;
+  if (const auto amount = parse(found.text))
+    out = *amount;
+  else
+    b.report(path, found.at, what_is(found), fix);
+}
+
+} // namespace
+
 template <>
 struct sugar<resources> : plain_keys {
   static std::vector<std::string> more_keys() { return {"cpu", "memory"}; }
@@ -33,20 +48,27 @@ struct sugar<resources> : plain_keys {
       return false;
     return true;
   }
+};
 
-private:
-  static void read_amount(binding& b, const node& found, const std::string& path,
-                          std::optional<std::int64_t> (*parse)(std::string_view), std::string_view form,
-                          std::int64_t& out) {
-    const std::string fix = "write " + std::string(form);
-    if (!expect(b, found, path, node_kind::scalar, fix))
-      return;
-    if (const auto amount = parse(found.text))
-      out = *amount;
-    else
-      b.report(path, found.at, what_is(found), fix);
+template <>
+struct sugar<volume_spec> : plain_keys {
+  static std::vector<std::string> more_keys() { return {"size"}; }
+  static std::string_view stands_for(std::string_view key) { return key == "size" ? "size_bytes" : key; }
+
+  static bool read(binding& b, std::string_view key, const node& found, const std::string& path, volume_spec& out) {
+    if (key == "size")
+      read_amount(b, found, path, parse_memory, memory_form, out.size_bytes);
+    return key == "size";
   }
 };
+
+/// `oci` alone is a driver without options.
+void read(binding& b, const node& found, const std::string& path, driver_spec& out) {
+  if (found.kind == node_kind::scalar)
+    read(b, found, path, out.kind);
+  else
+    read_fields(b, found, path, out);
+}
 
 template <>
 struct sugar<port_spec> : plain_keys {

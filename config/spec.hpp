@@ -74,6 +74,28 @@ enum class publish_scope : std::uint8_t {
   loopback, ///< only to who is on the host itself
 };
 
+/// What runs containers on a host.
+enum class driver_kind : std::uint8_t {
+  process, ///< plain processes: what names no image
+  oci,     ///< images, by runc or crun under conmon
+  engine,  ///< images, by a Docker engine that is there already; not yet offered
+};
+
+/// The network that the containers of an instance share.
+enum class instance_network : std::uint8_t {
+  host,   ///< the host's own: its ports are the instance's
+  none,   ///< only a loopback interface
+  bridge, ///< an own address behind the host; not yet offered
+};
+
+/// What a container finds at a volume's target.
+enum class volume_kind : std::uint8_t {
+  ephemeral,  ///< empty at each start; with a size it lies in memory, else on the host's disk
+  persistent, ///< kept on the host for the instance, through every restart and new version
+  host_path,  ///< a folder or file of the host, which its `host-paths` must allow
+  tmpfs,      ///< empty at each start, in memory
+};
+
 template <>
 struct enum_texts<restart_type> {
   static constexpr std::array<std::string_view, 3> value{"permanent", "transient", "temporary"};
@@ -103,12 +125,33 @@ struct enum_texts<publish_scope> {
   static constexpr std::array<std::string_view, 2> value{"all", "loopback"};
 };
 
+template <>
+struct enum_texts<driver_kind> {
+  static constexpr std::array<std::string_view, 3> value{"process", "oci", "engine"};
+};
+template <>
+struct enum_texts<instance_network> {
+  static constexpr std::array<std::string_view, 3> value{"host", "none", "bridge"};
+};
+template <>
+struct enum_texts<volume_kind> {
+  static constexpr std::array<std::string_view, 4> value{"ephemeral", "persistent", "host-path", "tmpfs"};
+};
+
 /// An amount of what a host has and a container reserves. Zero means: none asked for.
 struct resources {
   std::int64_t cpu_millis = 0;   ///< thousandths of a core; written `500m` or `0.5`
   std::int64_t memory_bytes = 0; ///< written `64Mi`, `1Gi`, `500M` or plain bytes
 
   PRUNELLA_FIELDS(resources, cpu_millis, memory_bytes)
+};
+
+/// A driver that a host offers. Written as its kind alone, or as a map with options.
+struct driver_spec {
+  driver_kind kind = driver_kind::process;
+  std::string runtime; ///< of `oci`: path of the OCI runtime; empty: runc, else crun, wherever the system has it
+
+  PRUNELLA_FIELDS(driver_spec, kind, runtime)
 };
 
 /// One machine of a site.
@@ -121,8 +164,10 @@ struct host_spec {
   /// `ADDRESS:PORT` where its front door takes what the doors of other hosts pass on; empty: the address of its links,
   /// with a free port that it tells the others.
   std::string door{};
+  std::vector<driver_spec> drivers{};    ///< each kind once; none: process, and oci where its programs are
+  std::vector<std::string> host_paths{}; ///< below these a container may be given the host's files; none: nowhere
 
-  PRUNELLA_FIELDS(host_spec, id, address, labels, capacity, controller, door)
+  PRUNELLA_FIELDS(host_spec, id, address, labels, capacity, controller, door, drivers, host_paths)
 };
 
 /// `kind: site`.
@@ -160,17 +205,46 @@ struct restart_spec {
   PRUNELLA_FIELDS(restart_spec, type, intensity, period, backoff_initial, backoff_max)
 };
 
-/// One process group of an instance.
+/// A file that a container finds, with the text that the spec holds.
+struct file_spec {
+  std::string path;          ///< absolute, in the container
+  std::string content;       ///< variables in it are replaced (`variables.hpp`)
+  std::string mode = "0644"; ///< octal; it belongs to the container's user
+
+  PRUNELLA_FIELDS(file_spec, path, content, mode)
+};
+
+struct volume_spec {
+  std::string target; ///< absolute, in the container
+  volume_kind kind = volume_kind::ephemeral;
+  std::string name;            ///< of `persistent`: containers of one instance share what they name alike
+  std::string path;            ///< of `host-path`: absolute, on the host
+  std::int64_t size_bytes = 0; ///< of `ephemeral` and `tmpfs`: at most, 0: no limit of its own; written `size: 64Mi`
+  bool read_only = false;
+
+  PRUNELLA_FIELDS(volume_spec, target, kind, name, path, size_bytes, read_only)
+};
+
+/// One container of an instance: of an image, or without one a process group of the host. What a process group cannot
+/// have (user, read-only-root, pids, files, volumes) needs an image.
 struct container_spec {
   std::string name;
-  std::vector<std::string> command;       ///< argv; `command[0]` is looked up in PATH
+  std::vector<std::string> command; ///< argv; `command[0]` is looked up in PATH; empty: the image's own
   std::map<std::string, std::string> env; ///< added to the variables the agent sets (`PRUNELLA_*`)
-  std::string working_directory;          ///< empty: the container's own folder in the data directory
+  std::string working_directory;          ///< empty: the image's, or the container's own folder in the data directory
   config::resources resources;            ///< reserved on the host
   std::vector<port_spec> ports;
-  std::chrono::milliseconds grace{10'000}; ///< between SIGTERM and SIGKILL
+  std::chrono::milliseconds grace{10'000}; ///< between the stop signal and SIGKILL
+  std::string image;        ///< `registry.example/shop/web:1.2`, best with `@sha256:…`; empty: a process of the host
+  std::string user;         ///< `name`, `uid`, `name:group`, `uid:gid`; empty: the image's
+  bool read_only_root = false;
+  std::uint32_t pids = 0; ///< processes and threads at most; 0: 1024
+  std::vector<file_spec> files;
+  std::vector<volume_spec> volumes;
+  std::string stop_signal; ///< `SIGINT`, `INT` or `2`; empty: the image's, or SIGTERM
 
-  PRUNELLA_FIELDS(container_spec, name, command, env, working_directory, resources, ports, grace)
+  PRUNELLA_FIELDS(container_spec, name, command, env, working_directory, resources, ports, grace, image, user,
+                  read_only_root, pids, files, volumes, stop_signal)
 };
 
 /// Which hosts may hold an instance, and which are better.
@@ -198,8 +272,12 @@ struct service_spec {
   restart_spec restart;                                      ///< of each container
   when_cut_off_spec when_cut_off;
   std::vector<container_spec> containers; ///< 1 … 16, started in this order
+  /// 0 … 16, run one after the other to exit code 0 before the first of `containers` is started.
+  std::vector<container_spec> init_containers;
+  instance_network network = instance_network::host; ///< of all of them
 
-  PRUNELLA_FIELDS(service_spec, name, replicas, placement, strategy, restart, when_cut_off, containers)
+  PRUNELLA_FIELDS(service_spec, name, replicas, placement, strategy, restart, when_cut_off, containers, init_containers,
+                  network)
 };
 
 /// `kind: application`.

@@ -1,124 +1,36 @@
 #include "config/validate.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <map>
 #include <set>
 #include <string>
-#include <utility>
 
 #include "config/address.hpp"
+#include "config/checker.hpp"
 #include "config/did_you_mean.hpp"
 #include "config/label_expression.hpp"
-#include "config/limits.hpp"
-#include "config/time.hpp"
-#include "config/yaml/characters.hpp"
+#include "config/variables.hpp"
 
 namespace prunella::config {
 
 namespace {
 
 using std::chrono::milliseconds;
-using yaml::quoted;
 
-constexpr std::string_view name_rule = "use 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends";
-
-bool is_alnum(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) != 0 && static_cast<unsigned char>(c) < 0x80;
-}
-
-bool is_lower_alnum(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-bool all(std::string_view text, bool (*good)(char)) {
-  return std::all_of(text.begin(), text.end(), good);
-}
-
-/// Collects problems; each check adds at most one. Of a list that is too long, only the allowed number is looked at.
-class checker {
-public:
-  void add(const std::string& path, std::string what, std::string fix) {
-    problems_.push_back({{}, {}, path, std::move(what), std::move(fix)});
+void check_drivers(checker& c, const std::string& path, const std::vector<driver_spec>& drivers) {
+  c.count(path, drivers.size(), 0, enum_texts<driver_kind>::value.size());
+  std::map<std::string, std::string> kinds;
+  for (std::size_t i = 0; i < drivers.size() && !c.is_full(); ++i) {
+    const auto& driver = drivers[i];
+    const std::string at = item(path, i);
+    c.unique(at, std::string(to_text(driver.kind)), kinds);
+    c.check(driver.kind != driver_kind::engine, at, "is engine, which this version does not offer yet",
+            "use process and oci");
+    if (driver.runtime.empty())
+      continue;
+    if (c.check(driver.kind == driver_kind::oci, at + ".runtime", "is set, but only oci has a runtime", "remove it"))
+      check_absolute(c, at + ".runtime", driver.runtime);
   }
-
-  bool check(bool good, const std::string& path, std::string what, std::string fix) {
-    if (!good)
-      add(path, std::move(what), std::move(fix));
-    return good;
-  }
-
-  void name(const std::string& path, const std::string& name) {
-    if (name.empty())
-      add(path, "is missing", std::string(name_rule));
-    else
-      check(is_name(name), path, "is " + quoted(name), std::string(name_rule));
-  }
-
-  /// `name` unless it is the second of its kind; `seen` maps names to paths.
-  void unique_name(const std::string& path, const std::string& text, std::map<std::string, std::string>& seen) {
-    name(path, text);
-    unique(path, text, seen);
-  }
-
-  void unique(const std::string& path, const std::string& text, std::map<std::string, std::string>& seen) {
-    if (text.empty())
-      return;
-    const auto [first, is_new] = seen.emplace(text, path);
-    check(is_new, path, quoted(text) + " is used by " + first->second + " too", "give each its own");
-  }
-
-  void count(const std::string& path, std::size_t size, std::size_t min, std::size_t max) {
-    check(size >= min && size <= max, path,
-          size == 0 ? "is missing or empty" : "has " + std::to_string(size) + " entries",
-          "use " + std::to_string(min) + " to " + std::to_string(max));
-  }
-
-  template <class T>
-  void range(const std::string& path, T value, T min, T max) {
-    check(value >= min && value <= max, path, "is " + std::to_string(value),
-          "use " + std::to_string(min) + " to " + std::to_string(max));
-  }
-
-  void duration(const std::string& path, milliseconds value, milliseconds min, milliseconds max) {
-    check(value >= min && value <= max, path, "is " + duration_text(value),
-          "use " + duration_text(min) + " to " + duration_text(max));
-  }
-
-  void labels(const std::string& path, const config::labels& labels) {
-    count(path, labels.size(), 0, limits::labels);
-    for (const auto& [key, value] : labels) {
-      check(is_label_key(key), path + '.' + key, "is no label key",
-            "use letters, digits and . _ - (at most 63), if needed behind a prefix such as example.com/");
-      check(is_label_value(value), path + '.' + key, "is " + quoted(value),
-            "use at most 63 letters, digits and . _ -, with a letter or digit at both ends");
-    }
-  }
-
-  /// Amounts with `min` as the least of both.
-  void amounts(const std::string& path, const resources& amounts, std::int64_t min) {
-    const std::string what = min > 0 ? "is missing, zero or too large" : "is negative or too large";
-    check(amounts.cpu_millis >= min && amounts.cpu_millis <= limits::cpu_millis, path + ".cpu", what,
-          "write the cores, such as 4 or 500m");
-    check(amounts.memory_bytes >= min && amounts.memory_bytes <= limits::memory_bytes, path + ".memory", what,
-          "write the bytes, such as 4Gi or 64Mi");
-  }
-
-  /// More will not be shown, so costly advice is not worth it.
-  bool is_full() const { return problems_.size() >= limits::problems; }
-
-  std::vector<problem> take() { return std::move(problems_); }
-
-private:
-  std::vector<problem> problems_;
-};
-
-std::string item(const std::string& path, std::size_t index) {
-  return path + '[' + std::to_string(index) + ']';
-}
-
-bool has_nul(const std::string& text) {
-  return text.find('\0') != std::string::npos;
 }
 
 void check_host(checker& c, const std::string& path, const host_spec& host) {
@@ -131,6 +43,10 @@ void check_host(checker& c, const std::string& path, const host_spec& host) {
   c.amounts(path + ".capacity", host.capacity, 1);
   c.check(host.door.empty() || parse_address(host.door).has_value(), path + ".door", "is " + quoted(host.door),
           "write " + std::string(address_form) + ", or leave it out for a free port at the host's address");
+  check_drivers(c, path + ".drivers", host.drivers);
+  c.count(path + ".host-paths", host.host_paths.size(), 0, limits::host_paths);
+  for (std::size_t i = 0; i < std::min(host.host_paths.size(), limits::host_paths); ++i)
+    check_absolute(c, item(path + ".host-paths", i), host.host_paths[i]);
 }
 
 void check_controllers(checker& c, const std::vector<host_spec>& hosts) {
@@ -143,55 +59,6 @@ void check_controllers(checker& c, const std::vector<host_spec>& hosts) {
   c.check(chosen(controller_choice::yes) <= limits::controllers, "hosts",
           std::to_string(chosen(controller_choice::yes)) + " hosts have controller: yes",
           "use at most " + std::to_string(limits::controllers) + "; more voters make a site slower, not safer");
-}
-
-void check_env(checker& c, const std::string& path, const std::map<std::string, std::string>& env) {
-  c.count(path, env.size(), 0, limits::env);
-  for (const auto& [name, value] : env) {
-    const std::string at = path + '.' + name;
-    const bool good = !name.empty() && name.size() <= 255 &&
-                      std::isdigit(static_cast<unsigned char>(name.front())) == 0 &&
-                      all(name, [](char ch) { return is_alnum(ch) || ch == '_'; });
-    c.check(good, at, "is no name of a variable", "use letters, digits and _, not starting with a digit");
-    c.check(name.rfind("PRUNELLA_", 0) != 0, at, "starts with PRUNELLA_, which the agent sets", "choose another name");
-    c.check(!has_nul(value), at, "holds a NUL character", "remove it");
-    c.check(name.size() + value.size() < limits::argument_bytes, at, "is too long",
-            "use less than 128 KiB with its name");
-  }
-}
-
-void check_command(checker& c, const std::string& path, const std::vector<std::string>& command) {
-  if (command.empty())
-    return c.add(path, "is missing", "write a list of the program and its arguments: [program, argument]");
-  c.count(path, command.size(), 1, limits::arguments);
-  c.check(!command.front().empty(), item(path, 0), "is empty", "write the program to run");
-  for (std::size_t i = 0; i < std::min(command.size(), limits::arguments); ++i) {
-    c.check(!has_nul(command[i]), item(path, i), "holds a NUL character", "remove it");
-    c.check(command[i].size() <= limits::argument_bytes, item(path, i), "is too long", "use less than 128 KiB");
-  }
-}
-
-std::string port_text(std::uint16_t port, port_protocol protocol) {
-  return std::to_string(port) + '/' + std::string(to_text(protocol));
-}
-
-/// Ports are reserved on the host an instance is placed on, so all containers of a service share one set.
-using used_ports = std::map<std::pair<std::uint16_t, port_protocol>, std::string>;
-
-void check_ports(checker& c, const std::string& path, const std::vector<port_spec>& ports, used_ports& used) {
-  c.count(path, ports.size(), 0, limits::ports);
-  std::map<std::string, std::string> names;
-  for (std::size_t i = 0; i < std::min(ports.size(), limits::ports); ++i) {
-    const auto& port = ports[i];
-    const std::string at = item(path, i);
-    c.unique_name(at + ".name", port.name, names);
-    if (!c.check(port.port > 0, at + ".port", "is missing or zero", "use 1 to 65535"))
-      continue;
-    const auto [first, is_new] = used.emplace(std::pair{port.port, port.protocol}, at);
-    c.check(is_new, at + ".port",
-            port_text(port.port, port.protocol) + " is used by " + first->second + " too",
-            "containers of one instance share the host's ports: give each its own");
-  }
 }
 
 /// Calls `use(port, path)` for each port of the application that is looked at at all.
@@ -230,19 +97,6 @@ void check_published(checker& c, const application_spec& application) {
   });
   c.check(count <= limits::published, "services", "publish " + std::to_string(count) + " ports",
           "use at most " + std::to_string(limits::published));
-}
-
-void check_container(checker& c, const std::string& path, const container_spec& container, used_ports& used) {
-  check_command(c, path + ".command", container.command);
-  check_env(c, path + ".env", container.env);
-  const auto& directory = container.working_directory;
-  c.check(directory.empty() ||
-              (directory.front() == '/' && directory.size() <= limits::path_bytes && !has_nul(directory)),
-          path + ".working-directory", "is " + quoted(directory),
-          "write an absolute path, or leave it out for the container's own folder");
-  c.amounts(path + ".resources", container.resources, 0);
-  check_ports(c, path + ".ports", container.ports, used);
-  c.duration(path + ".grace", container.grace, milliseconds{0}, limits::pause);
 }
 
 void check_restart(checker& c, const std::string& path, const restart_spec& restart) {
@@ -291,14 +145,24 @@ void check_service(checker& c, const std::string& path, const service_spec& serv
   check_placement(c, path + ".placement", service.placement, services);
   check_restart(c, path + ".restart", service.restart);
   check_cut_off(c, path + ".when-cut-off", service.when_cut_off);
+  c.check(service.network != instance_network::bridge, path + ".network",
+          "is bridge, which this version does not offer yet",
+          "use host, where the ports of an instance are the host's, or none");
   c.count(path + ".containers", service.containers.size(), 1, limits::containers);
+  c.count(path + ".init-containers", service.init_containers.size(), 0, limits::containers);
+  service_rules rules{{}, known_variables(service), service.network};
   std::map<std::string, std::string> names;
-  used_ports used;
-  for (std::size_t i = 0; i < std::min(service.containers.size(), limits::containers); ++i) {
-    const std::string at = item(path + ".containers", i);
-    c.unique_name(at + ".name", service.containers[i].name, names);
-    check_container(c, at, service.containers[i], used);
-  }
+  const auto check_all = [&](const std::vector<container_spec>& containers, const std::string& at) {
+    for (std::size_t i = 0; i < std::min(containers.size(), limits::containers); ++i) {
+      c.unique_name(item(at, i) + ".name", containers[i].name, names);
+      check_container(c, item(at, i), containers[i], rules);
+    }
+  };
+  check_all(service.containers, path + ".containers");
+  check_all(service.init_containers, path + ".init-containers");
+  for (std::size_t i = 0; i < std::min(service.init_containers.size(), limits::containers); ++i)
+    c.check(service.init_containers[i].ports.empty(), item(path + ".init-containers", i) + ".ports",
+            "is set, but nothing is sent to an init container", "remove it");
 }
 
 } // namespace

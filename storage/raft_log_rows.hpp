@@ -14,7 +14,7 @@
 
 namespace prunella::storage {
 
-inline constexpr std::uint32_t raft_log_format = 1;
+inline constexpr std::uint32_t raft_log_format = 2;
 inline constexpr std::string_view raft_log_head_key = "head";
 
 // An index that SQLite's signed integers hold with room to spare.

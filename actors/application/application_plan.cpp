@@ -2,24 +2,17 @@
 
 #include <openssl/evp.h>
 
-#include <algorithm>
 #include <array>
-#include <cctype>
 #include <memory>
 #include <stdexcept>
 
 #include "actors/names.hpp"
+#include "config/json.hpp"
+#include "config/variables.hpp"
 
 namespace prunella::actors {
 
 namespace {
-
-std::string port_variable(std::string_view port) {
-  std::string name = "PRUNELLA_PORT_";
-  for (const char c : port)
-    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  return name;
-}
 
 // Each part with its length in front, so that no two lists of parts give the same text.
 class part_hash {
@@ -50,6 +43,27 @@ private:
   std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context_{EVP_MD_CTX_new(), &EVP_MD_CTX_free};
 };
 
+/// The variables as texts of a spec refer to them: `${SITE}` and `${PRUNELLA_SITE}`, ports as they are written.
+std::map<std::string, std::string> variables_of(const std::map<std::string, std::string>& environment,
+                                                const config::service_spec& service) {
+  auto variables = environment;
+  for (const auto& name : config::known_variables(service))
+    if (const auto found = environment.find(config::environment_name(name)); found != environment.end())
+      variables.emplace(name, found->second);
+  return variables;
+}
+
+config::container_spec expand_variables(config::container_spec container,
+                                        const std::map<std::string, std::string>& variables) {
+  for (auto& argument : container.command)
+    argument = config::expand(argument, variables).text;
+  for (auto& [name, value] : container.env)
+    value = config::expand(value, variables).text;
+  for (auto& file : container.files)
+    file.content = config::expand(file.content, variables).text;
+  return container;
+}
+
 container_order plan_container(const config::application_spec& spec, const config::service_spec& service,
                                const config::container_spec& container, const assigned_instance& assigned,
                                const plan_place& place) {
@@ -57,15 +71,14 @@ container_order plan_container(const config::application_spec& spec, const confi
   order.instance = instance_name(spec.tenant, spec.name, service.name, assigned.replica);
   order.name = container_name(order.instance, container.name);
   order.generation = assigned.generation;
-  order.spec = container;
+  order.network = service.network;
+  order.env = agent_variables(spec, service, container, assigned, place);
+  order.spec = expand_variables(container, variables_of(order.env, service));
   for (auto& port : order.spec.ports) { // the door's business: what runs does not change with it
     port.publish = 0;
     port.publish_on = config::publish_scope::all;
   }
-  const auto variables = agent_variables(spec, service, container, assigned, place);
-  order.env = variables;
-  for (const auto& [name, value] : container.env)
-    order.env.emplace(name, expand_variables(value, variables)); // the agent's own names win: a validator refuses them
+  order.env.insert(order.spec.env.begin(), order.spec.env.end()); // the agent's own names win: a validator refuses them
   order.spec_hash = hash_of(order);
   return order;
 }
@@ -125,36 +138,11 @@ std::map<std::string, std::string> agent_variables(const config::application_spe
     {"PRUNELLA_CONTAINER", container_name(instance, container.name)},
   };
   for (const auto& port : container.ports)
-    variables.emplace(port_variable(port.name), std::to_string(port.port));
+    variables.emplace(config::environment_name("PORT_" + port.name), std::to_string(port.port));
   for (const auto& sibling : service.containers)
     for (const auto& port : sibling.ports)
-      variables.emplace(port_variable(port.name), std::to_string(port.port));
+      variables.emplace(config::environment_name("PORT_" + port.name), std::to_string(port.port));
   return variables;
-}
-
-std::string expand_variables(std::string_view text, const std::map<std::string, std::string>& variables) {
-  std::string out;
-  while (!text.empty()) {
-    const auto dollar = std::min(text.find('$'), text.size());
-    out += text.substr(0, dollar);
-    text.remove_prefix(dollar);
-    if (text.substr(0, 3) == "$${") { // escaped: the first dollar goes, the rest is plain text
-      out += "${";
-      text.remove_prefix(3);
-      continue;
-    }
-    const auto end = text.substr(0, 2) == "${" ? text.find('}') : std::string_view::npos;
-    const auto found = end == std::string_view::npos ? variables.end()
-                                                     : variables.find(std::string{text.substr(2, end - 2)});
-    if (found != variables.end()) {
-      out += found->second;
-      text.remove_prefix(end + 1);
-    } else if (!text.empty()) {
-      out += text.front();
-      text.remove_prefix(1);
-    }
-  }
-  return out;
 }
 
 std::string hash_of(const container_order& order) {
@@ -167,6 +155,15 @@ std::string hash_of(const container_order& order) {
     hash.add(value);
   }
   hash.add(order.spec.working_directory);
+  if (order.spec.image.empty())
+    return hash.finish();
+  auto made_with = order.spec;
+  made_with.command.clear(); // counted above, where a shorter spelling cannot hide
+  made_with.env.clear();
+  made_with.grace = {};
+  made_with.ports.clear();
+  hash.add(config::json_text(config::to_json(made_with)));
+  hash.add(config::to_text(order.network));
   return hash.finish();
 }
 

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "actors/instance/driver.hpp"
@@ -68,13 +67,10 @@ std::map<std::string, std::string> agent_variables(const config::application_spe
                                                    const config::container_spec& container,
                                                    const assigned_instance& assigned, const plan_place& place);
 
-/// `text` with each `${NAME}` replaced by that variable. Names that are not in `variables` stay as written, for a shell
-/// that may know them; `$${NAME}` becomes `${NAME}`.
-std::string expand_variables(std::string_view text, const std::map<std::string, std::string>& variables);
-
-/// 32 hex digits that are equal for orders which one running process can serve: they cover command, environment and
-/// working directory. A driver asked for another grace or reservation adopts what runs; `reconcile` still replaces the
-/// instance, as its supervisor has to change.
+/// 32 hex digits that are equal for orders which one running container can serve: they cover command, environment,
+/// working directory, and what a container of an image is made with (limits too). A driver asked for another grace, or for
+/// another reservation of a plain process, adopts what runs; `reconcile` still replaces the instance, as its supervisor
+/// has to change.
 std::string hash_of(const container_order& order);
 
 } // namespace prunella::actors

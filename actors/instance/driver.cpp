@@ -1,7 +1,6 @@
 #include "actors/instance/driver.hpp"
 
-#include <csignal>
-#include <cstring>
+#include "config/signal.hpp"
 
 namespace prunella::actors {
 
@@ -31,22 +30,36 @@ std::string_view to_text(driver_errc code) {
       return "superseded";
     case driver_errc::too_many:
       return "too_many";
+    case driver_errc::no_driver:
+      return "no_driver";
+    case driver_errc::image_unavailable:
+      return "image_unavailable";
+    case driver_errc::volume_refused:
+      return "volume_refused";
+    case driver_errc::runtime_failed:
+      return "runtime_failed";
   }
   return "unknown";
 }
 
-std::string signal_name(int number) {
-  if (const char* abbreviation = sigabbrev_np(number))
-    return std::string{"SIG"} + abbreviation;
-  return "signal " + std::to_string(number);
+namespace {
+
+std::string limit_text(std::int64_t bytes) {
+  constexpr std::int64_t mebibyte = 1 << 20;
+  return bytes <= 0 ? std::string{} : " (its limit is " + std::to_string((bytes + mebibyte - 1) / mebibyte) + " MiB)";
 }
+
+} // namespace
 
 std::string describe_exit(const container_exited& exited) {
   if (!exited.known)
     return "ended, and nobody saw how";
+  const auto ended = exited.signal == 0 ? "exited with code " + std::to_string(exited.exit_code) : std::string{"was killed"};
+  if (exited.out_of_memory)
+    return "ran out of memory" + limit_text(exited.memory_limit_bytes) + " and " + ended;
   if (exited.signal != 0)
-    return "was killed by signal " + std::to_string(exited.signal) + " (" + signal_name(exited.signal) + ")";
-  return "exited with code " + std::to_string(exited.exit_code) + (exited.last_words.empty() ? "" : ": " + exited.last_words);
+    return "was killed by signal " + std::to_string(exited.signal) + " (" + config::signal_name(exited.signal) + ")";
+  return ended + (exited.last_words.empty() ? "" : ": " + exited.last_words);
 }
 
 } // namespace prunella::actors

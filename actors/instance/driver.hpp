@@ -45,12 +45,21 @@ enum class driver_errc : std::uint8_t {
   superseded = 11,
   /// The stated bound of containers or of waiting requests is reached.
   too_many = 12,
+  /// This host offers no driver for such a container: the sentence says what is missing.
+  no_driver = 13,
+  /// The image cannot be had: the sentence is the image keeper's.
+  image_unavailable = 14,
+  /// A volume or file of the container cannot be given to it: a host path that is not allowed or not there.
+  volume_refused = 15,
+  /// The OCI runtime or conmon failed, or refused the container in words that mean none of the above.
+  runtime_failed = 16,
 };
 
 /// True when the same request may succeed later without anybody changing a spec; the only oracle for that.
 constexpr bool is_retryable(driver_errc code) {
   return code == driver_errc::fork_failed || code == driver_errc::record_failed || code == driver_errc::too_many
-         || code == driver_errc::data_directory_unusable;
+         || code == driver_errc::data_directory_unusable || code == driver_errc::image_unavailable
+         || code == driver_errc::runtime_failed;
 }
 
 /// The name of `code` as logs and problem documents carry it.
@@ -64,8 +73,10 @@ struct container_order {
   std::string spec_hash;        ///< equal for orders that the same process can serve (`application_plan.hpp`)
   config::container_spec spec;
   std::map<std::string, std::string> env; ///< complete; drivers add only PATH if there is none, and their own marks
+  config::instance_network network = config::instance_network::host;
+  bool init = false; ///< runs once to its end before the instance's other containers are started
 
-  PRUNELLA_FIELDS(container_order, name, instance, generation, spec_hash, spec, env)
+  PRUNELLA_FIELDS(container_order, name, instance, generation, spec_hash, spec, env, network, init)
 };
 
 /// Fetches and checks what a later start needs (image, folders, command). → `container_prepared`. Idempotent.
@@ -155,9 +166,11 @@ struct container_exited {
   std::int64_t max_rss_bytes = 0; ///< 0: not known (adopted)
   std::int64_t exited_at_ms = 0;  ///< Unix time at which the driver noticed
   std::string last_words;         ///< the last line of its standard error if it failed by itself; else empty
+  bool out_of_memory = false;     ///< it failed, and the kernel had killed a process of it for lack of memory
+  std::int64_t memory_limit_bytes = 0; ///< that it ran out of; 0: its own limit was not the reason, or is not known
 
   PRUNELLA_FIELDS(container_exited, name, instance, generation, pid, known, exit_code, signal, stopped, user_time,
-                  system_time, max_rss_bytes, exited_at_ms, last_words)
+                  system_time, max_rss_bytes, exited_at_ms, last_words, out_of_memory, memory_limit_bytes)
 };
 
 /// → `recovered_containers`: all that run at this moment, ordered by name. Who started the agent afresh compares them
@@ -239,10 +252,8 @@ struct driver_failure {
   std::string message; ///< a sentence: what, where, what would be right
 };
 
-/// How `exited` reads: "exited with code 3", "was killed by signal 9 (SIGKILL)", "ended, and nobody saw how".
+/// How `exited` reads: "exited with code 3", "was killed by signal 9 (SIGKILL)", "ran out of memory (its limit is 64 MiB)
+/// and was killed", "ended, and nobody saw how".
 std::string describe_exit(const container_exited& exited);
-
-/// The signal's name, `SIGKILL` for 9; `signal 64` for one without a name.
-std::string signal_name(int number);
 
 } // namespace prunella::actors

@@ -84,6 +84,16 @@ void read(binding& b, const node& found, const std::string& path, std::string& o
     out = found.text;
 }
 
+void read(binding& b, const node& found, const std::string& path, bool& out) {
+  const std::string fix = "write true or false";
+  if (!expect(b, found, path, node_kind::scalar, fix))
+    return;
+  if (found.text == "true" || found.text == "false")
+    out = found.text == "true";
+  else
+    b.report(path, found.at, what_is(found), fix);
+}
+
 void read(binding& b, const node& found, const std::string& path, std::chrono::milliseconds& out) {
   const std::string fix = "write " + std::string(duration_form);
   if (!expect(b, found, path, node_kind::scalar, fix))

@@ -73,6 +73,7 @@ bool read_whole(binding& b, const node& found, const std::string& path, std::int
                 std::int64_t& out);
 
 void read(binding& b, const node& found, const std::string& path, std::string& out);
+void read(binding& b, const node& found, const std::string& path, bool& out);
 void read(binding& b, const node& found, const std::string& path, std::chrono::milliseconds& out);
 void read(binding& b, const node& found, const std::string& path, std::map<std::string, std::string>& out);
 
@@ -176,7 +177,7 @@ void read(binding& b, const node& found, const std::string& path, T& out) {
     read_integer(b, found, path, bounds::min(), wide ? std::numeric_limits<std::int64_t>::max() : bounds::max(), out);
   } else {
     static_assert(has_fields_v<T>,
-                  "documents hold texts, numbers, enums, durations, lists, label maps and field lists");
+                  "documents hold texts, numbers, true and false, enums, durations, lists, label maps and field lists");
     read_fields(b, found, path, out);
   }
 }

@@ -110,17 +110,6 @@ TEST_CASE("a spec's variables may use the agent's, and cannot replace them") {
   CHECK(env.at("PRUNELLA_HOST") == "host-1");
 }
 
-TEST_CASE("only complete and known references are expanded, and not twice") {
-  const std::map<std::string, std::string> variables{{"A", "1"}, {"B", "${A}"}, {"EMPTY", ""}};
-  CHECK(expand_variables("", variables).empty());
-  CHECK(expand_variables("plain $A $ 5", variables) == "plain $A $ 5");
-  CHECK(expand_variables("${A}${A}x${EMPTY}y", variables) == "11xy");
-  CHECK(expand_variables("${B}", variables) == "${A}");
-  CHECK(expand_variables("${UNKNOWN} ${A", variables) == "${UNKNOWN} ${A");
-  CHECK(expand_variables("$${A} $$${A} $", variables) == "${A} $${A} $");
-  CHECK(expand_variables("${${A}}", variables) == "${1}");
-}
-
 TEST_CASE("the hash covers what a process was started with and nothing else") {
   const auto of = [](auto change) {
     auto spec = shop();
@@ -146,6 +135,44 @@ TEST_CASE("a port that is published, or no longer, changes nothing of what runs"
   port.publish = 80;
   port.publish_on = config::publish_scope::loopback;
   CHECK(plan({{"web", 1, 1}}, spec) == before);
+}
+
+TEST_CASE("the hash of a container of an image covers its limits and what it is made with, and not its grace") {
+  const auto of = [](auto change) {
+    auto spec = shop();
+    spec.services[0].containers[0].image = "shop/database:1";
+    change(spec.services[0].containers[0]);
+    return plan({{"database", 1, 1}}, spec).instances[0].containers[0].spec_hash;
+  };
+  const auto base = of([](auto&) {});
+  CHECK(of([](auto& c) { c.grace = std::chrono::seconds{1}; }) == base);
+  CHECK(of([](auto& c) { c.image = ""; }) != base);
+  CHECK(of([](auto& c) { c.image = "shop/database:2"; }) != base);
+  CHECK(of([](auto& c) { c.resources.memory_bytes = 1; }) != base);
+  CHECK(of([](auto& c) { c.user = "1"; }) != base);
+  CHECK(of([](auto& c) { c.read_only_root = true; }) != base);
+  CHECK(of([](auto& c) { c.pids = 7; }) != base);
+  CHECK(of([](auto& c) { c.files = {{"/a", "b", "0644"}}; }) != base);
+  CHECK(of([](auto& c) { c.volumes = {{"/a", config::volume_kind::tmpfs, "", "", 0, false}}; }) != base);
+  CHECK(of([](auto& c) { c.stop_signal = "INT"; }) != base);
+  auto alone = shop();
+  alone.services[0].containers[0].image = "shop/database:1";
+  alone.services[0].network = config::instance_network::none;
+  CHECK(plan({{"database", 1, 1}}, alone).instances[0].containers[0].spec_hash != base);
+}
+
+TEST_CASE("variables of the place are replaced in command, environment and files") {
+  auto spec = shop();
+  auto& made = spec.services[0].containers[0];
+  made.ports = {{"web-ui", 8080, config::port_protocol::tcp}};
+  made.command = {"serve", "${PORT_web-ui}", "$${HOST} ${HOST}"};
+  made.env = {{"URL", "http://${PRUNELLA_HOST}:${PRUNELLA_PORT_WEB_UI}/${REPLICA}"}};
+  made.files = {{"/etc/x", "instance=${INSTANCE}", "0644"}};
+  const auto order = plan({{"database", 1, 1}}, spec).instances[0].containers[0];
+  const auto host = order.env.at("PRUNELLA_HOST");
+  CHECK(order.spec.command == std::vector<std::string>{"serve", "8080", "${HOST} " + host});
+  CHECK(order.env.at("URL") == "http://" + host + ":8080/1");
+  CHECK(order.spec.files[0].content == "instance=" + order.instance);
 }
 
 TEST_CASE("nothing is done when what runs is what is wanted") {

@@ -120,7 +120,13 @@ TEST_CASE("an end reads as a sentence's end") {
   CHECK(describe_exit(exited) == "exited with code 3: bind: Address already in use");
   exited.signal = 9;
   CHECK(describe_exit(exited) == "was killed by signal 9 (SIGKILL)");
-  CHECK(signal_name(64) == "signal 64");
+  exited.out_of_memory = true;
+  CHECK(describe_exit(exited) == "ran out of memory and was killed");
+  exited.memory_limit_bytes = 64 << 20;
+  CHECK(describe_exit(exited) == "ran out of memory (its limit is 64 MiB) and was killed");
+  exited.signal = 0;
+  exited.exit_code = 137;
+  CHECK(describe_exit(exited) == "ran out of memory (its limit is 64 MiB) and exited with code 137");
 }
 
 TEST_CASE("the marks stand in front of the environment and cannot be overridden by a spec") {

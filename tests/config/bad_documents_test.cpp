@@ -70,9 +70,10 @@ hosts:
        "f:18:14: hosts[2].address: is \"[::1]:0\"; write ADDRESS:PORT with a port from 1 to 65535, such as "
        "10.0.0.5:7101, [fd00::5]:7101 or till-1.shop.lan:7101",
        "f:19:15: hosts[2].capacity: is \"5\"; write a map with the keys cpu, memory, cpu-millis, memory-bytes",
-       "f:20:5: hosts[3]: is \"x\"; write a map with the keys id, address, labels, capacity, controller, door",
-       "f:22:1: hosts[4]: has no value; write a map with the keys id, address, labels, capacity, controller, door, or remove "
-       "it"});
+       "f:20:5: hosts[3]: is \"x\"; write a map with the keys id, address, labels, capacity, controller, door, drivers, "
+       "host-paths",
+       "f:22:1: hosts[4]: has no value; write a map with the keys id, address, labels, capacity, controller, door, drivers, "
+       "host-paths, or remove it"});
 }
 
 TEST_CASE("all problems of an application are reported in one go, in the order of the file") {
@@ -192,6 +193,46 @@ services: [{name: a, containers: [{name: b, command: [c]}]}]
                   "f:15:7: name: the application default.shop was already written in this file; give one of the two "
                   "another name, or remove it",
                   "f:19:3: a key is a list or a map; write a text as key"});
+}
+
+TEST_CASE("bad values of what a container of an image is made with are reported where they are") {
+  check_problems(
+      R"yaml(kind: application
+name: shop
+version: 1
+services:
+  - name: web
+    network: bride
+    init-containers: [{name: first, image: a, command: sh}]
+    containers:
+      - name: main
+        image: "a b"
+        read-only-root: yes
+        pids: -1
+        files: [{path: etc, mode: 0999, text: x}]
+        volumes: [{target: /a, kind: disk}, {target: /b, size: big}, {target: /c, size: 1Mi, size-bytes: 1}, /d]
+        stop-signal: KILLED
+        env: {A: "${HOSTT}"}
+)yaml",
+      {"f:6:14: services[0].network: is \"bride\"; did you mean bridge? write one of host, none, bridge",
+       "f:7:56: services[0].init-containers[0].command: is the text \"sh\"; write a list of the program and its "
+       "arguments: [program, argument], or for a shell [sh, -c, \"...\"]",
+       "f:10:16: services[0].containers[0].image: is \"a b\"; write a reference such as registry.example/shop/web:1.2",
+       "f:11:25: services[0].containers[0].read-only-root: is \"yes\"; write true or false",
+       "f:12:15: services[0].containers[0].pids: is \"-1\"; write a whole number from 0 to 4294967295",
+       "f:13:25: services[0].containers[0].files[0].path: is \"etc\"; write an absolute path without .. in it, at most "
+       "4095 bytes",
+       "f:13:36: services[0].containers[0].files[0].mode: is \"0999\"; write three octal digits such as 0644 or 0600",
+       "f:13:41: services[0].containers[0].files[0].text: is not a known key; known here are path, content, mode",
+       "f:14:38: services[0].containers[0].volumes[0].kind: is \"disk\"; write one of ephemeral, persistent, host-path, "
+       "tmpfs",
+       "f:14:64: services[0].containers[0].volumes[1].size: is \"big\"; write bytes such as 64Mi, 1Gi, 500M or 1048576",
+       "f:14:94: services[0].containers[0].volumes[2].size-bytes: says the same as size in line 14; keep one of them",
+       "f:14:110: services[0].containers[0].volumes[3]: is \"/d\"; write a map with the keys size, target, kind, name, "
+       "path, size-bytes, read-only",
+       "f:15:22: services[0].containers[0].stop-signal: is \"KILLED\"; write a signal such as SIGINT, INT or 2",
+       "f:16:18: services[0].containers[0].env.A: refers to ${HOSTT}, which is no variable here; known are APPLICATION, "
+       "CONTAINER, GENERATION, HOST, INSTANCE, REPLICA, SERVICE, SITE, TENANT; write $${HOSTT} to leave it to a shell"});
 }
 
 TEST_CASE("a tab as indentation is named") {

@@ -90,6 +90,42 @@ TEST_CASE("the example applications are a web page and two tickers that avoid ea
   CHECK(clock.placement.anti_affinity == std::vector<std::string>{"clock"});
 }
 
+TEST_CASE("a container of an image is read with its files, volumes and limits") {
+  const auto main = container_with("        image: registry.example/web@sha256:00\n        user: www:media\n"
+                                   "        read-only-root: true\n        pids: 50\n        stop-signal: INT\n"
+                                   "        files: [{path: /etc/a, content: \"x\", mode: 0600}]\n"
+                                   "        volumes:\n          - {target: /data, kind: persistent, name: db}\n"
+                                   "          - {target: /cache, size: 64Mi}\n"
+                                   "          - {target: /media, kind: host-path, path: /srv, read-only: true}\n");
+  CHECK(main.image == "registry.example/web@sha256:00");
+  CHECK(main.user == "www:media");
+  CHECK(main.read_only_root);
+  CHECK(main.pids == 50);
+  CHECK(main.stop_signal == "INT");
+  CHECK(main.files == std::vector<file_spec>{{"/etc/a", "x", "0600"}});
+  CHECK(main.volumes == std::vector<volume_spec>{{"/data", volume_kind::persistent, "db", "", 0, false},
+                                                 {"/cache", volume_kind::ephemeral, "", "", 64 << 20, false},
+                                                 {"/media", volume_kind::host_path, "", "/srv", 0, true}});
+  for (const std::string& text : {json_text(to_json(main)), to_yaml(to_json(main))}) {
+    container_spec copy;
+    CHECK(from_json(to_json(main), copy).empty());
+    CHECK(copy == main);
+    CHECK(text.find("host-path") != std::string::npos);
+  }
+}
+
+TEST_CASE("a driver of a host is read from its kind alone or with options") {
+  const auto result = read_documents(
+      "kind: site\nname: shop\nhosts:\n  - id: host-1\n    address: 10.0.0.1:7101\n    capacity: {cpu: 1, memory: 1Gi}\n"
+      "    drivers: [process, {kind: oci, runtime: /usr/bin/crun}]\n    host-paths: [/srv]\n",
+      "f");
+  CHECK(texts_of(result) == "");
+  REQUIRE(result.documents.size() == 1);
+  const auto& host = result.documents[0].site.hosts.at(0);
+  CHECK(host.drivers == std::vector<driver_spec>{{driver_kind::process, ""}, {driver_kind::oci, "/usr/bin/crun"}});
+  CHECK(host.host_paths == std::vector<std::string>{"/srv"});
+}
+
 TEST_CASE("what the API writes as JSON or YAML is read back as it was") {
   for (const char* name : {"shop.yaml", "popcorn.yaml"})
     for (const auto& original : read_well(example(name)).documents) {

@@ -237,11 +237,12 @@ TEST_CASE("a newer and an older format are refused with both numbers") {
   temporary_folder folder;
   const auto path = folder / "raft.db";
   must(open_log(path)->append(entries(1, 1)));
-  set_meta(path, "format", "2");
-  check_refused(storage::open_raft_log(path, owner), storage_errc::newer_format, "has format 2, this version");
-  set_meta(path, "format", "0");
-  check_refused(storage::open_raft_log(path, owner), storage_errc::older_format, "has format 0, this version");
-  set_meta(path, "format", "1");
+  const auto format = storage::raft_log_format;
+  for (const auto& [other, why] : {std::pair{format + 1, storage_errc::newer_format}, {format - 1, storage_errc::older_format}}) {
+    set_meta(path, "format", std::to_string(other));
+    check_refused(storage::open_raft_log(path, owner), why, "has format " + std::to_string(other) + ", this version");
+  }
+  set_meta(path, "format", std::to_string(format));
   CHECK(load(path).entries.size() == 1);
 }
 

@@ -1,0 +1,206 @@
+#include <algorithm>
+#include <cctype>
+#include <set>
+
+#include "config/checker.hpp"
+#include "config/signal.hpp"
+#include "config/variables.hpp"
+
+namespace prunella::config {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::string_view path_rule = "write an absolute path without .. in it, at most 4095 bytes";
+
+bool is_clean_path(std::string_view path) {
+  if (path.empty() || path.front() != '/' || path.size() > limits::path_bytes || path.find('\0') != path.npos)
+    return false;
+  const std::string closed = std::string(path) + '/';
+  return closed.find("/../") == closed.npos;
+}
+
+/// The first unknown variable of a text, as a rule a typing error.
+void check_variables(checker& c, const std::string& at, const std::string& text,
+                     const std::vector<std::string>& known) {
+  for (const auto& name : used_variables(text)) {
+    const auto is_it = [&](const std::string& x) { return x == name || environment_name(x) == name; };
+    if (std::any_of(known.begin(), known.end(), is_it))
+      continue;
+    std::string list;
+    for (const auto& x : known)
+      list.append(list.empty() ? "" : ", ").append(x);
+    return c.add(at, "refers to ${" + name + "}, which is no variable here",
+                 "known are " + list + "; write $${" + name + "} to leave it to a shell");
+  }
+}
+
+void check_env(checker& c, const std::string& path, const std::map<std::string, std::string>& env,
+               const std::vector<std::string>& variables) {
+  c.count(path, env.size(), 0, limits::env);
+  for (const auto& [name, value] : env) {
+    const std::string at = path + '.' + name;
+    const bool good = !name.empty() && name.size() <= 255 &&
+                      std::isdigit(static_cast<unsigned char>(name.front())) == 0 &&
+                      all(name, [](char ch) { return is_alnum(ch) || ch == '_'; });
+    c.check(good, at, "is no name of a variable", "use letters, digits and _, not starting with a digit");
+    c.check(name.rfind("PRUNELLA_", 0) != 0, at, "starts with PRUNELLA_, which the agent sets", "choose another name");
+    c.check(!has_nul(value), at, "holds a NUL character", "remove it");
+    c.check(name.size() + value.size() < limits::argument_bytes, at, "is too long",
+            "use less than 128 KiB with its name");
+    check_variables(c, at, value, variables);
+  }
+}
+
+void check_command(checker& c, const std::string& path, const container_spec& container,
+                   const std::vector<std::string>& variables) {
+  const auto& command = container.command;
+  if (command.empty() && !container.image.empty())
+    return; // the image's own
+  if (command.empty())
+    return c.add(path, "is missing", "write a list of the program and its arguments: [program, argument]");
+  c.count(path, command.size(), 1, limits::arguments);
+  c.check(!command.front().empty(), item(path, 0), "is empty", "write the program to run");
+  for (std::size_t i = 0; i < std::min(command.size(), limits::arguments); ++i) {
+    c.check(!has_nul(command[i]), item(path, i), "holds a NUL character", "remove it");
+    c.check(command[i].size() <= limits::argument_bytes, item(path, i), "is too long", "use less than 128 KiB");
+    check_variables(c, item(path, i), command[i], variables);
+  }
+}
+
+void check_ports(checker& c, const std::string& path, const std::vector<port_spec>& ports, used_ports& used) {
+  c.count(path, ports.size(), 0, limits::ports);
+  std::map<std::string, std::string> names;
+  for (std::size_t i = 0; i < std::min(ports.size(), limits::ports); ++i) {
+    const auto& port = ports[i];
+    const std::string at = item(path, i);
+    c.unique_name(at + ".name", port.name, names);
+    if (!c.check(port.port > 0, at + ".port", "is missing or zero", "use 1 to 65535"))
+      continue;
+    const auto [first, is_new] = used.emplace(std::pair{port.port, port.protocol}, at);
+    c.check(is_new, at + ".port",
+            port_text(port.port, port.protocol) + " is used by " + first->second + " too",
+            "containers of one instance share the host's ports: give each its own");
+  }
+}
+
+void check_target(checker& c, const std::string& at, const std::string& path,
+                  std::map<std::string, std::string>& targets) {
+  check_absolute(c, at, path);
+  c.check(path != "/", at, "is the root of the container", "name a folder or file in it");
+  c.unique(at, path, targets);
+}
+
+void check_files(checker& c, const std::string& path, const std::vector<file_spec>& files,
+                 const std::vector<std::string>& variables, std::map<std::string, std::string>& targets) {
+  c.count(path, files.size(), 0, limits::files);
+  std::size_t total = 0;
+  for (std::size_t i = 0; i < std::min(files.size(), limits::files); ++i) {
+    const auto& file = files[i];
+    const std::string at = item(path, i);
+    check_target(c, at + ".path", file.path, targets);
+    total += file.content.size();
+    c.check(total <= limits::file_content_bytes, at + ".content", "makes the files of this container too large",
+            "use at most 256 KiB for all of them, or an image or a volume");
+    check_variables(c, at + ".content", file.content, variables);
+    const bool octal = file.mode.size() >= 3 && file.mode.size() <= 4 && file.mode.find_first_not_of("01234567") == file.mode.npos;
+    c.check(octal && (file.mode.size() == 3 || file.mode.front() == '0'), at + ".mode", "is " + quoted(file.mode),
+            "write three octal digits such as 0644 or 0600");
+  }
+}
+
+void check_volume(checker& c, const std::string& at, const volume_spec& volume) {
+  const bool named = volume.kind == volume_kind::persistent;
+  const bool of_host = volume.kind == volume_kind::host_path;
+  const std::string kind(to_text(volume.kind));
+  if (named)
+    c.name(at + ".name", volume.name);
+  else
+    c.check(volume.name.empty(), at + ".name", "is " + quoted(volume.name) + ", which only a persistent volume has",
+            "remove it, or write kind: persistent");
+  if (of_host)
+    check_absolute(c, at + ".path", volume.path);
+  else
+    c.check(volume.path.empty(), at + ".path", "is " + quoted(volume.path) + ", which only a host-path has",
+            "remove it, or write kind: host-path");
+  const bool bounded = !named && !of_host;
+  c.check(volume.size_bytes == 0 || bounded, at + ".size", "cannot be kept for a volume of kind " + kind,
+          "remove it; only ephemeral and tmpfs volumes have a size");
+  c.check(volume.size_bytes >= 0 && volume.size_bytes <= limits::memory_bytes, at + ".size",
+          "is negative or too large", "write the bytes, such as 64Mi");
+}
+
+void check_volumes(checker& c, const std::string& path, const std::vector<volume_spec>& volumes,
+                   std::map<std::string, std::string>& targets) {
+  c.count(path, volumes.size(), 0, limits::volumes);
+  for (std::size_t i = 0; i < std::min(volumes.size(), limits::volumes); ++i) {
+    check_target(c, item(path, i) + ".target", volumes[i].target, targets);
+    check_volume(c, item(path, i), volumes[i]);
+  }
+}
+
+bool is_user(std::string_view text) {
+  return text.size() <= limits::user_bytes && text.front() != ':' && text.back() != ':' &&
+         std::count(text.begin(), text.end(), ':') <= 1 &&
+         all(text, [](char ch) { return is_alnum(ch) || ch == '_' || ch == '-' || ch == '.' || ch == ':'; });
+}
+
+bool is_image(std::string_view text) {
+  return text.size() <= limits::image_bytes && all(text, [](char ch) { return ch > ' ' && ch <= '~'; });
+}
+
+/// What only an image can have.
+void check_plain_process(checker& c, const std::string& path, const container_spec& container) {
+  constexpr std::string_view why = "needs an image: a process of the host has the host's files and the agent's user";
+  const auto refuse = [&](bool is_set, const std::string& key) {
+    c.check(!is_set, path + key, std::string(why), "add image, or remove it");
+  };
+  refuse(!container.user.empty(), ".user");
+  refuse(container.read_only_root, ".read-only-root");
+  refuse(container.pids != 0, ".pids");
+  refuse(!container.files.empty(), ".files");
+  refuse(!container.volumes.empty(), ".volumes");
+}
+
+void check_image(checker& c, const std::string& path, const container_spec& container,
+                 const std::vector<std::string>& variables) {
+  c.check(is_image(container.image), path + ".image", "is " + quoted(container.image),
+          "write a reference such as registry.example/shop/web:1.2");
+  c.check(container.user.empty() || is_user(container.user), path + ".user", "is " + quoted(container.user),
+          "write a user, or USER:GROUP, by name or number");
+  c.range(path + ".pids", container.pids, 0U, limits::pids);
+  std::map<std::string, std::string> targets;
+  check_files(c, path + ".files", container.files, variables, targets);
+  check_volumes(c, path + ".volumes", container.volumes, targets);
+}
+
+} // namespace
+
+void check_container(checker& c, const std::string& path, const container_spec& container, service_rules& rules) {
+  check_command(c, path + ".command", container, rules.variables);
+  check_env(c, path + ".env", container.env, rules.variables);
+  const auto& directory = container.working_directory;
+  c.check(directory.empty() ||
+              (directory.front() == '/' && directory.size() <= limits::path_bytes && !has_nul(directory)),
+          path + ".working-directory", "is " + quoted(directory),
+          "write an absolute path, or leave it out for the container's own folder");
+  c.amounts(path + ".resources", container.resources, 0);
+  check_ports(c, path + ".ports", container.ports, rules.ports);
+  c.duration(path + ".grace", container.grace, milliseconds{0}, limits::pause);
+  c.check(container.stop_signal.empty() || parse_signal(container.stop_signal).has_value(), path + ".stop-signal",
+          "is " + quoted(container.stop_signal), "write " + std::string(signal_form));
+  if (container.image.empty())
+    check_plain_process(c, path, container);
+  else
+    check_image(c, path, container, rules.variables);
+  c.check(!container.image.empty() || rules.network == instance_network::host, path + ".image",
+          "is missing, and network: " + std::string(to_text(rules.network)) + " is only for containers of images",
+          "add image, or use network: host");
+}
+
+void check_absolute(checker& c, const std::string& at, const std::string& path) {
+  c.check(is_clean_path(path), at, path.empty() ? "is missing" : "is " + quoted(path), std::string(path_rule));
+}
+
+} // namespace prunella::config

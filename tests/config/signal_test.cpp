@@ -1,0 +1,19 @@
+#include <doctest/doctest.h>
+
+#include "config/signal.hpp"
+
+using namespace prunella::config;
+
+TEST_CASE("a signal is read by its name with and without SIG and by its number from 1 to 64") {
+  CHECK(parse_signal("SIGTERM") == 15);
+  CHECK(parse_signal("TERM") == 15);
+  CHECK(parse_signal("1") == 1);
+  CHECK(parse_signal("64") == 64);
+  for (const char* bad : {"", "0", "65", "-1", "term", "SIG", "SIGSIGTERM", "9 ", "99999999999999999999"})
+    CHECK_MESSAGE(!parse_signal(bad), bad);
+}
+
+TEST_CASE("a signal is told by its name, or by its number if it has none") {
+  CHECK(signal_name(9) == "SIGKILL");
+  CHECK(signal_name(64) == "signal 64");
+}

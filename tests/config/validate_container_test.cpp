@@ -1,0 +1,178 @@
+// The rules for containers of images: what they are made with, and what only they may have.
+
+#include <doctest/doctest.h>
+
+#include <functional>
+
+#include "config/limits.hpp"
+#include "config/validate.hpp"
+
+using namespace prunella::config;
+
+namespace {
+
+using paths = std::vector<std::string>;
+
+service_spec a_service() {
+  service_spec service;
+  service.name = "web";
+  service.containers.resize(1);
+  service.containers[0].name = "main";
+  service.containers[0].image = "registry.example/shop/web:1.2";
+  return service;
+}
+
+/// What is wrong after `change`, without the path of the service.
+paths bad_service(const std::function<void(service_spec&)>& change) {
+  application_spec app;
+  app.name = "shop";
+  app.version = "1";
+  app.services = {a_service()};
+  change(app.services[0]);
+  paths found;
+  for (const auto& p : validate(app)) {
+    CHECK(!p.what.empty());
+    CHECK(!p.fix.empty());
+    found.push_back(p.path.substr(p.path.find('.') + 1));
+  }
+  return found;
+}
+
+/// The same, of its container.
+paths bad(const std::function<void(container_spec&)>& change) {
+  auto found = bad_service([&](service_spec& service) { change(service.containers[0]); });
+  for (auto& path : found)
+    path = path.substr(path.find('.') + 1);
+  return found;
+}
+
+paths bad_volume(const volume_spec& volume) {
+  return bad([&](container_spec& c) { c.volumes = {volume}; });
+}
+
+paths bad_host(const std::function<void(host_spec&)>& change) {
+  site_spec site;
+  site.name = "shop";
+  site.hosts = {{"host-1", "10.0.0.1:7101", {}, {1, 1}, {}}};
+  change(site.hosts[0]);
+  paths found;
+  for (const auto& p : validate(site))
+    found.push_back(p.path);
+  return found;
+}
+
+} // namespace
+
+TEST_CASE("a container of an image needs no command, and one without an image does") {
+  CHECK(bad([](auto&) {}).empty());
+  CHECK(bad([](auto& c) { c.image.clear(); }) == paths{"command"});
+  CHECK(bad([](auto& c) { c.image = "two words"; }) == paths{"image"});
+  CHECK(bad([](auto& c) { c.image = std::string(limits::image_bytes, 'a'); }).empty());
+  CHECK(bad([](auto& c) { c.image = std::string(limits::image_bytes + 1, 'a'); }) == paths{"image"});
+}
+
+TEST_CASE("a plain process has no user, read-only root, limit of processes, files, volumes or network of its own") {
+  const auto plain = [](auto change) {
+    return bad([&](container_spec& c) {
+      c.image.clear();
+      c.command = {"run"};
+      change(c);
+    });
+  };
+  CHECK(plain([](auto& c) { c.stop_signal = "INT"; }).empty());
+  CHECK(plain([](auto& c) { c.user = "www"; }) == paths{"user"});
+  CHECK(plain([](auto& c) { c.read_only_root = true; }) == paths{"read-only-root"});
+  CHECK(plain([](auto& c) { c.pids = 10; }) == paths{"pids"});
+  CHECK(plain([](auto& c) { c.files = {{"/a", "", "0644"}}; }) == paths{"files"});
+  CHECK(plain([](auto& c) { c.volumes = {{"/a", volume_kind::tmpfs, "", "", 0, false}}; }) == paths{"volumes"});
+  CHECK(bad_service([](auto& s) {
+          s.network = instance_network::none;
+          s.containers[0].image.clear();
+          s.containers[0].command = {"run"};
+        }) == paths{"containers[0].image"});
+}
+
+TEST_CASE("a user is a name or number with at most one group behind it") {
+  for (const char* good : {"www", "33", "www:media", "1000:1000", "a.b_c-d"})
+    CHECK(bad([&](auto& c) { c.user = good; }).empty());
+  for (const char* wrong : {":", "www:", ":33", "a:b:c", "a b", "a/b"})
+    CHECK(bad([&](auto& c) { c.user = wrong; }) == paths{"user"});
+}
+
+TEST_CASE("a stop signal is one that there is") {
+  CHECK(bad([](auto& c) { c.stop_signal = "SIGINT"; }).empty());
+  CHECK(bad([](auto& c) { c.stop_signal = "SIGNOTHING"; }) == paths{"stop-signal"});
+  CHECK(bad([](auto& c) { c.stop_signal = "0"; }) == paths{"stop-signal"});
+}
+
+TEST_CASE("files have an absolute path of their own, an octal mode and 256 KiB together") {
+  CHECK(bad([](auto& c) { c.files = {{"/etc/a", "x", "0600"}, {"/etc/b", "", "644"}}; }).empty());
+  CHECK(bad([](auto& c) { c.files = {{"etc/a", "", "0644"}}; }) == paths{"files[0].path"});
+  CHECK(bad([](auto& c) { c.files = {{"/", "", "0644"}}; }) == paths{"files[0].path"});
+  CHECK(bad([](auto& c) { c.files = {{"/a/../b", "", "0644"}}; }) == paths{"files[0].path"});
+  CHECK(bad([](auto& c) { c.files = {{"/a", "", "0644"}, {"/a", "", "0644"}}; }) == paths{"files[1].path"});
+  for (const char* mode : {"", "0", "0888", "rw-r--r--", "4755", "01777"})
+    CHECK(bad([&](auto& c) { c.files = {{"/a", "", mode}}; }) == paths{"files[0].mode"});
+  const std::string half(limits::file_content_bytes / 2, 'x');
+  CHECK(bad([&](auto& c) { c.files = {{"/a", half, "0644"}, {"/b", half, "0644"}}; }).empty());
+  CHECK(bad([&](auto& c) { c.files = {{"/a", half, "0644"}, {"/b", half + "x", "0644"}}; }) == paths{"files[1].content"});
+}
+
+TEST_CASE("a volume has what its kind needs and nothing else") {
+  CHECK(bad_volume({"/a", volume_kind::ephemeral, "", "", 1 << 20, false}).empty());
+  CHECK(bad_volume({"/a", volume_kind::tmpfs, "", "", 0, true}).empty());
+  CHECK(bad_volume({"/a", volume_kind::persistent, "db", "", 0, false}).empty());
+  CHECK(bad_volume({"/a", volume_kind::host_path, "", "/srv", 0, false}).empty());
+  CHECK(bad_volume({"a", volume_kind::tmpfs, "", "", 0, false}) == paths{"volumes[0].target"});
+  CHECK(bad_volume({"/a", volume_kind::tmpfs, "db", "", 0, false}) == paths{"volumes[0].name"});
+  CHECK(bad_volume({"/a", volume_kind::tmpfs, "", "/srv", 0, false}) == paths{"volumes[0].path"});
+  CHECK(bad_volume({"/a", volume_kind::tmpfs, "", "", -1, false}) == paths{"volumes[0].size"});
+  CHECK(bad_volume({"/a", volume_kind::persistent, "", "", 0, false}) == paths{"volumes[0].name"});
+  CHECK(bad_volume({"/a", volume_kind::persistent, "db", "", 1, false}) == paths{"volumes[0].size"});
+  CHECK(bad_volume({"/a", volume_kind::host_path, "", "", 0, false}) == paths{"volumes[0].path"});
+  CHECK(bad_volume({"/a", volume_kind::host_path, "", "/srv/../etc", 0, false}) == paths{"volumes[0].path"});
+  CHECK(bad([](auto& c) {
+          c.files = {{"/a", "", "0644"}};
+          c.volumes = {{"/a", volume_kind::tmpfs, "", "", 0, false}};
+        }) == paths{"volumes[0].target"});
+}
+
+TEST_CASE("a text that refers to no variable is refused with the ones there are, and an escaped one is left to a shell") {
+  const auto names = [](container_spec& c) { c.ports = {{"http", 80, port_protocol::tcp}}; };
+  CHECK(bad([&](auto& c) {
+          names(c);
+          c.command = {"run", "${PORT_http}", "$${SHELL}", "${PRUNELLA_HOST}", "$HOME", "${X:-1}"};
+        }).empty());
+  CHECK(bad([&](auto& c) { c.command = {"run", "${PORT_http}"}; }) == paths{"command[1]"});
+  CHECK(bad([&](auto& c) { c.env = {{"A", "${HOSTS}"}}; }) == paths{"env.A"});
+  CHECK(bad([&](auto& c) { c.files = {{"/a", "${a} ${b}", "0644"}}; }) == paths{"files[0].content"});
+}
+
+TEST_CASE("init containers have names of their own among all and no ports, and bridge is not offered yet") {
+  const auto init = [](service_spec& s) {
+    s.init_containers = s.containers;
+    s.init_containers[0].name = "migrate";
+  };
+  CHECK(bad_service(init).empty());
+  CHECK(bad_service([&](auto& s) {
+          init(s);
+          s.init_containers[0].name = "main";
+        }) == paths{"init-containers[0].name"});
+  CHECK(bad_service([&](auto& s) {
+          init(s);
+          s.init_containers[0].ports = {{"http", 80, port_protocol::tcp}};
+        }) == paths{"init-containers[0].ports"});
+  CHECK(bad_service([&](auto& s) { s.init_containers.resize(17, s.containers[0]); }).front() == "init-containers");
+  CHECK(bad_service([](auto& s) { s.network = instance_network::bridge; }) == paths{"network"});
+  CHECK(bad_service([](auto& s) { s.network = instance_network::none; }).empty());
+}
+
+TEST_CASE("a host names each driver once, a runtime only for oci, and absolute paths that it allows") {
+  CHECK(bad_host([](auto& h) { h.drivers = {{driver_kind::process, ""}, {driver_kind::oci, "/usr/bin/crun"}}; }).empty());
+  CHECK(bad_host([](auto& h) { h.drivers = {{driver_kind::oci, ""}, {driver_kind::oci, ""}}; }) ==
+        paths{"hosts[0].drivers[1]"});
+  CHECK(bad_host([](auto& h) { h.drivers = {{driver_kind::engine, ""}}; }) == paths{"hosts[0].drivers[0]"});
+  CHECK(bad_host([](auto& h) { h.drivers = {{driver_kind::process, "/x"}}; }) == paths{"hosts[0].drivers[0].runtime"});
+  CHECK(bad_host([](auto& h) { h.drivers = {{driver_kind::oci, "crun"}}; }) == paths{"hosts[0].drivers[0].runtime"});
+  CHECK(bad_host([](auto& h) { h.host_paths = {"/srv", "media"}; }) == paths{"hosts[0].host-paths[1]"});
+}
