@@ -220,9 +220,9 @@ services:
        "f:10:16: services[0].containers[0].image: is \"a b\"; write a reference such as registry.example/shop/web:1.2",
        "f:11:25: services[0].containers[0].read-only-root: is \"yes\"; write true or false",
        "f:12:15: services[0].containers[0].pids: is \"-1\"; write a whole number from 0 to 4294967295",
-       "f:13:25: services[0].containers[0].files[0].path: is \"etc\"; write an absolute path without .. in it, at most "
+       "f:13:24: services[0].containers[0].files[0].path: is \"etc\"; write an absolute path without .. in it, at most "
        "4095 bytes",
-       "f:13:36: services[0].containers[0].files[0].mode: is \"0999\"; write three octal digits such as 0644 or 0600",
+       "f:13:35: services[0].containers[0].files[0].mode: is \"0999\"; write three octal digits such as 0644 or 0600",
        "f:13:41: services[0].containers[0].files[0].text: is not a known key; known here are path, content, mode",
        "f:14:38: services[0].containers[0].volumes[0].kind: is \"disk\"; write one of ephemeral, persistent, host-path, "
        "tmpfs",
