@@ -16,8 +16,10 @@ la_ssize_t append(archive*, void* out, const void* bytes, std::size_t size) {
 }
 
 void add_filter(archive* made, packing how) {
-  if (how == packing::gzip)
+  if (how == packing::gzip) {
     archive_write_add_filter_gzip(made);
+    archive_write_set_filter_option(made, "gzip", "timestamp", nullptr); // equal layers are equal bytes, whatever the second
+  }
   if (how == packing::zstd)
     archive_write_add_filter_zstd(made);
 }
