@@ -1,0 +1,239 @@
+#include "net/door/core.hpp"
+
+#include <algorithm>
+#include <future>
+#include <stdexcept>
+#include <utility>
+
+#include <sys/resource.h>
+
+#include <boost/asio/post.hpp>
+
+#include "net/door/datagrams.hpp"
+#include "net/door/tunnel.hpp"
+#include "net/link_socket.hpp"
+
+namespace prunella::net {
+
+namespace {
+
+constexpr std::chrono::seconds sweep_every{1};
+constexpr std::chrono::seconds keep_idle_tunnels{60};
+constexpr std::chrono::seconds status_patience{2};
+
+/// Descriptors that the rest of the process may need.
+constexpr std::size_t reserved_files = 256;
+
+/// A connection takes two descriptors, here or at both doors.
+std::size_t connections_within_limit(std::size_t wanted) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return wanted;
+  const auto files = static_cast<std::size_t>(limit.rlim_cur);
+  return std::min(wanted, files > 2 * reserved_files ? (files - reserved_files) / 3 : 64);
+}
+
+} // namespace
+
+published_port::published_port(door_core& c, door_service s)
+  : core(c), service(std::move(s)), backends(c.options.balance), retry(c.io) {}
+
+void door_core::start() {
+  options.max_connections = connections_within_limit(options.max_connections);
+  options.max_tunnels = connections_within_limit(options.max_tunnels);
+  std::string host;
+  std::uint16_t port = 0;
+  error_code error;
+  if (!split_address(options.tunnel, host, port))
+    error = asio::error::invalid_argument;
+  const auto address = error ? asio::ip::address{} : asio::ip::make_address(host, error);
+  const tcp::endpoint endpoint(address, port);
+  if (!error)
+    tunnel_acceptor.open(endpoint.protocol(), error);
+  if (!error)
+    tunnel_acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error)
+    tunnel_acceptor.bind(endpoint, error);
+  if (!error)
+    tunnel_acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (error)
+    throw std::runtime_error("the front door cannot listen on " + options.tunnel + " for other hosts: " + error.message()
+                             + "; stop what listens there, or give the host another `door` in the site's document");
+  tunnel_port = tunnel_acceptor.local_endpoint().port();
+  accept_tunnels(*this);
+  sweep();
+}
+
+void door_core::apply(door_plan next) {
+  peers = std::move(next.peers);
+  std::set<port_id> wanted;
+  for (auto& service : next.services) {
+    const port_id id{service.port, service.protocol};
+    if (!wanted.insert(id).second)
+      continue;
+    auto& port = ports[id];
+    const bool is_new = !port || port->service.name != service.name || port->service.scope != service.scope;
+    if (is_new && port)
+      close(*port);
+    if (is_new)
+      port = std::make_shared<published_port>(*this, service);
+    port->service = service;
+    port->backends.set(service.backends);
+    if (is_new)
+      listen(*port);
+    // They may find the way now.
+    const auto waiting = port->waiting;
+    for (const auto& [ticket, wake] : waiting)
+      wake();
+  }
+  for (auto it = ports.begin(); it != ports.end();) {
+    if (wanted.count(it->first) == 0) {
+      close(*it->second);
+      it = ports.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  end_lost_tunnels();
+}
+
+void door_core::close(published_port& port) {
+  port.is_closed = true;
+  port.retry.cancel();
+  stop_listening(port);
+  port.backends.set({});
+}
+
+void door_core::end_lost_tunnels() {
+  const auto is_lost = [&](const std::string& host) {
+    const auto peer = peers.find(host);
+    return peer == peers.end() || peer->second.is_lost;
+  };
+  for (auto it = idle_tunnels.begin(); it != idle_tunnels.end();) {
+    if (!is_lost(it->first)) {
+      ++it;
+      continue;
+    }
+    for (const auto& idle : it->second)
+      idle->close();
+    it = idle_tunnels.erase(it);
+  }
+  const auto all = lives;
+  for (const auto& life : all)
+    if (const auto host = life->remote_host(); !host.empty() && is_lost(host))
+      life->abort();
+}
+
+void door_core::remove(const std::shared_ptr<door_life>& life) {
+  lives.erase(life);
+}
+
+void door_core::end_connection() {
+  --connections;
+  resume_accepting();
+}
+
+const door_backend* door_core::find_local(const door_request& request) const {
+  const auto it = ports.find({request.port, request.protocol});
+  if (it == ports.end())
+    return nullptr;
+  for (const auto& backend : it->second->service.backends)
+    if (backend.is_local() && backend.instance == request.instance && backend.generation == request.generation)
+      return &backend;
+  return nullptr;
+}
+
+void door_core::sweep() {
+  const auto time = now();
+  const auto all = lives;
+  for (const auto& life : all)
+    life->sweep(time);
+  for (auto& [host, idle] : idle_tunnels)
+    while (!idle.empty() && time - idle.front()->last_used() > keep_idle_tunnels) {
+      idle.front()->close();
+      idle.erase(idle.begin());
+    }
+  resume_accepting();
+  if (std::exchange(are_tunnels_paused, false))
+    accept_tunnels(*this);
+  sweep_timer.expires_after(sweep_every);
+  sweep_timer.async_wait([this](error_code error) {
+    if (!error)
+      sweep();
+  });
+}
+
+std::vector<door_listener_status> door_core::status() const {
+  std::vector<door_listener_status> result;
+  for (const auto& [id, port] : ports) {
+    door_listener_status x;
+    x.service = port->service.name;
+    x.port = id.first;
+    x.protocol = id.second;
+    x.addresses = port->addresses;
+    x.problem = port->problem;
+    x.accepted = port->accepted;
+    x.unserved = port->unserved;
+    for (const auto& use : port->backends.uses())
+      x.backends.push_back({use.backend.instance, use.backend.generation, use.backend.host, use.is_ready, use.open});
+    result.push_back(std::move(x));
+  }
+  return result;
+}
+
+void door_core::stop() {
+  io.stop();
+  if (thread.joinable())
+    thread.join();
+  const auto all = lives;
+  for (const auto& life : all)
+    life->abort();
+  lives.clear();
+  for (const auto& [id, port] : ports) {
+    close(*port);
+    port->waiting.clear();
+  }
+  ports.clear();
+  idle_tunnels.clear();
+  paused_acceptors.clear();
+}
+
+// -- the interface -------------------------------------------------------------------------------------------------------
+
+namespace {
+
+class real_door : public front_door {
+public:
+  explicit real_door(door_options options) : core_(std::make_unique<door_core>(std::move(options))) {
+    core_->start();
+    core_->thread = std::thread([core = core_.get()] { core->io.run(); });
+  }
+
+  ~real_door() override { core_->stop(); }
+
+  void apply(door_plan plan) override {
+    asio::post(core_->io, [core = core_.get(), plan = std::move(plan)]() mutable { core->apply(std::move(plan)); });
+  }
+
+  std::uint16_t tunnel_port() const override { return core_->tunnel_port; }
+
+  std::vector<door_listener_status> status() const override {
+    auto answer = std::make_shared<std::promise<std::vector<door_listener_status>>>();
+    auto result = answer->get_future();
+    asio::post(core_->io, [core = core_.get(), answer] { answer->set_value(core->status()); });
+    if (result.wait_for(status_patience) != std::future_status::ready)
+      return {};
+    return result.get();
+  }
+
+private:
+  std::unique_ptr<door_core> core_;
+};
+
+} // namespace
+
+std::unique_ptr<front_door> make_front_door(door_options options) {
+  return std::make_unique<real_door>(std::move(options));
+}
+
+} // namespace prunella::net

@@ -1,0 +1,136 @@
+#pragma once
+
+// What the parts of a door share; all of it belongs to the door's thread but where noted. Private to net/door.
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "net/door/door.hpp"
+#include "net/door/frame.hpp"
+#include "net/tls_session.hpp"
+
+namespace prunella::net {
+
+namespace asio = boost::asio;
+using tcp = asio::ip::tcp;
+using error_code = boost::system::error_code;
+using port_id = std::pair<std::uint16_t, config::port_protocol>;
+
+class datagram_port;
+class tunnel;
+struct door_core;
+
+/// Something open that ends by itself, when nothing moved for too long, or with the door.
+class door_life {
+public:
+  virtual ~door_life() = default;
+  /// Ends it if it is idle for longer than it may be.
+  virtual void sweep(door_time now) = 0;
+  /// Ends it now. It is not called again.
+  virtual void abort() = 0;
+  /// The other host that it leads to; empty: none.
+  virtual std::string remote_host() const { return {}; }
+};
+
+/// A published port: its listeners and its backends. Connections hold it, so it outlives its place in the plan.
+struct published_port : std::enable_shared_from_this<published_port> {
+  published_port(door_core& c, door_service s);
+
+  port_id id() const { return {service.port, service.protocol}; }
+
+  door_core& core;
+  door_service service;
+  balancer backends;
+  std::uint64_t accepted = 0;
+  std::uint64_t unserved = 0;
+  std::string problem; ///< why it does not listen
+  std::vector<std::string> addresses;
+  std::vector<std::shared_ptr<tcp::acceptor>> acceptors;
+  std::shared_ptr<datagram_port> datagrams;
+  asio::steady_timer retry;
+  std::chrono::milliseconds retry_after{0};
+  std::map<std::uint64_t, std::function<void()>> waiting; ///< connections without a backend: called when those change
+  bool is_closed = false; ///< no longer in the plan
+};
+
+/// Everything the door's thread works on.
+struct door_core {
+  explicit door_core(door_options o) : options(std::move(o)), tls(options.identity) {}
+
+  // core.cpp
+  void start();
+  void stop();
+  void apply(door_plan next);
+  void sweep();
+  std::vector<door_listener_status> status() const;
+  void end_connection();
+  void close(published_port& port);
+  void end_lost_tunnels();
+  void add(const std::shared_ptr<door_life>& life) { lives.insert(life); }
+  void remove(const std::shared_ptr<door_life>& life);
+  /// The local backend of `request`; null: it is not (or no longer) ready on this host.
+  const door_backend* find_local(const door_request& request) const;
+
+  // listen.cpp
+  void listen(published_port& port);
+  void stop_listening(published_port& port);
+  void accept(const std::shared_ptr<published_port>& port, const std::shared_ptr<tcp::acceptor>& acceptor);
+  void resume_accepting();
+
+  std::size_t buffer_size() const { return connections < 256 ? buffer.size() : 16 * 1024; }
+  static door_time now() { return std::chrono::steady_clock::now(); }
+
+  door_options options;
+  tls_context tls;
+  std::map<port_id, std::shared_ptr<published_port>> ports;
+  std::map<std::string, door_peer> peers;
+  std::map<std::string, std::vector<std::shared_ptr<tunnel>>> idle_tunnels; ///< by host; the one used last at the end
+  std::set<std::shared_ptr<door_life>> lives;
+  std::size_t connections = 0; ///< of clients
+  std::size_t flows = 0;
+  std::size_t tunnels_in = 0;
+  /// Clients wait in the kernel for these: as many as may be are open.
+  std::vector<std::pair<std::shared_ptr<published_port>, std::shared_ptr<tcp::acceptor>>> paused_acceptors;
+  bool are_tunnels_paused = false; ///< until the next sweep
+  std::uint64_t next_waiting = 0;
+  std::array<char, 64 * 1024> buffer; ///< of whoever reads at the moment
+  std::uint16_t tunnel_port = 0;
+  std::thread thread;
+  // Last, so destroyed first: pending operations hold what looks at the members above.
+  asio::io_context io{1};
+  tcp::acceptor tunnel_acceptor{io};
+  asio::steady_timer sweep_timer{io};
+};
+
+/// Where a published port is to be listened on.
+std::vector<asio::ip::address> listen_addresses(const door_options& options, config::publish_scope scope);
+
+/// Nothing waits in the kernel for who gets an abort.
+void reset_socket(tcp::socket& socket);
+
+// session.cpp
+
+/// Passes a client's connection on.
+void start_session(tcp::socket client, const std::shared_ptr<published_port>& port);
+
+// tunnel_server.cpp
+
+/// Takes what other doors want passed on to instances of this host.
+void accept_tunnels(door_core& core);
+
+} // namespace prunella::net

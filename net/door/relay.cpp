@@ -1,0 +1,179 @@
+// Bytes from one side of a connection to the other.
+//
+// All connections share one buffer: what was read is written at once, and only what the other side does not take then is
+// kept, with reading stopped until it is gone. So an idle connection costs no buffer, and a stalled one at most one.
+
+#include <cerrno>
+
+#include <sys/socket.h>
+
+#include "net/door/byte_end.hpp"
+
+namespace prunella::net {
+
+namespace {
+
+/// Then others have their turn.
+constexpr int rounds_at_once = 8;
+
+class socket_end : public byte_end {
+public:
+  explicit socket_end(tcp::socket socket) : socket_(std::move(socket)) {
+    error_code ignored;
+    socket_.non_blocking(true, ignored);
+    socket_.set_option(tcp::no_delay(true), ignored);
+    socket_.set_option(asio::socket_base::keep_alive(true), ignored);
+  }
+
+  ssize_t read(char* data, std::size_t size) override { return result(::recv(socket_.native_handle(), data, size, 0)); }
+  ssize_t write(const char* data, std::size_t size) override {
+    return result(::send(socket_.native_handle(), data, size, MSG_NOSIGNAL));
+  }
+  void wait_read(std::function<void()> ready) override { wait(tcp::socket::wait_read, std::move(ready)); }
+  void wait_write(std::function<void()> ready) override { wait(tcp::socket::wait_write, std::move(ready)); }
+  void end_writing() override {
+    error_code ignored;
+    socket_.shutdown(tcp::socket::shutdown_send, ignored);
+  }
+  void finish() override {
+    error_code ignored;
+    socket_.close(ignored);
+  }
+  void abort() override { reset_socket(socket_); }
+
+private:
+  static ssize_t result(ssize_t got) {
+    if (got >= 0)
+      return got;
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? again : broken;
+  }
+
+  void wait(tcp::socket::wait_type what, std::function<void()> ready) {
+    socket_.async_wait(what, [ready = std::move(ready)](error_code error) {
+      if (error != asio::error::operation_aborted)
+        ready();
+    });
+  }
+
+  tcp::socket socket_;
+};
+
+} // namespace
+
+std::unique_ptr<byte_end> make_socket_end(tcp::socket socket) {
+  return std::make_unique<socket_end>(std::move(socket));
+}
+
+void reset_socket(tcp::socket& socket) {
+  error_code ignored;
+  socket.set_option(asio::socket_base::linger(true, 0), ignored);
+  socket.close(ignored);
+}
+
+relay::relay(door_core& core, std::unique_ptr<byte_end> a, std::unique_ptr<byte_end> b, std::function<void(bool)> on_end)
+  : core_(core), a_(std::move(a)), b_(std::move(b)), on_end_(std::move(on_end)), last_move_(door_core::now()) {
+  there_.from = back_.to = a_.get();
+  there_.to = back_.from = b_.get();
+}
+
+void relay::start() {
+  core_.add(shared_from_this());
+  run(there_);
+  run(back_);
+}
+
+void relay::wait_read(pump& x) {
+  x.from->wait_read([self = shared_from_this(), &x] { self->run(x); });
+}
+
+void relay::wait_write(pump& x) {
+  x.to->wait_write([self = shared_from_this(), &x] { self->run(x); });
+}
+
+void relay::run(pump& x) {
+  last_move_ = door_core::now();
+  for (int round = 0; round < rounds_at_once; ++round) {
+    if (is_over_ || !drain(x) || x.has_ended || !take(x))
+      return;
+  }
+  asio::post(core_.io, [self = shared_from_this(), &x] { self->run(x); });
+}
+
+/// Writes what is left; true if nothing is any more.
+bool relay::drain(pump& x) {
+  while (x.sent < x.left.size()) {
+    const auto wrote = x.to->write(x.left.data() + x.sent, x.left.size() - x.sent);
+    if (wrote == byte_end::again) {
+      wait_write(x);
+      return false;
+    }
+    if (wrote < 0) {
+      end(false);
+      return false;
+    }
+    x.sent += static_cast<std::size_t>(wrote);
+  }
+  std::string{}.swap(x.left);
+  x.sent = 0;
+  return true;
+}
+
+/// Reads once and writes it; false: something is waited for, or it is over.
+bool relay::take(pump& x) {
+  const auto size = core_.buffer_size();
+  const auto got = x.from->read(core_.buffer.data(), size);
+  if (got == byte_end::again) {
+    wait_read(x);
+    return false;
+  }
+  if (got < 0) {
+    end(false);
+    return false;
+  }
+  if (got == 0) {
+    x.has_ended = true;
+    x.to->end_writing();
+    if (there_.has_ended && back_.has_ended)
+      end(true);
+    return false;
+  }
+  const auto count = static_cast<std::size_t>(got);
+  const auto wrote = x.to->write(core_.buffer.data(), count);
+  if (wrote == byte_end::broken) {
+    end(false);
+    return false;
+  }
+  const auto done = wrote == byte_end::again ? 0 : static_cast<std::size_t>(wrote);
+  if (done < count) {
+    x.left.assign(core_.buffer.data() + done, count - done);
+    return true; // `drain` finds out whether it has to wait
+  }
+  if (count == size)
+    return true;
+  wait_read(x); // most likely that was all
+  return false;
+}
+
+void relay::sweep(door_time now) {
+  const auto limit = there_.has_ended || back_.has_ended ? core_.options.half_closed_timeout : core_.options.idle_timeout;
+  if (now - last_move_ > limit)
+    end(false);
+}
+
+void relay::abort() {
+  end(false);
+}
+
+void relay::end(bool is_clean) {
+  if (is_over_)
+    return;
+  is_over_ = true;
+  const auto self = shared_from_this();
+  for (auto* side : {a_.get(), b_.get()})
+    is_clean ? side->finish() : side->abort();
+  core_.remove(self);
+  on_end_(is_clean);
+  on_end_ = nullptr;
+}
+
+} // namespace prunella::net
