@@ -6,6 +6,7 @@
 
 #include <caf/type_id.hpp>
 
+#include "actors/image_messages.hpp"
 #include "actors/messages.hpp"
 #include "runtime/consensus/raft_message.hpp"
 
@@ -26,5 +27,11 @@ CAF_BEGIN_TYPE_ID_BLOCK(prunella, caf::first_custom_type_id)
   CAF_ADD_TYPE_ID(prunella, (prunella::actors::kill_answer))
   CAF_ADD_TYPE_ID(prunella, (prunella::actors::status_request))
   CAF_ADD_TYPE_ID(prunella, (prunella::actors::status_view))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::image_report))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::image_orders))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::find_image))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::image_found))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::read_blob))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::blob_part))
 
 CAF_END_TYPE_ID_BLOCK(prunella)

@@ -111,6 +111,7 @@ struct agent::parts {
   ~parts();
 
   outer_parts outside();
+  void give_images(outer_parts& x);
   void watch_root();
 
   agent_options options;
@@ -189,10 +190,27 @@ outer_parts agent::parts::outside() {
     const auto path = data.file("events.db");
     return storage::open_or_begin_anew(path, [&] { return storage::open_event_journal(path, owner, {}); }, told);
   };
+  give_images(x);
   x.draw_seed = random_seed;
   x.own_threads = true;
   x.log = options.log;
   return x;
+}
+
+void agent::parts::give_images(outer_parts& x) {
+  storage::image_store_options store;
+  store.owner = owner;
+  x.images = std::make_shared<storage::shared_images>(data.file("images"), store);
+  x.may_unpack_images = ::geteuid() == 0;
+  x.make_image_runner = [this, images = x.images](std::function<caf::actor(const std::string&)> keeper_of) {
+    image_worker_options workers;
+    workers.images = images;
+    workers.registry = options.registries;
+    if (workers.registry.auth_file.empty())
+      workers.registry.auth_file = data.file("registry-auth.json");
+    workers.keeper_of = std::move(keeper_of);
+    return make_image_runner(system, std::move(workers));
+  };
 }
 
 void agent::parts::watch_root() {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "actors/host/image_worker.hpp"
 #include "actors/host/log_sink.hpp"
 #include "config/spec.hpp"
 
@@ -18,6 +19,7 @@ struct agent_options {
   std::string identity_dir;
   std::string api = "127.0.0.1:7070"; ///< loopback only
   std::string version;
+  registry_options registries; ///< an `auth_file` that is not given is `DATA_DIR/registry-auth.json`, if that is there
   log_sink log;
 };
 

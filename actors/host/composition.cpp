@@ -10,6 +10,7 @@
 #include <caf/send.hpp>
 
 #include "actors/host/exports.hpp"
+#include "actors/host/image_keeper.hpp"
 #include "actors/host/journal_actor.hpp"
 #include "actors/host/link_watch.hpp"
 #include "actors/host/tree_actor.hpp"
@@ -51,6 +52,8 @@ composition::composition(caf::actor_system& system, composition_options options,
     started_at_(outer_.clock()) {
   require_host(options_.site, options_.host);
   links_ = outer_.make_links(link_options());
+  if (outer_.images)
+    run_fetch_ = outer_.make_image_runner([this](const std::string& host) { return actor_on(host, "images"); });
 }
 
 caf::actor composition::start() {
@@ -133,8 +136,9 @@ runtime::supervision_tree composition::make_tree() {
   links.backoff = runtime::backoff_options{};
   links.backoff->initial = 50ms;
   links.backoff->max = 1s;
-  root_tree.children = {
+  std::vector<runtime::supervised_child> children{
     worker(links, [this](const runtime::start_context&) { return links_->start(); }),
+    worker(spec_of("images"), [this](const runtime::start_context& my) { return start_images(my); }),
     worker(driver, [this](const runtime::start_context&) { return outer_.spawn_driver(); }),
     worker(spec_of("journal"), [this](const runtime::start_context& my) { return start_journal(my); }),
     group("leading", std::move(leading)),
@@ -144,6 +148,9 @@ runtime::supervision_tree composition::make_tree() {
     worker(spec_of("tree"), [this](const runtime::start_context& my) { return spawn_tree(my.self, tree_); }),
     worker(spec_of("api"), [this](const runtime::start_context& my) { return start_api(my); }),
   };
+  if (!outer_.images)
+    children.erase(children.begin() + 1);
+  root_tree.children = std::move(children);
   return root_tree;
 }
 
@@ -185,6 +192,32 @@ void composition::on_replaced_file(const std::string& what) {
   if (outer_.log)
     outer_.log(log_level::warning, what);
   record({"", 0, 0, "host/" + options_.host, "", "a damaged file was replaced", what, ""});
+}
+
+caf::actor composition::start_images(const runtime::start_context& my) {
+  image_keeper_options x;
+  x.host = options_.host;
+  x.incarnation = links_->incarnation();
+  x.images = outer_.images;
+  x.may_unpack = outer_.may_unpack_images;
+  x.run = run_fetch_;
+  x.site = [this] {
+    const auto leader = leader_->get().leader;
+    return leader.empty() ? caf::actor{} : actor_on(leader, "site");
+  };
+  x.peers = [this] {
+    std::vector<std::string> hosts;
+    for (const auto& [id, host] : state_->get()->hosts)
+      if (id != options_.host && host.up)
+        hosts.push_back(id);
+    return hosts;
+  };
+  x.keeper_of = [this](const std::string& host) { return actor_on(host, "images"); };
+  x.needed = [] { return std::vector<std::string>{}; };
+  x.record = [this](storage::journal_event event) { record(std::move(event)); };
+  x.clock = outer_.clock;
+  x.detached = outer_.own_threads;
+  return spawn_image_keeper(my.self, x);
 }
 
 caf::actor composition::start_journal(const runtime::start_context& my) {
@@ -245,7 +278,7 @@ caf::actor composition::start_leadership(const runtime::start_context& my) {
   x.on_changed = [this](const leadership& now) { on_leader(now); };
   x.listeners = [this] {
     std::vector<caf::actor> listeners;
-    for (const auto* name : {"site", "host"})
+    for (const auto* name : {"site", "host", "images"})
       if (auto listener = local(name))
         listeners.push_back(std::move(listener));
     return listeners;

@@ -5,6 +5,7 @@
 //
 //   root (one_for_one)
 //   ├─ links                           net: other hosts
+//   ├─ images                          what containers run from; only where there is a store for them
 //   ├─ driver                          runs containers
 //   ├─ journal                         events
 //   ├─ leading (supervisor)            holds `site` while this host leads
@@ -25,6 +26,7 @@
 
 #include "actors/api/api_actor.hpp"
 #include "actors/host/host_actor.hpp"
+#include "actors/host/image_worker.hpp"
 #include "actors/host/leader_contacts.hpp"
 #include "actors/host/log_sink.hpp"
 #include "actors/host/trouble_cell.hpp"
@@ -37,6 +39,7 @@
 #include "net/links.hpp"
 #include "runtime/supervisor.hpp"
 #include "storage/event_journal.hpp"
+#include "storage/images/shared_images.hpp"
 #include "storage/site_database.hpp"
 
 namespace prunella::actors {
@@ -64,6 +67,11 @@ struct outer_parts {
   std::function<storage::result<std::unique_ptr<storage::event_journal>>(const file_trouble& told)> open_journal;
   /// A number that no other host and no other start draws.
   std::function<std::uint64_t()> draw_seed;
+  /// The images of this host; null: it keeps none.
+  std::shared_ptr<storage::shared_images> images;
+  /// What fetches images; called once. `keeper_of` finds the image keeper of a host.
+  std::function<image_runner(std::function<caf::actor(const std::string& host)> keeper_of)> make_image_runner;
+  bool may_unpack_images = false; ///< the agent is root
   wall_clock clock = wall_clock_ms;
   /// Actors that wait for a disk get threads of their own, so that a disk that hangs holds up no other actor. Never under
   /// virtual time.
@@ -118,6 +126,7 @@ private:
   runtime::supervised_child core_child();
   void on_log_stalled(const std::string& why);
   void on_replaced_file(const std::string& what);
+  caf::actor start_images(const runtime::start_context& my);
   caf::actor start_journal(const runtime::start_context& my);
   caf::actor start_consensus(const runtime::start_context& my);
   caf::actor start_leadership(const runtime::start_context& my);
@@ -146,6 +155,7 @@ private:
   std::shared_ptr<leader_contacts> contacts_ = std::make_shared<leader_contacts>();
   std::shared_ptr<host_memory> memory_ = std::make_shared<host_memory>();
   std::shared_ptr<net::links> links_;
+  image_runner run_fetch_;
   std::mutex proxies_mutex_;
   std::map<std::pair<std::string, std::string>, caf::actor> proxies_; ///< bounded: hosts × exported names
 };

@@ -5,6 +5,7 @@
 
 #include <caf/message.hpp>
 
+#include "actors/image_messages.hpp"
 #include "actors/messages.hpp"
 #include "actors/site/membership.hpp"
 #include "actors/type_ids.hpp"
@@ -18,7 +19,9 @@ std::map<std::string, net::link_export> exports_of(const std::function<caf::acto
     result[name] = {[local, name] { return local(name); }, std::move(types), {}};
   };
   serve("consensus", {"prunella::runtime::raft_message"});
-  serve("site", {type("host_heartbeat"), type("site_request"), type("view_request"), type("status_request")});
+  serve("site", {type("host_heartbeat"), type("site_request"), type("view_request"), type("status_request"),
+                 type("image_report")});
+  serve("images", {type("image_orders"), type("find_image"), type("read_blob")});
   serve("journal", {type("events_request")});
   serve("tree", {type("actors_request"), type("kill_request")});
   // A host speaks for itself only: not for another's vote, nor for another's life.
@@ -27,7 +30,12 @@ std::map<std::string, net::link_export> exports_of(const std::function<caf::acto
            && content.get_as<runtime::raft_message>(0).from == member_id_of(peer);
   };
   result["site"].may_say = [](const std::string& peer, const caf::message& content) {
+    if (content.match_elements<image_report>())
+      return content.get_as<image_report>(0).host == peer;
     return !content.match_elements<host_heartbeat>() || content.get_as<host_heartbeat>(0).host == peer;
+  };
+  result["images"].may_say = [](const std::string& peer, const caf::message& content) {
+    return !content.match_elements<image_orders>() || content.get_as<image_orders>(0).leader == peer;
   };
   return result;
 }
@@ -35,7 +43,7 @@ std::map<std::string, net::link_export> exports_of(const std::function<caf::acto
 std::vector<std::string> answer_types() {
   std::vector<std::string> result;
   for (const auto* name : {"heartbeat_answer", "site_answer", "view_answer", "status_view", "events_answer", "actors_answer",
-                           "kill_answer"})
+                           "kill_answer", "image_report", "image_found", "blob_part"})
     result.push_back(std::string{"prunella::actors::"} + name);
   return result;
 }

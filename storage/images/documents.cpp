@@ -279,6 +279,16 @@ std::uint64_t image_manifest::total_bytes() const {
   return sum;
 }
 
+platform platform_of(std::string_view text) {
+  platform made;
+  for (auto* part : {&made.os, &made.architecture, &made.variant}) {
+    const auto slash = text.find('/');
+    *part = std::string(text.substr(0, slash));
+    text = slash == std::string_view::npos ? std::string_view{} : text.substr(slash + 1);
+  }
+  return made;
+}
+
 bool runs_on(const platform& offered, const platform& wanted) {
   if (offered.os != wanted.os || offered.architecture != wanted.architecture)
     return false;

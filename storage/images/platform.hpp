@@ -3,6 +3,7 @@
 // For which machines an image is built. Pure, but for `this_platform`.
 
 #include <string>
+#include <string_view>
 
 #include "config/fields.hpp"
 
@@ -36,5 +37,8 @@ inline platform this_platform() {
 /// Whether an image for `offered` runs on a host of `wanted`. An amd64 variant above v1 needs a newer processor than
 /// a host promises; arm64 means v8; a 32-bit arm host runs its own variant and those below it.
 bool runs_on(const platform& offered, const platform& wanted);
+
+/// The platform that `text` (`platform::text`) is of; parts that are not there are empty.
+platform platform_of(std::string_view text);
 
 } // namespace prunella::storage

@@ -1,0 +1,128 @@
+#pragma once
+
+// Which images this host is to have and has not, and what to do about it next. Pure: the image keeper tells what happens
+// and carries out what `next` says.
+//
+// An image is wanted because a container asked for it or because the site ordered a copy. The site's orders say from whom
+// it comes, so that the uplink is used once; a host that hears nothing from a leader in time helps itself: it asks the
+// other hosts, and then the registry.
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actors/host/image_fetch.hpp"
+#include "actors/image_messages.hpp"
+#include "actors/instance/images.hpp"
+#include "runtime/instant.hpp"
+
+namespace prunella::actors {
+
+struct image_job_options {
+  std::size_t most_running = 2;  ///< fetches at a time
+  std::size_t most_wanted = 1000; ///< images; asks for more are refused
+  /// So long a container waits for the site to say from whom an image comes, before this host helps itself.
+  std::chrono::milliseconds patience{3'000};
+  std::chrono::milliseconds retry_first{1'000}; ///< after a failure, doubling …
+  std::chrono::milliseconds retry_most{300'000}; ///< … up to this
+  /// Failures in a row after which those who wait are told; at once if time alone does not heal it.
+  std::uint32_t tell_after = 3;
+
+  PRUNELLA_FIELDS(image_job_options, most_running, most_wanted, patience, retry_first, retry_most, tell_after)
+};
+
+/// What the keeper is to do now.
+struct image_step {
+  enum class kind : std::uint8_t {
+    fetch, ///< run `order` in a worker, then `ended`
+    find,  ///< ask the other hosts for `order.reference`, then `found`
+  };
+  kind what = kind::fetch;
+  fetch_order order;
+
+  PRUNELLA_FIELDS(image_step, what, order)
+};
+
+/// What hosts answered to `find_image`.
+struct found_at {
+  std::string host;
+  image_found answer;
+
+  PRUNELLA_FIELDS(found_at, host, answer)
+};
+
+class image_jobs {
+public:
+  explicit image_jobs(image_job_options options, bool unpack) : options_(options), unpack_(unpack) {}
+
+  /// A container waits for the image. False: too many are wanted already.
+  bool ask(const std::string& reference, runtime::instant now);
+
+  /// All of the wanted image is on the disk already: it only has to be unpacked, which takes no source.
+  void is_here(const std::string& reference);
+
+  /// All that the site wants here; what it wanted before and does not name any more is given up, unless a container waits
+  /// or it is under way.
+  void order(const std::vector<image_order>& orders);
+
+  /// A file is to be imported as `reference`. False: that name is on its way already, or too many are wanted.
+  bool import(const std::string& reference, const std::string& file, runtime::instant now);
+
+  /// What to do now; each step is given once. `present`: images that are here and complete are no longer wanted.
+  std::vector<image_step> next(runtime::instant now);
+
+  void progress(const std::string& reference, const fetch_progress& how_far);
+
+  /// The hosts answered to a `find` step. Of several images under one name the one that came to the site last counts.
+  void found(const std::string& reference, const std::vector<found_at>& answers, runtime::instant now);
+
+  /// A fetch was successful: the image is here.
+  void done(const std::string& reference) { wanted_.erase(reference); }
+
+  /// A fetch failed. True: whoever waits is to be told, it will not be here soon.
+  bool failed(const std::string& reference, const image_failure& failure, runtime::instant now);
+
+  /// When `next` may have something to do though nothing happened; nothing: never.
+  std::optional<runtime::instant> next_deadline() const;
+
+  bool is_wanted(const std::string& reference) const { return wanted_.count(reference) != 0; }
+  bool is_running(const std::string& reference) const;
+  /// In a row; 0 for one that is not wanted.
+  std::uint32_t failures(const std::string& reference) const;
+  std::size_t running() const;
+  /// Containers wait, and the site has not said from whom the image comes.
+  bool needs_site() const;
+
+  /// In order of references.
+  std::vector<image_transfer> transfers() const;
+
+private:
+  struct wanted {
+    bool asked_for = false;
+    bool is_running = false;
+    bool is_finding = false;
+    bool is_here = false;      ///< only to be unpacked
+    bool helps_itself = false; ///< `ordered` is this host's own idea
+    std::optional<image_order> ordered;
+    std::string file; ///< to import
+    runtime::instant asked_at{};
+    runtime::instant not_before{};
+    fetch_progress how_far;
+    std::uint32_t failures = 0;
+    std::string reason;
+  };
+
+  wanted* want(const std::string& reference);
+  std::optional<image_step> step_for(const std::string& reference, wanted& x, runtime::instant now) const;
+  static bool has_source(const wanted& x);
+  runtime::instant due(const wanted& x) const;
+
+  image_job_options options_;
+  bool unpack_ = false;
+  std::map<std::string, wanted> wanted_;
+};
+
+} // namespace prunella::actors

@@ -1,0 +1,483 @@
+#include "actors/host/image_keeper.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include <caf/event_based_actor.hpp>
+#include <caf/local_actor.hpp>
+#include <caf/response_promise.hpp>
+#include <caf/result.hpp>
+#include <caf/send.hpp>
+#include <caf/stateful_actor.hpp>
+
+#include "actors/host/image_shelf.hpp"
+#include "actors/instance/image_error.hpp"
+#include "actors/site/leadership_actor.hpp"
+#include "runtime/supervised_actor.hpp"
+
+namespace prunella::actors {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds report_pause{200};     ///< changes within it travel together
+constexpr milliseconds progress_pause{1'000}; ///< progress alone is told so often
+constexpr milliseconds ask_site_every{1'000}; ///< while containers wait
+constexpr milliseconds result_kept{60'000};
+constexpr std::uint64_t room_step = std::uint64_t{256} << 20;
+
+std::string size_text(std::uint64_t bytes) {
+  if (bytes < 1'000'000)
+    return std::to_string(bytes) + " bytes";
+  const auto tenths = std::to_string((bytes + 50'000) / 100'000);
+  return tenths.substr(0, tenths.size() - 1) + '.' + tenths.back() + " MB";
+}
+
+/// As the journal has it: `new image sha256:0123… from host-3, 12.3 MB`.
+std::string new_image_text(const fetched_image& x) {
+  return "new image " + x.manifest.substr(0, 19) + " from " + x.from + ", " + size_text(x.bytes);
+}
+
+struct keeper_tick {
+  std::uint64_t epoch = 0;
+
+  PRUNELLA_FIELDS(keeper_tick, epoch)
+};
+
+struct report_now {
+  std::uint8_t unused = 0;
+
+  PRUNELLA_FIELDS(report_now, unused)
+};
+
+struct look_at_room {
+  std::uint8_t unused = 0;
+
+  PRUNELLA_FIELDS(look_at_room, unused)
+};
+
+struct fetch_moved {
+  std::string reference;
+  fetch_progress how_far;
+
+  PRUNELLA_FIELDS(fetch_moved, reference, how_far)
+};
+
+struct fetch_over {
+  std::string reference;
+  fetch_outcome outcome;
+
+  PRUNELLA_FIELDS(fetch_over, reference, outcome)
+};
+
+struct keeper_state;
+using keeper_self = caf::stateful_actor<keeper_state, runtime::supervised_actor>;
+
+struct keeper_state {
+  static inline const char* name = "images";
+
+  explicit keeper_state(keeper_self* self) : self_(self) {}
+
+  /// CAF says nothing to who waits for an actor that ended.
+  ~keeper_state() {
+    *ending_ = true;
+    const auto ended = to_error({image_errc::ended, "the image keeper of " + options_.host + " ends; ask again"});
+    for (auto& [reference, waiting] : providing_)
+      for (auto& x : waiting)
+        x.promise.deliver(ended);
+    for (auto& [key, x] : imports_)
+      for (auto& promise : x.waiting)
+        promise.deliver(ended);
+  }
+
+  caf::behavior start(image_keeper_options options) {
+    options_ = std::move(options);
+    jobs_ = std::make_unique<image_jobs>(options_.jobs, options_.may_unpack);
+    shelf_ = std::make_unique<image_shelf>(options_.images, options_.clock);
+    if (options_.images->was_used())
+      self_->send(self_, look_at_room{}); // opens the store, and tells the site what is there
+    return {
+      [this](const provide_image& x) { return on_provide(x); },
+      [this](const release_image& x) { return on_release(x); },
+      [this](const import_image& x) { return on_import(x); },
+      [this](const image_orders& x) { return on_orders(x); },
+      [this](const find_image& x) { return on_find(x); },
+      [this](const read_blob& x) { return on_read(x); },
+      [this](const fetch_moved& x) { on_moved(x); },
+      [this](const fetch_over& x) { on_over(x); },
+      [this](const keeper_tick& x) {
+        if (x.epoch == tick_epoch_)
+          pump();
+      },
+      [this](const report_now&) { report(); },
+      [this](const look_at_room&) { on_look(); },
+      [this](const leader_changed&) { tell_site(); },
+    };
+  }
+
+private:
+  using provided_promise = caf::typed_response_promise<provided_image>;
+  using imported_promise = caf::typed_response_promise<image_imported>;
+
+  struct provide_waiting {
+    std::string holder;
+    provided_promise promise;
+  };
+
+  struct import_state {
+    import_image order;
+    std::string reference;
+    std::vector<imported_promise> waiting;
+    bool is_over = false;
+    image_imported result;
+    std::optional<image_failure> failure;
+    runtime::instant forget_at{};
+  };
+
+  runtime::instant now() { return self_->clock().now(); }
+
+  // -- containers of this host ---------------------------------------------------------------------------------------
+
+  caf::result<provided_image> on_provide(const provide_image& x) {
+    const auto reference = storage::parse_reference(x.reference);
+    if (!reference)
+      return to_error({image_errc::reference_malformed, reference.error().message});
+    if (x.holder.empty())
+      return to_error({image_errc::refused, "who asks for the image " + x.reference + " does not say for which container"});
+    if (!options_.may_unpack)
+      return to_error({image_errc::needs_root, "the image " + x.reference
+                                                 + " cannot be unpacked: containers from images need an agent that runs as "
+                                                   "root; without, run a `command` of the host"});
+    const auto image = reference->text();
+    auto here = shelf_->provide(*reference, x.holder);
+    if (here.ok())
+      return on_held(std::move(*here));
+    if (here.error().code != storage::storage_errc::not_found)
+      return to_error(to_image_failure(here.error()));
+    if (waiting_ >= options_.max_waiting || !jobs_->ask(image, now()))
+      return to_error({image_errc::too_many, options_.host + " waits for as many images as it can; ask again later"});
+    if (shelf_->is_ready(*reference, false))
+      jobs_->is_here(image);
+    auto promise = self_->make_response_promise<provided_image>();
+    providing_[image].push_back({x.holder, promise});
+    ++waiting_;
+    pump();
+    tell_site();
+    return promise;
+  }
+
+  provided_image on_held(provided_image image) {
+    tell_site(); // holders are part of the report
+    return image;
+  }
+
+  caf::result<caf::unit_t> on_release(const release_image& x) {
+    // A host without a store holds nothing, and needs none to say so.
+    if (!options_.images->was_used())
+      return caf::unit;
+    if (const auto released = shelf_->release(x.holder); !released)
+      return to_error(to_image_failure(released.error()));
+    tell_site();
+    return caf::unit;
+  }
+
+  void deliver(const std::string& image) {
+    auto waiting = providing_.extract(image);
+    if (!waiting)
+      return;
+    const auto reference = storage::parse_reference(image);
+    for (auto& x : waiting.mapped()) {
+      --waiting_;
+      auto provided = shelf_->provide(*reference, x.holder);
+      if (provided)
+        x.promise.deliver(std::move(*provided));
+      else
+        x.promise.deliver(to_error(to_image_failure(provided.error())));
+    }
+  }
+
+  void refuse(const std::string& image, const image_failure& why) {
+    if (auto waiting = providing_.extract(image))
+      for (auto& x : waiting.mapped()) {
+        --waiting_;
+        x.promise.deliver(to_error(why));
+      }
+  }
+
+  // -- imports -------------------------------------------------------------------------------------------------------
+
+  caf::result<image_imported> on_import(const import_image& x) {
+    forget_imports();
+    if (const auto known = imports_.find(x.key); known != imports_.end())
+      return join(known->second);
+    if (const auto named = storage::parse_reference(x.name); !x.name.empty() && !named)
+      return to_error({image_errc::reference_malformed, named.error().message});
+    const auto image = shelf_->import_name(x.path, x.name);
+    if (!image)
+      return to_error(to_image_failure(image.error()));
+    if (imports_.size() >= options_.max_waiting || !jobs_->import(*image, x.path, now()))
+      return to_error({image_errc::too_many, "the image " + *image + " is on its way to " + options_.host
+                                               + " already; `prunella get images` shows how far it is"});
+    auto& state = imports_[x.key];
+    state.order = x;
+    state.reference = *image;
+    auto promise = self_->make_response_promise<image_imported>();
+    state.waiting.push_back(promise);
+    pump();
+    tell_site();
+    return promise;
+  }
+
+  caf::result<image_imported> join(import_state& x) {
+    if (x.is_over && x.failure)
+      return to_error(*x.failure);
+    if (x.is_over)
+      return x.result;
+    auto promise = self_->make_response_promise<image_imported>();
+    x.waiting.push_back(promise);
+    return promise;
+  }
+
+  void forget_imports() {
+    for (auto it = imports_.begin(); it != imports_.end();)
+      it = it->second.is_over && now() >= it->second.forget_at ? imports_.erase(it) : std::next(it);
+  }
+
+  void end_imports(const std::string& reference, const fetch_outcome& outcome) {
+    for (auto& [key, x] : imports_) {
+      if (x.reference != reference || x.is_over)
+        continue;
+      x.is_over = true;
+      x.forget_at = now() + result_kept;
+      x.result = {reference, outcome.image.manifest, outcome.image.bytes};
+      if (outcome.failed)
+        x.failure = outcome.failure;
+      for (auto& promise : x.waiting)
+        if (outcome.failed)
+          promise.deliver(to_error(outcome.failure));
+        else
+          promise.deliver(x.result);
+      x.waiting.clear();
+    }
+  }
+
+  // -- the site and other hosts --------------------------------------------------------------------------------------
+
+  image_report on_orders(const image_orders& x) {
+    std::vector<image_order> missing;
+    for (const auto& order : x.orders) {
+      const auto reference = storage::parse_reference(order.reference);
+      if (reference && !shelf_->is_ready(*reference, options_.may_unpack))
+        missing.push_back(order);
+    }
+    jobs_->order(missing);
+    for (const auto& order : missing)
+      if (shelf_->is_ready(*storage::parse_reference(order.reference), false))
+        jobs_->is_here(order.reference);
+    kept_ = {x.keep.begin(), x.keep.end()};
+    pump();
+    return make_report();
+  }
+
+  image_found on_find(const find_image& x) {
+    image_found answer;
+    const auto reference = storage::parse_reference(x.reference);
+    if (!reference)
+      return answer;
+    answer = shelf_->find(*reference, x.platform);
+    answer.under_way = jobs_->is_running(reference->text());
+    return answer;
+  }
+
+  caf::result<blob_part> on_read(const read_blob& x) {
+    auto part = shelf_->read(x);
+    if (!part)
+      return to_error(to_image_failure(part.error()));
+    return std::move(*part);
+  }
+
+  void tell_site() {
+    if (report_armed_)
+      return;
+    report_armed_ = true;
+    self_->delayed_send(self_, report_pause, report_now{});
+  }
+
+  void report() {
+    report_armed_ = false;
+    if (const auto site = options_.site())
+      self_->send(site, make_report());
+    if (jobs_->needs_site() || jobs_->running() > 0) {
+      report_armed_ = true;
+      self_->delayed_send(self_, jobs_->needs_site() ? ask_site_every : progress_pause, report_now{});
+    }
+  }
+
+  image_report make_report() {
+    image_report x;
+    x.host = options_.host;
+    x.incarnation = options_.incarnation;
+    x.revision = ++revision_;
+    x.platform = storage::this_platform().text();
+    x.transfers = jobs_->transfers();
+    shelf_->fill(x, max_image_report_bytes);
+    return x;
+  }
+
+  // -- fetching ------------------------------------------------------------------------------------------------------
+
+  void pump() {
+    for (const auto& step : jobs_->next(now()))
+      step.what == image_step::kind::fetch ? fetch(step.order) : find(step.order.reference);
+    ++tick_epoch_;
+    if (const auto at = jobs_->next_deadline())
+      self_->delayed_send(self_, std::max(milliseconds{1}, std::chrono::ceil<milliseconds>(*at - now())),
+                          keeper_tick{tick_epoch_});
+  }
+
+  void fetch(const fetch_order& order) {
+    const auto me = caf::actor_cast<caf::actor>(self_);
+    options_.run(
+      order,
+      [me, ending = ending_, reference = order.reference](const fetch_progress& how_far) {
+        caf::anon_send(me, fetch_moved{reference, how_far});
+        return !*ending;
+      },
+      [me, reference = order.reference](const fetch_outcome& outcome) {
+        caf::anon_send(me, fetch_over{reference, outcome});
+      });
+  }
+
+  /// Asks all hosts; each that does not answer has said that it has nothing.
+  void find(const std::string& reference) {
+    auto answers = std::make_shared<std::vector<found_at>>();
+    auto waiting = std::make_shared<std::size_t>(1);
+    const auto one_less = [this, answers, waiting, reference] {
+      if (--*waiting > 0)
+        return;
+      jobs_->found(reference, *answers, now());
+      pump();
+    };
+    for (const auto& host : options_.peers()) {
+      const auto keeper = options_.keeper_of(host);
+      if (!keeper)
+        continue;
+      ++*waiting;
+      self_->request(keeper, options_.find_timeout, find_image{reference, storage::this_platform().text()})
+        .then(
+          [answers, host, one_less](const image_found& x) {
+            answers->push_back({host, x});
+            one_less();
+          },
+          [one_less](const caf::error&) { one_less(); });
+    }
+    one_less();
+  }
+
+  void on_moved(const fetch_moved& x) {
+    jobs_->progress(x.reference, x.how_far);
+    if (from_told_[x.reference] == x.how_far.from || x.how_far.from.empty())
+      return;
+    from_told_[x.reference] = x.how_far.from;
+    note(x.reference, "", "fetching", "from " + x.how_far.from);
+    tell_site();
+  }
+
+  void on_over(const fetch_over& x) {
+    from_told_.erase(x.reference);
+    shelf_->look_again();
+    end_imports(x.reference, x.outcome);
+    x.outcome.failed ? on_failed(x) : on_fetched(x);
+    pump();
+    tell_site();
+  }
+
+  void on_fetched(const fetch_over& x) {
+    jobs_->done(x.reference);
+    reasons_told_.erase(x.reference);
+    for (const auto& why : x.outcome.peers_failed)
+      note(x.reference, "fetching", "fetching", why);
+    if (!x.outcome.image.was_there)
+      note(x.reference, "fetching", "present", new_image_text(x.outcome.image));
+    deliver(x.reference);
+  }
+
+  void on_failed(const fetch_over& x) {
+    const auto& failure = x.outcome.failure;
+    // The same reason again and again is one event.
+    if (reasons_told_[x.reference] != failure.message)
+      note(x.reference, "fetching", "failed", "image " + x.reference + " could not be fetched: " + failure.message);
+    reasons_told_[x.reference] = failure.message;
+    const bool tell = jobs_->failed(x.reference, failure, now());
+    // How much it takes is not always known: each failure in a row asks for twice as much.
+    if (failure.code == image_errc::disk_full)
+      make_room(room_step << std::min(jobs_->failures(x.reference), 16u));
+    if (!tell)
+      return;
+    refuse(x.reference, failure);
+    if (!jobs_->is_wanted(x.reference))
+      reasons_told_.erase(x.reference);
+  }
+
+  // -- room ----------------------------------------------------------------------------------------------------------
+
+  void on_look() {
+    self_->delayed_send(self_, options_.look_every, look_at_room{});
+    shelf_->look_again();
+    if (const auto room = shelf_->room())
+      make_room(storage::bytes_to_free(*room, options_.collecting));
+    tell_site();
+  }
+
+  /// Never while a fetch runs: what it has brought belongs to no image yet.
+  void make_room(std::uint64_t bytes) {
+    if (bytes == 0 || jobs_->running() > 0)
+      return;
+    auto wanted = options_.needed();
+    wanted.insert(wanted.end(), kept_.begin(), kept_.end());
+    const auto removed = shelf_->collect(bytes, wanted);
+    if (!removed)
+      return note_store("cannot make room: " + removed.error().message);
+    for (const auto& [what, why] : *removed)
+      note(what, "present", "removed", why);
+  }
+
+  // -- events --------------------------------------------------------------------------------------------------------
+
+  void note(const std::string& reference, const std::string& from, const std::string& to, const std::string& reason) {
+    options_.record({"", 0, 0, "image/" + reference, from, to, reason, ""});
+  }
+
+  void note_store(const std::string& reason) {
+    options_.record({"", 0, 0, "host/" + options_.host, "", "its image store is in trouble", reason, ""});
+  }
+
+  keeper_self* self_;
+  image_keeper_options options_;
+  std::unique_ptr<image_jobs> jobs_;
+  std::unique_ptr<image_shelf> shelf_;
+  std::shared_ptr<std::atomic<bool>> ending_ = std::make_shared<std::atomic<bool>>(false); ///< workers look at it
+  std::map<std::string, std::vector<provide_waiting>> providing_; ///< by reference
+  std::map<std::string, import_state> imports_;                   ///< by key
+  std::map<std::string, std::string> from_told_;                  ///< by reference: the last event's source
+  std::map<std::string, std::string> reasons_told_;               ///< by reference: the last event's reason
+  std::set<std::string> kept_;                                    ///< references that the site counts on here
+  std::size_t waiting_ = 0;
+  std::uint64_t revision_ = 0;
+  std::uint64_t tick_epoch_ = 0;
+  bool report_armed_ = false;
+};
+
+} // namespace
+
+caf::actor spawn_image_keeper(caf::local_actor* parent, image_keeper_options options) {
+  const auto init = [](keeper_self* self, image_keeper_options x) { return self->state.start(std::move(x)); };
+  return options.detached ? parent->spawn<caf::detached>(init, std::move(options)) : parent->spawn(init, std::move(options));
+}
+
+} // namespace prunella::actors

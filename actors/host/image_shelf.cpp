@@ -1,0 +1,218 @@
+#include "actors/host/image_shelf.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "storage/images/image_name.hpp"
+
+namespace prunella::actors {
+
+using storage::storage_errc;
+using storage::storage_error;
+
+namespace {
+
+constexpr std::size_t names_told = 8;
+constexpr std::size_t holders_told = 16;
+
+storage_error not_here(const storage::image_reference& reference) {
+  return {storage_errc::not_found, "the image " + reference.text() + " is not on this host"};
+}
+
+held_image row_of(const storage::image_view& x) {
+  held_image row;
+  row.manifest = x.manifest.text();
+  row.names.assign(x.names.begin(), x.names.begin() + static_cast<std::ptrdiff_t>(std::min(x.names.size(), names_told)));
+  row.holders.assign(x.holders.begin(),
+                     x.holders.begin() + static_cast<std::ptrdiff_t>(std::min(x.holders.size(), holders_told)));
+  row.platform = x.platform.text();
+  row.source = x.source;
+  row.bytes = x.bytes;
+  row.unpacked = x.unpacked;
+  row.added_at = x.added_at_ms;
+  return row;
+}
+
+std::size_t bytes_of(const held_image& x) {
+  std::size_t bytes = 200 + x.source.size();
+  for (const auto& name : x.names)
+    bytes += name.size() + 8;
+  for (const auto& holder : x.holders)
+    bytes += holder.size() + 8;
+  return bytes;
+}
+
+} // namespace
+
+storage::result<std::shared_ptr<storage::image_store>> image_shelf::open() {
+  return images_->get();
+}
+
+/// A store whose disk failed answers nothing any more until it is opened anew.
+template <class T>
+storage::result<T> image_shelf::noted(storage::result<T> outcome) {
+  if (!outcome && (outcome.error().code == storage_errc::io_failed || outcome.error().code == storage_errc::damaged))
+    images_->reset();
+  return outcome;
+}
+
+storage::result<provided_image> image_shelf::provide(const storage::image_reference& reference, const std::string& holder) {
+  if (!images_->was_used())
+    return not_here(reference);
+  auto store = open();
+  if (!store)
+    return store.error();
+  auto record = noted((*store)->find(reference));
+  if (!record)
+    return record.error();
+  auto layers = (*store)->layers().stack(record->diff_ids);
+  if (!layers)
+    return layers.error();
+  auto documents = (*store)->documents(record->manifest);
+  // A document that the disk has changed was thrown away: it is fetched again like one that was never there.
+  if (!documents && documents.error().code == storage_errc::damaged)
+    return not_here(reference);
+  if (!documents)
+    return documents.error();
+  if (auto held = noted((*store)->hold(holder, record->manifest, clock_())); !held)
+    return held.error();
+  is_fresh_ = false;
+  return provided_image{record->manifest.text(), std::move(documents->config), std::move(*layers)};
+}
+
+storage::result<void> image_shelf::release(const std::string& holder) {
+  auto store = open();
+  if (!store)
+    return store.error();
+  is_fresh_ = false;
+  return noted((*store)->release(holder, clock_()));
+}
+
+bool image_shelf::is_ready(const storage::image_reference& reference, bool unpacked) {
+  if (!images_->was_used())
+    return false;
+  auto store = open();
+  if (!store)
+    return false;
+  auto record = noted((*store)->find(reference));
+  if (!record || (unpacked && !(*store)->layers().stack(record->diff_ids)))
+    return false;
+  auto missing = (*store)->missing(record->manifest);
+  return missing && missing->empty();
+}
+
+image_found image_shelf::find(const storage::image_reference& reference, const std::string& platform) {
+  image_found answer;
+  if (!is_ready(reference, false))
+    return answer;
+  auto store = open();
+  auto record = store ? noted((*store)->find(reference)) : store.error();
+  if (!record || !storage::runs_on(record->platform, storage::platform_of(platform)))
+    return answer;
+  answer.manifest = record->manifest.text();
+  answer.added_at = record->added_at_ms;
+  return answer;
+}
+
+storage::result<blob_part> image_shelf::read(const read_blob& x) {
+  auto name = storage::parse_digest(x.digest);
+  if (!name)
+    return name.error();
+  if (!images_->was_used())
+    return storage_error{storage_errc::not_found, "this host has no images"};
+  auto store = open();
+  if (!store)
+    return store.error();
+  auto size = (*store)->blobs().size(*name);
+  if (!size)
+    return size.error();
+  auto bytes = (*store)->blobs().read(*name, x.offset, std::min(x.max_bytes, max_part_bytes));
+  if (!bytes)
+    return bytes.error();
+  return blob_part{x.offset, *size, std::move(*bytes)};
+}
+
+storage::result<std::string> image_shelf::import_name(const std::string& path, const std::string& wanted) const {
+  std::error_code error;
+  if (path.empty() || path.front() != '/')
+    return storage_error{storage_errc::malformed, "`" + path + "` is not an absolute path on this host; begin it with `/`"};
+  if (!std::filesystem::exists(path, error))
+    return storage_error{storage_errc::not_found,
+                         "there is no file or folder " + path + " on this host that the agent may read; check the path"};
+  auto name = wanted;
+  if (name.empty()) {
+    auto found = storage::name_in(path);
+    if (!found)
+      return found.error();
+    name = std::move(*found);
+  }
+  auto reference = storage::parse_reference(name);
+  if (!reference)
+    return reference.error();
+  return reference->text();
+}
+
+void image_shelf::fill(image_report& report, std::size_t max_bytes) {
+  if (!images_->was_used())
+    return;
+  auto store = open();
+  if (!store)
+    return;
+  if (!is_fresh_) {
+    auto rows = noted((*store)->list());
+    rows_ = rows ? std::move(*rows) : std::vector<storage::image_view>{};
+    std::stable_sort(rows_.begin(), rows_.end(),
+                     [](const auto& a, const auto& b) { return a.last_used_at_ms > b.last_used_at_ms; });
+    is_fresh_ = true;
+  }
+  if (const auto room = (*store)->room())
+    report.free_bytes = room->free_bytes;
+  std::size_t bytes = 0;
+  for (const auto& x : rows_) {
+    if (!x.complete)
+      continue;
+    auto row = row_of(x);
+    bytes += bytes_of(row);
+    if (bytes > max_bytes)
+      break;
+    report.images.push_back(std::move(row));
+  }
+}
+
+storage::result<storage::disk_room> image_shelf::room() {
+  auto store = open();
+  if (!store)
+    return store.error();
+  return (*store)->room();
+}
+
+storage::result<std::vector<std::pair<std::string, std::string>>>
+image_shelf::collect(std::uint64_t bytes, const std::vector<std::string>& wanted) {
+  auto store = open();
+  if (!store)
+    return store.error();
+  std::set<storage::digest> manifests;
+  for (const auto& name : wanted)
+    if (const auto reference = storage::parse_reference(name))
+      if (const auto record = (*store)->find(*reference))
+        manifests.insert(record->manifest);
+  auto before = noted((*store)->list());
+  if (!before)
+    return before.error();
+  auto gone = noted((*store)->collect(bytes, manifests, clock_()));
+  is_fresh_ = false;
+  if (!gone)
+    return gone.error();
+  std::map<storage::digest, std::string> names;
+  for (const auto& x : *before)
+    names[x.manifest] = x.names.empty() ? x.manifest.text() : x.names.front();
+  std::vector<std::pair<std::string, std::string>> removed;
+  for (const auto& manifest : gone->images)
+    removed.emplace_back(names[manifest], "the disk is tight and nobody needs it; its " + manifest.text().substr(0, 19)
+                                            + " can be fetched again");
+  return removed;
+}
+
+} // namespace prunella::actors
