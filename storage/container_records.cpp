@@ -1,5 +1,6 @@
 #include "storage/container_records.hpp"
 
+#include "config/enumerators.hpp"
 #include "storage/cereal_bytes.hpp"
 #include "storage/sqlite_file.hpp"
 
@@ -10,7 +11,7 @@ namespace {
 sqlite_file_options options_for(const host_owner& owner) {
   sqlite_file_options options;
   options.purpose = "table of containers";
-  options.format = 1;
+  options.format = 2;
   options.site = owner.site;
   options.holder = "host " + owner.host;
   options.schema =
@@ -59,7 +60,7 @@ public:
         const auto bytes = column_bytes(rows, 1);
         container_record record;
         if (as_bytes(sums_.begin().add(name).add(bytes).finish()) != column_bytes(rows, 2) ||
-            !from_bytes(bytes, record))
+            !from_bytes(bytes, record) || !config::has_known_enumerators(record))
           throw storage_failure{file_->damage("the checksum of the record of '" + name + "' is wrong")};
         records.push_back(std::move(record));
       }

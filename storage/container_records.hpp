@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/fields.hpp"
+#include "config/spec.hpp"
 #include "storage/errors.hpp"
 #include "storage/site_database.hpp"
 
@@ -25,9 +26,14 @@ struct container_record {
   std::string spec_hash;
   std::int64_t started_at_ms = 0; ///< since 1970-01-01 UTC
   std::string log_path;
+  config::driver_kind driver = config::driver_kind::process;
+  std::int32_t stop_signal = 0;
+  std::string runtime_id{};              ///< of a container of an image: what the OCI runtime calls it
+  std::int64_t monitor_pid = 0;          ///< and its conmon
+  std::uint64_t monitor_start_ticks = 0;
 
   PRUNELLA_FIELDS(container_record, name, generation, pid, start_time_ticks, boot_id, spec_hash, started_at_ms,
-                  log_path)
+                  log_path, driver, stop_signal, runtime_id, monitor_pid, monitor_start_ticks)
 };
 
 class container_records {

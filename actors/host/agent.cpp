@@ -22,8 +22,8 @@
 
 #include "actors/host/addresses.hpp"
 #include "actors/host/composition.hpp"
+#include "actors/instance/container_driver.hpp"
 #include "actors/instance/driver_error.hpp"
-#include "actors/instance/process_driver.hpp"
 #include "actors/site/membership.hpp"
 #include "net/http_server.hpp"
 #include "net/identity.hpp"
@@ -113,10 +113,12 @@ struct agent::parts {
   outer_parts outside();
   void give_images(outer_parts& x);
   void watch_root();
+  const config::host_spec& own() const;
 
   agent_options options;
   storage::host_owner owner;
   storage::data_dir data;
+  available_drivers drivers;
   agent_config config;
   caf::actor_system system;
   std::shared_ptr<storage::container_records> records;
@@ -136,6 +138,7 @@ agent::parts::parts(agent_options x)
   : options(checked(std::move(x))),
     owner{options.site.name, options.host},
     data(storage::or_throw(storage::data_dir::open(options.data_dir, owner))),
+    drivers(find_drivers(own().drivers)),
     system(config),
     records(storage::or_throw(storage::open_container_records(data.file("containers.db"), owner))),
     inside(system, {options.site, options.host, options.version}, outside()) {
@@ -143,6 +146,9 @@ agent::parts::parts(agent_options x)
   api.address = options.api;
   api.niceness = 5; // who asks as fast as they can must not make a heartbeat late
   http = std::make_unique<net::http_server>(api, inside.router());
+  for (const auto& why : drivers.missing)
+    if (options.log)
+      options.log(log_level::warning, options.host + " does not have a driver that its `drivers` name: " + why);
   root = inside.start();
   watch_root();
 }
@@ -168,10 +174,13 @@ outer_parts agent::parts::outside() {
     return net::make_links(system, std::move(links));
   };
   x.spawn_driver = [this] {
-    process_driver_options driver;
+    container_driver_options driver;
     driver.data_directory = data.path();
     driver.records = records;
-    return spawn_process_driver(system, driver);
+    driver.drivers = drivers.drivers;
+    driver.host_paths = own().host_paths;
+    driver.images = [this] { return inside.local("images"); };
+    return spawn_container_driver(system, driver);
   };
   x.spawn_log = [this](log_hooks hooks) {
     runtime::log_writer_options log;
@@ -211,6 +220,11 @@ void agent::parts::give_images(outer_parts& x) {
     workers.keeper_of = std::move(keeper_of);
     return make_image_runner(system, std::move(workers));
   };
+}
+
+/// What the site's document says of this host, which it has (`checked`).
+const config::host_spec& agent::parts::own() const {
+  return *std::find_if(options.site.hosts.begin(), options.site.hosts.end(), [&](const auto& x) { return x.id == options.host; });
 }
 
 void agent::parts::watch_root() {

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <system_error>
 
+#include "actors/instance/container_log.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 
 namespace prunella::actors {
@@ -34,7 +35,6 @@ std::string stderr_log_path(const std::string& data_directory, const std::string
 std::string last_line(const std::string& path, std::int64_t since_ms) {
   constexpr std::int64_t clock_step_ms = 10; // files are stamped by a coarser clock than starts
   constexpr std::size_t looked_at = 1'024;
-  constexpr std::size_t shown = 200;
   std::ifstream file{path, std::ios::binary | std::ios::ate};
   struct stat status {};
   if (!file || ::stat(path.c_str(), &status) != 0
@@ -47,9 +47,7 @@ std::string last_line(const std::string& path, std::int64_t since_ms) {
     return {};
   text.erase(text.find_last_not_of(" \t\r\n") + 1);
   const auto line_start = text.find_last_of('\n');
-  auto line = text.substr(line_start == std::string::npos ? 0 : line_start + 1, shown);
-  std::replace_if(line.begin(), line.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-  return line;
+  return shown_words(text.substr(line_start == std::string::npos ? 0 : line_start + 1));
 }
 
 std::vector<std::string> make_environment(const container_order& order, const std::string& agent) {
@@ -86,20 +84,25 @@ driver_result<launch_request> prepare_folder(const container_order& order, const
   return request;
 }
 
-std::optional<driver_failure> remove_folders_except(const std::set<std::string>& keep, const std::string& data_directory) {
+std::vector<std::string> folders_except(const std::set<std::string>& keep, const std::string& data_directory) {
   namespace fs = std::filesystem;
-  std::vector<fs::path> unwanted;
+  std::vector<std::string> unwanted;
   std::error_code none; // of containers yet
   for (const auto& entry : fs::directory_iterator(container_folder(data_directory, ""), none))
-    if (keep.count(entry.path().filename().string()) == 0)
-      unwanted.push_back(entry.path());
+    if (auto name = entry.path().filename().string(); keep.count(name) == 0)
+      unwanted.push_back(std::move(name));
+  return unwanted;
+}
+
+std::optional<driver_failure> remove_folders(const std::vector<std::string>& containers, const std::string& data_directory) {
   std::optional<driver_failure> first;
-  for (const auto& folder : unwanted) {
+  for (const auto& container : containers) {
+    const auto folder = container_folder(data_directory, container);
     std::error_code error;
-    fs::remove_all(folder, error);
+    std::filesystem::remove_all(folder, error);
     if (error && !first)
       first = driver_failure{driver_errc::data_directory_unusable,
-                             "the container's folder `" + folder.string() + "` cannot be removed: " + error.message()};
+                             "the container's folder `" + folder + "` cannot be removed: " + error.message()};
   }
   return first;
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-// Where the process driver keeps a container's files, and how an order becomes a launch:
+// Where a driver keeps a container's files, and how an order for a plain process becomes a launch:
 //   DATA_DIR/containers/NAME/work          working directory, unless the spec names another
 //   DATA_DIR/containers/NAME/stdout.log    and stderr.log, each with an older half (`log_keeper.hpp`)
 
@@ -30,8 +30,11 @@ driver_result<launch_request> prepare_folder(const container_order& order, const
 /// is often its last word.
 std::string last_line(const std::string& path, std::int64_t since_ms);
 
-/// Deletes the folders of all containers but those in `keep`; fine if there are none. Symbolic links in them are removed,
-/// not followed. The first failure, after trying the others.
-std::optional<driver_failure> remove_folders_except(const std::set<std::string>& keep, const std::string& data_directory);
+/// The containers that have a folder, without those in `keep`.
+std::vector<std::string> folders_except(const std::set<std::string>& keep, const std::string& data_directory);
+
+/// Deletes the folders of `containers`. Symbolic links in them are removed, not followed. The first failure, after trying
+/// the others.
+std::optional<driver_failure> remove_folders(const std::vector<std::string>& containers, const std::string& data_directory);
 
 } // namespace prunella::actors

@@ -1,8 +1,8 @@
 #pragma once
 
 // The driver contract: how the agent runs containers without knowing what a container is. A driver is an actor that
-// understands the messages below; `process_driver.hpp` runs plain processes, an OCI driver will run images, tests and
-// simulation use a scripted one. Every request is answered, with the stated value or a `driver_errc` whose context is a
+// understands the messages below: `container_driver.hpp` for plain processes and for images; tests and simulation use a
+// scripted one. Every request is answered, with the stated value or a `driver_errc` whose context is a
 // sentence for a person; a caller still gives each request a finite timeout. Nothing here blocks the caller.
 //
 // Life of a container at a driver: [prepare] → start → (signal | stats)* → ended. What it leaves on the disk stays until `tidy_folders`. A container outlives the

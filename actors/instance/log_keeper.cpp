@@ -7,12 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <string_view>
 #include <system_error>
-#include <vector>
 
 namespace prunella::actors {
 
@@ -58,6 +59,17 @@ bool rotate_log(const std::string& path, std::int64_t cap) {
   return ::ftruncate(source.get(), 0) == 0;
 }
 
+bool rotate_conmon_log(const std::string& path, const std::string& reopen, std::int64_t cap) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0 || info.st_size <= cap)
+    return false;
+  const unique_fd control{::open(reopen.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)};
+  if (!control || ::rename(path.c_str(), older_log_path(path).c_str()) != 0)
+    return false; // conmon is ending
+  constexpr std::string_view begin_new_file = "2 0 0\n";
+  return ::write(control.get(), begin_new_file.data(), begin_new_file.size()) > 0;
+}
+
 log_keeper::log_keeper(std::int64_t cap)
     : cap_{cap}, inotify_{::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)}, wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
   if (!wake_)
@@ -77,35 +89,36 @@ log_keeper::~log_keeper() {
   thread_.join();
 }
 
-void log_keeper::add(const std::string& path) {
+void log_keeper::add(const std::string& path, const std::string& reopen) {
   {
     const std::lock_guard lock{mutex_};
-    watches_[path] = inotify_ ? ::inotify_add_watch(inotify_.get(), path.c_str(), IN_MODIFY) : -1;
+    const auto folder = path.substr(0, path.rfind('/'));
+    logs_[path] = {inotify_ ? ::inotify_add_watch(inotify_.get(), folder.c_str(), IN_MODIFY) : -1, reopen};
   }
   ::eventfd_write(wake_.get(), 1); // it may be over the cap already: written while no agent was there
 }
 
 void log_keeper::remove(const std::string& path) {
   const std::lock_guard lock{mutex_};
-  const auto found = watches_.find(path);
-  if (found == watches_.end())
+  const auto found = logs_.extract(path);
+  if (!found)
     return;
-  if (found->second >= 0)
-    ::inotify_rm_watch(inotify_.get(), found->second);
-  watches_.erase(found);
+  const int watch = found.mapped().watch;
+  const auto shares = [watch](const auto& log) { return log.second.watch == watch; };
+  if (watch >= 0 && std::none_of(logs_.begin(), logs_.end(), shares))
+    ::inotify_rm_watch(inotify_.get(), watch);
 }
 
 // True if one was over the cap.
 bool log_keeper::rotate_all() {
-  std::vector<std::string> paths;
+  std::map<std::string, kept_log> logs;
   {
     const std::lock_guard lock{mutex_};
-    for (const auto& [path, watch] : watches_)
-      paths.push_back(path);
+    logs = logs_;
   }
   bool overflow = false;
-  for (const auto& path : paths)
-    overflow |= rotate_log(path, cap_);
+  for (const auto& [path, log] : logs)
+    overflow |= log.reopen.empty() ? rotate_log(path, cap_) : rotate_conmon_log(path, log.reopen, cap_);
   return overflow;
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// Bounds the files that containers write their output to. A container holds its log file open itself, so that it can go
-// on while the agent is away; therefore a full log is copied aside and emptied, not renamed. Per stream there are at
+// Bounds the files that containers write their output to. A plain process holds its log file open itself, so that it can
+// go on while the agent is away; therefore a full log is copied aside and emptied, not renamed. Per stream there are at
 // most the live file and one older one, together about twice the cap: a container can exceed it by what it writes
 // within a pause of `log_keeper`, and lines written between the copy and the emptying are lost.
 
@@ -26,6 +26,10 @@ std::string older_log_path(const std::string& path);
 /// False if nothing was done: small enough, missing, or not readable and writable.
 bool rotate_log(const std::string& path, std::int64_t cap);
 
+/// If the file at `path` is larger than `cap` bytes, it becomes the older file, and the conmon behind the control pipe
+/// `reopen` begins a new one. False if nothing was done.
+bool rotate_conmon_log(const std::string& path, const std::string& reopen, std::int64_t cap);
+
 /// Watches log files (inotify, one thread, no work while nothing is written) and rotates those that grew over the cap.
 class log_keeper {
 public:
@@ -38,8 +42,9 @@ public:
   log_keeper& operator=(const log_keeper&) = delete;
   ~log_keeper();
 
-  /// Keeps the file at `path`, which exists, below the cap from now on; also if it is over the cap already.
-  void add(const std::string& path);
+  /// Keeps the file at `path` below the cap from now on; also if it is over the cap already. `reopen` is the control pipe
+  /// of a conmon that writes it: such a log is renamed and conmon told to begin a new one, so nothing is lost.
+  void add(const std::string& path, const std::string& reopen = {});
   void remove(const std::string& path);
 
 private:
@@ -52,7 +57,11 @@ private:
   unique_fd wake_;
   std::atomic<bool> stopping_{false};
   std::mutex mutex_;
-  std::map<std::string, int> watches_; ///< path → inotify watch
+  struct kept_log {
+    int watch = -1; ///< of inotify, on its folder: conmon begins new files
+    std::string reopen;
+  };
+  std::map<std::string, kept_log> logs_; ///< by path
   std::thread thread_;
 };
 

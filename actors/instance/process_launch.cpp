@@ -181,7 +181,8 @@ std::optional<driver_failure> check_order(const container_order& order) {
     return refuse("the name must have 1 to 255 bytes, no `/`, and not begin with a dot: it names a folder");
   if (instance.empty())
     return refuse("its instance has no name");
-  if (order.spec.command.empty() || order.spec.command.front().empty())
+  const bool has_own = order.spec.image.empty() || !order.spec.command.empty();
+  if (has_own && (order.spec.command.empty() || order.spec.command.front().empty()))
     return refuse("`command` is empty; give the program and its arguments as a list");
   for (const auto& argument : order.spec.command)
     if (argument.find('\0') != std::string::npos)

@@ -19,7 +19,7 @@
 
 #include "actors/application/application_supervisor.hpp"
 #include "actors/instance/container_folder.hpp"
-#include "actors/instance/process_driver.hpp"
+#include "actors/instance/container_driver.hpp"
 #include "runtime/exit_reason.hpp"
 #include "storage/container_records.hpp"
 #include "tests/actors/real_process.hpp"
@@ -63,10 +63,10 @@ struct small_agent {
     auto opened = storage::open_container_records(data + "/containers.db", {"market", "host-1"});
     REQUIRE(opened);
     records = std::move(*opened);
-    process_driver_options options;
+    container_driver_options options;
     options.data_directory = data;
     options.records = records;
-    driver = spawn_process_driver(system, options);
+    driver = spawn_container_driver(system, options);
     runtime::supervisor_options supervision;
     supervision.path = "host-1/root/applications";
     applications = runtime::spawn_supervisor(system, {}, std::move(supervision));

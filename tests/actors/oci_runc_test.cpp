@@ -3,14 +3,11 @@
 
 #include <doctest/doctest.h>
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -23,8 +20,8 @@
 #include "storage/images/child_process.hpp"
 #include "storage/images/image_store.hpp"
 #include "storage/images/root_filesystem.hpp"
+#include "tests/actors/busybox_image.hpp"
 #include "tests/storage/damage.hpp"
-#include "tests/storage/images/image_builder.hpp"
 #include "tests/storage/outcome.hpp"
 #include "tests/storage/temporary_folder.hpp"
 
@@ -35,84 +32,15 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const std::vector<std::string> tools{"/usr/sbin/runc", "/usr/bin/runc"};
-
-std::string find(const std::vector<std::string>& paths) {
-  for (const auto& path : paths)
-    if (fs::exists(path))
-      return path;
-  return {};
-}
-
-/// False in a plain chroot, whose root runc cannot make private.
-bool root_is_a_mount() {
-  std::ifstream mounts("/proc/self/mountinfo");
-  for (std::string line; std::getline(mounts, line);) {
-    std::istringstream words(line);
-    std::string id, parent, device, root, point;
-    words >> id >> parent >> device >> root >> point;
-    if (point == "/")
-      return true;
-  }
-  return false;
-}
-
-/// Why no container can be run here; "" if one can.
-std::string obstacle() {
-  if (::geteuid() != 0)
-    return "running containers needs root";
-  if (!root_is_a_mount())
-    return "runc cannot start anything in a chroot whose root is no mount";
-  if (find(tools).empty())
-    return "runc is not installed";
-  if (find({"/bin/busybox"}).empty())
-    return "busybox is not installed";
-  return {};
-}
-
-/// The libraries that the machine's busybox needs; none when it is static.
-std::vector<std::string> libraries() {
-  storage::child_order order;
-  order.command = {"ldd", "/bin/busybox"};
-  order.environment = {"PATH=/usr/bin:/bin"};
-  const auto end = tests::must(storage::run_child(order));
-  std::vector<std::string> found;
-  for (std::size_t at = end.output.find('/'); at != std::string::npos; at = end.output.find('/', at)) {
-    const auto stop = end.output.find_first_of(" \n", at);
-    found.push_back(end.output.substr(at, stop - at));
-    at = stop;
-  }
-  return found;
-}
-
-tests::test_image busybox_image() {
-  tests::tar_builder tar;
-  tar.file("bin/busybox", tests::read_bytes("/bin/busybox"), 0755)
-      .symlink("bin/sh", "busybox")
-      .file("etc/passwd", "root:x:0:0::/root:/bin/sh\nwww:x:33:34::/srv:/bin/sh\n")
-      .file("etc/group", "www:x:34:\nmedia:x:44:www\n")
-      .folder("proc")
-      .folder("sys")
-      .folder("dev")
-      .folder("tmp", 01777);
-  for (const auto& library : libraries())
-    tar.file(library.substr(1), tests::read_bytes(library), 0755);
-  tests::test_image image({tar.bytes()});
-  image.config_members = R"("Cmd":["/bin/sh","-c","echo from the image"],"Env":["GREETING=hello"])";
-  return image;
-}
-
 /// An image unpacked and mounted, ready to be run with changing orders.
 class container_under_test {
 public:
   container_under_test() {
     store_ = tests::must(storage::open_image_store(folder_ / "images", {{"harbour", "host-1"}, 0, {}}));
-    const auto image = busybox_image();
-    image.add_to(*store_, "busybox");
+    const auto image = tests::busybox_image();
+    const auto layers = tests::unpacked_layers(*store_, image);
     const auto documents = tests::must(store_->documents(image.digest()));
-    tests::must(store_->layers().unpack(documents.manifest, documents.config, store_->blobs(), store_->staging(), {}));
     fs::create_directory(folder_ / "bundle");
-    const auto layers = tests::must(store_->layers().stack(documents.config.diff_ids));
     auto mounted = storage::mount_root(layers, folder_ / "bundle");
     if (!mounted) {
       MESSAGE("SKIPPED: ", mounted.error().message);
@@ -162,7 +90,7 @@ public:
 private:
   storage::child_end runc(const std::vector<std::string>& arguments) {
     storage::child_order order;
-    order.command = {find(tools), "--root", folder_ / "state"};
+    order.command = {tests::runc_path(), "--root", folder_ / "state"};
     order.command.insert(order.command.end(), arguments.begin(), arguments.end());
     order.environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
     order.go_on = [](std::chrono::milliseconds passed) { return passed < 30s; };
@@ -176,7 +104,7 @@ private:
 
 /// A container, or nothing and the reason printed.
 std::unique_ptr<container_under_test> make_container() {
-  if (const auto why = obstacle(); !why.empty()) {
+  if (const auto why = tests::container_obstacle(); !why.empty()) {
     MESSAGE("SKIPPED: ", why);
     return nullptr;
   }

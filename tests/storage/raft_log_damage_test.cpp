@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "storage/raft_log_rows.hpp"
 #include "tests/storage/damage.hpp"
 #include "tests/storage/raft_log_fixture.hpp"
 
@@ -238,10 +239,12 @@ TEST_CASE("a newer and an older format are refused with both numbers") {
   const auto path = folder / "raft.db";
   must(open_log(path)->append(entries(1, 1)));
   const auto format = storage::raft_log_format;
-  for (const auto& [other, why] : {std::pair{format + 1, storage_errc::newer_format}, {format - 1, storage_errc::older_format}}) {
+  const auto refused = [&](std::uint32_t other, storage_errc why) {
     set_meta(path, "format", std::to_string(other));
     check_refused(storage::open_raft_log(path, owner), why, "has format " + std::to_string(other) + ", this version");
-  }
+  };
+  refused(format + 1, storage_errc::newer_format);
+  refused(format - 1, storage_errc::older_format);
   set_meta(path, "format", std::to_string(format));
   CHECK(load(path).entries.size() == 1);
 }

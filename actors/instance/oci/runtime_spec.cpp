@@ -89,7 +89,7 @@ std::optional<driver_failure> check(const runtime_spec_request& request) {
                     "` cannot be set: a name is not empty and has no `=`, and neither "
                     "name nor value a NUL");
   for (const auto& mount : request.mounts)
-    if (!is_absolute(mount.source) || !is_absolute(mount.target) || mount.target == "/")
+    if ((!mount.source.empty() && !is_absolute(mount.source)) || !is_absolute(mount.target) || mount.target == "/")
       return refuse("the mount of `" + mount.source + "` at `" + mount.target +
                     "` needs two absolute paths, and the second may not be `/`");
   if (request.network == container_network::joined && !is_absolute(request.network_path))
@@ -129,6 +129,13 @@ json::object mount_of(std::string_view target, std::string_view type, std::strin
           {"options", texts(options)}};
 }
 
+json::object memory_mount(const container_mount& mount) {
+  std::vector<std::string> options{"nosuid", "nodev", "mode=1777", mount.read_only ? "ro" : "rw"};
+  if (mount.size_bytes > 0)
+    options.push_back("size=" + std::to_string(mount.size_bytes));
+  return mount_of(mount.target, "tmpfs", "tmpfs", options);
+}
+
 json::array mounts_of(const runtime_spec_request& request) {
   json::array mounts;
   mounts.push_back(mount_of("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}));
@@ -141,7 +148,7 @@ json::array mounts_of(const runtime_spec_request& request) {
   mounts.push_back(mount_of("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", "ro"}));
   mounts.push_back(mount_of("/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", "ro"}));
   for (const auto& mount : request.mounts)
-    mounts.push_back(mount_of(mount.target, "bind", mount.source,
+    mounts.push_back(mount.source.empty() ? memory_mount(mount) : mount_of(mount.target, "bind", mount.source,
                               {"rbind", "rprivate", "nosuid", "nodev", mount.read_only ? "ro" : "rw"}));
   return mounts;
 }

@@ -26,12 +26,13 @@ inline const std::vector<std::string> default_capabilities{"CAP_CHOWN",  "CAP_DA
 inline constexpr std::int64_t default_pids = 1024;
 inline constexpr std::int64_t shared_memory_bytes = std::int64_t{64} << 20;
 
-struct host_mount {
-  std::string source; ///< absolute, on the host
+struct container_mount {
+  std::string source; ///< absolute, on the host; empty: memory
   std::string target; ///< absolute, in the container
   bool read_only = false;
+  std::int64_t size_bytes = 0; ///< of memory at most; 0: half of what the machine has
 
-  PRUNELLA_FIELDS(host_mount, source, target, read_only)
+  PRUNELLA_FIELDS(container_mount, source, target, read_only, size_bytes)
 };
 
 enum class container_network : std::uint8_t {
@@ -52,7 +53,7 @@ struct runtime_spec_request {
   std::string cgroup; ///< `/prunella/NAME`; below the runtime's own cgroup root, v1 and v2
   container_network network = container_network::own;
   std::string network_path; ///< of the namespace, for `joined`
-  std::vector<host_mount> mounts;
+  std::vector<container_mount> mounts;
   std::int64_t pids = default_pids;
   /// The highest limit of open files that this agent may hand on (its own hard limit): without CAP_SYS_RESOURCE it can
   /// only be lowered. 0: not set, inherited.

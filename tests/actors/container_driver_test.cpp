@@ -15,7 +15,7 @@
 #include "actors/instance/container_folder.hpp"
 #include "actors/instance/driver_error.hpp"
 #include "actors/instance/proc_filesystem.hpp"
-#include "actors/instance/process_driver.hpp"
+#include "actors/instance/container_driver.hpp"
 #include "runtime/exit_reason.hpp"
 #include "tests/actors/memory_container_records.hpp"
 #include "tests/actors/real_process.hpp"
@@ -36,8 +36,8 @@ struct fixture {
 
   ~fixture() { end_driver(caf::exit_reason::user_shutdown); }
 
-  process_driver_options options() {
-    process_driver_options chosen;
+  container_driver_options options() {
+    container_driver_options chosen;
     chosen.data_directory = data.path();
     chosen.records = records;
     chosen.log_cap_bytes = 64 * 1024;
@@ -45,7 +45,7 @@ struct fixture {
     return chosen;
   }
 
-  caf::actor spawn() { return spawn_process_driver(system, options()); }
+  caf::actor spawn() { return spawn_container_driver(system, options()); }
 
   void end_driver(caf::exit_reason reason) {
     self->send_exit(driver, reason);

@@ -1,0 +1,297 @@
+#include "actors/instance/container_driver.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include <caf/actor_system.hpp>
+#include <caf/send.hpp>
+
+#include "actors/instance/container_driver_state.hpp"
+#include "actors/instance/oci/oci_backend.hpp"
+#include "actors/instance/process_backend.hpp"
+
+namespace prunella::actors {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+// A status that only the (foreign) parent may collect appears within microseconds; ask this often, 10 ms apart.
+constexpr std::uint32_t collect_attempts = 50;
+constexpr milliseconds collect_pause{10};
+
+driver_failure record_failure(const std::string& what, const storage::storage_error& why) {
+  return {driver_errc::record_failed, what + ": " + why.message};
+}
+
+std::int64_t unix_time_ms() {
+  return std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+} // namespace
+
+// tenant.application.service-N.container without its last part.
+std::string instance_of(const std::string& container) {
+  return container.substr(0, container.rfind('.'));
+}
+
+bool running_container::is_alive() const {
+  return !launched.end && launched.main.pidfd && actors::is_alive(launched.main);
+}
+
+available_drivers find_drivers(const std::vector<config::driver_spec>& wanted) {
+  using config::driver_kind;
+  const bool is_asked = !wanted.empty();
+  available_drivers found;
+  for (auto driver : is_asked ? wanted : std::vector<config::driver_spec>{{driver_kind::process, {}}, {driver_kind::oci, {}}}) {
+    if (driver.kind == driver_kind::process) {
+      found.drivers.push_back(driver);
+      continue;
+    }
+    auto programs = driver.kind == driver_kind::oci
+                      ? find_oci_programs(driver.runtime)
+                      : driver_failure{driver_errc::no_driver, "this version has no driver `"
+                                                                 + std::string{config::to_text(driver.kind)} + "`"};
+    if (::geteuid() != 0 && std::holds_alternative<oci_programs>(programs))
+      programs = driver_failure{driver_errc::no_driver, "containers of images need an agent that runs as root"};
+    if (auto* failure = std::get_if<driver_failure>(&programs)) {
+      if (is_asked)
+        found.missing.push_back(failure->message);
+      continue;
+    }
+    driver.runtime = std::get<oci_programs>(programs).runtime;
+    found.drivers.push_back(driver);
+  }
+  return found;
+}
+
+container_driver_state::container_driver_state(caf::stateful_actor<container_driver_state, runtime::supervised_actor>* self)
+    : self_{self} {}
+
+caf::behavior container_driver_state::make_behavior(container_driver_options options) {
+  options_ = std::move(options);
+  if (!options_.data_directory.empty())
+    options_.data_directory = std::filesystem::absolute(options_.data_directory).lexically_normal().string();
+  if (options_.agent.empty())
+    options_.agent = options_.data_directory;
+  if (const auto failure = start_up()) {
+    self_->quit(to_error(*failure));
+    return {};
+  }
+  return {
+    [this](const prepare_container& request) { return on_prepare(request); },
+    [this](const start_container& request) { return on_start(request); },
+    [this](const adopt_container& request) { return on_adopt(request); },
+    [this](const stop_container& request) { return on_stop(request); },
+    [this](const wait_container& request) { return on_wait(request); },
+    [this](const signal_container& request) { return on_signal(request); },
+    [this](const tidy_folders& request) { return on_tidy(request); },
+    [this](const stop_all_containers& request) { return on_stop_all(request); },
+    [this](const recover_containers& request) { return on_recover(request); },
+    [this](const get_container_stats& request) { return on_stats(request); },
+    [this](const release_containers& request) { released_ = request.reason; },
+    [this](const container_ended& event) { on_container_ended(event); },
+    [this](const grace_over& event) { on_grace_over(event); },
+    [this](const job_done& event) { jobs_->finish(event.key); },
+  };
+}
+
+// -- start-up --------------------------------------------------------------------------------------------------------
+
+std::optional<driver_failure> container_driver_state::start_up() {
+  if (options_.data_directory.empty() || !options_.records)
+    return driver_failure{driver_errc::invalid_request, "the driver needs a data directory and a record store"};
+  try {
+    make_backends();
+    logs_ = std::make_unique<log_keeper>(options_.log_cap_bytes);
+    const auto self = caf::actor_cast<caf::actor>(self_);
+    watcher_ = std::make_unique<process_watcher>([self](std::uint64_t key) { caf::anon_send(self, container_ended{key, 0}); });
+    const bool any_slow = std::any_of(backends_.begin(), backends_.end(), [](const auto& x) { return x->is_slow(); });
+    jobs_ = std::make_unique<job_threads>(any_slow ? options_.threads : 0,
+                                          [self](std::uint64_t key) { caf::anon_send(self, job_done{key}); });
+  } catch (const std::system_error& error) {
+    return driver_failure{driver_errc::fork_failed, error.what()};
+  }
+  return recover();
+}
+
+void container_driver_state::make_backends() {
+  for (const auto& driver : options_.drivers)
+    if (driver.kind == config::driver_kind::process)
+      backends_.push_back(make_process_backend({options_.data_directory, options_.agent}));
+    else if (auto programs = find_oci_programs(driver.runtime); auto* found = std::get_if<oci_programs>(&programs))
+      backends_.push_back(make_oci_backend(
+        {options_.data_directory, found->runtime, found->conmon, options_.host_paths, options_.log_cap_bytes}));
+}
+
+std::optional<driver_failure> container_driver_state::recover() {
+  const auto records = options_.records->list();
+  if (!records)
+    return record_failure("the records of running containers cannot be read", records.error());
+  for (const auto& backend : backends_) {
+    std::vector<storage::container_record> own;
+    std::copy_if(records->begin(), records->end(), std::back_inserter(own),
+                 [&](const auto& record) { return record.driver == backend->kind(); });
+    for (auto& found : backend->recover(own, boot_id_))
+      take_over(std::move(found), *backend);
+  }
+  const auto is_ours = [&](const storage::container_record& record) { // others wait for a host that offers their driver again
+    return std::any_of(backends_.begin(), backends_.end(), [&](const auto& x) { return x->kind() == record.driver; });
+  };
+  for (const auto& record : *records)
+    if (is_ours(record) && containers_.count(record.name) == 0)
+      if (const auto erased = options_.records->erase(record.name); !erased)
+        return record_failure("the record of " + record.name + ", which ended, cannot be removed", erased.error());
+  return std::nullopt;
+}
+
+void container_driver_state::take_over(launched_container found, driver_backend& backend) {
+  const std::string container = found.record.name;
+  for (const auto& log : found.logs)
+    logs_->add(log.path, log.reopen);
+  auto& entry = containers_[container];
+  entry.launched = std::move(found);
+  entry.backend = &backend;
+  watch(container);
+}
+
+// One that ended before is not watched: its end is told when somebody asks for it.
+void container_driver_state::watch(const std::string& container) {
+  const auto key = ++last_key_;
+  watched_[key] = container;
+  keys_[container] = key;
+  const auto& launched = containers_[container].launched;
+  if (launched.end)
+    return;
+  const auto& process = launched.watched.pidfd ? launched.watched : launched.main;
+  if (!watcher_->watch(process.pidfd.get(), key)) // epoll's limit: poll this one by timer
+    self_->delayed_send(self_, collect_pause, container_ended{key, 0});
+}
+
+// -- the end of a container ------------------------------------------------------------------------------------------
+
+void container_driver_state::on_container_ended(const container_ended& event) {
+  const auto container = watched_.find(event.key);
+  if (container == watched_.end())
+    return;
+  const auto entry = containers_.find(container->second);
+  const auto& launched = entry->second.launched;
+  const auto& process = launched.watched.pidfd ? launched.watched : launched.main;
+  if (!launched.end && actors::is_alive(process)) { // only where the watcher had to be replaced by a timer
+    self_->delayed_send(self_, collect_pause, container_ended{event.key, 0});
+    return;
+  }
+  const auto end = launched.end ? launched.end
+                                : entry->second.backend->collect(launched, event.attempt >= collect_attempts);
+  if (!end) {
+    self_->delayed_send(self_, collect_pause, container_ended{event.key, event.attempt + 1});
+    return;
+  }
+  finish(entry, *end);
+}
+
+void container_driver_state::finish(container_map::iterator ended, const container_end& end) {
+  auto entry = std::move(ended->second);
+  containers_.erase(ended);
+  const auto& record = entry.record();
+  watched_.erase(keys_[record.name]);
+  keys_.erase(record.name);
+  for (const auto& log : entry.launched.logs)
+    logs_->remove(log.path);
+  clear(*entry.backend, record, entry.stopping);
+  // If that fails, the record means a container that is gone: the next recovery sees it, and tries again.
+  static_cast<void>(options_.records->erase(record.name));
+  const auto& how = end.process;
+  const bool failed = (how.exit_code != 0 || how.signal != 0) && !entry.stopping;
+  container_exited exited{record.name,     instance_of(record.name), record.generation, record.pid,       how.known,
+                          how.exit_code,   how.signal,               entry.stopping,    how.user_time,    how.system_time,
+                          how.max_rss_bytes, unix_time_ms(),         {},                end.out_of_memory && failed,
+                          end.memory_limit_bytes};
+  if (how.exit_code != 0 && failed)
+    exited.last_words = entry.backend->last_words(record);
+  for (auto& promise : entry.waiting)
+    promise.deliver(exited);
+  if (const auto owner = caf::actor_cast<caf::actor>(entry.owner))
+    self_->send(owner, exited);
+  if (entry.next)
+    begin(*std::move(entry.next));
+  settle_if_empty();
+}
+
+void container_driver_state::clear(driver_backend& backend, const storage::container_record& record, bool stopped) {
+  if (!backend.is_slow())
+    return backend.clear(record, stopped);
+  clearing_.insert(record.name);
+  jobs_->run([this, &backend, record, stopped]() -> job_threads::completion {
+    backend.clear(record, stopped);
+    return [this, name = record.name] { clearing_.erase(clearing_.find(name)); };
+  });
+}
+
+void container_driver_state::settle_if_empty() {
+  if (!containers_.empty() || !rising_.empty())
+    return;
+  for (auto& promise : std::exchange(until_empty_, {}))
+    promise.deliver(caf::unit);
+}
+
+// -- stopping --------------------------------------------------------------------------------------------------------
+
+void container_driver_state::begin_stop(running_container& container, milliseconds grace) {
+  const auto key = keys_[container.record().name];
+  if (container.launched.end) { // it ended while nobody was there
+    container.stopping = true;
+    self_->send(self_, container_ended{key, 0});
+    return;
+  }
+  const auto now = std::chrono::steady_clock::now();
+  const auto kill_at = now + std::max(grace, milliseconds{0});
+  const bool first = !container.stopping;
+  if (!first && kill_at >= container.kill_at)
+    return;
+  container.stopping = true;
+  container.kill_at = kill_at;
+  const auto epoch = ++container.stop_epoch;
+  if (kill_at <= now) {
+    container.backend->kill(container.launched);
+    return;
+  }
+  if (first)
+    container.backend->signal(container.launched, container.record().stop_signal);
+  self_->delayed_send(self_, kill_at - now, grace_over{key, epoch});
+}
+
+void container_driver_state::on_grace_over(const grace_over& event) {
+  const auto container = watched_.find(event.key);
+  if (container == watched_.end())
+    return;
+  auto& entry = containers_[container->second];
+  if (entry.stop_epoch == event.epoch)
+    entry.backend->kill(entry.launched);
+}
+
+void container_driver_state::replace(running_container& container, pending_start next) {
+  cancel(container.next, "a newer start of " + next.order.name + " took this one's place");
+  container.next = std::move(next);
+  begin_stop(container, container.grace);
+}
+
+void container_driver_state::cancel(std::optional<pending_start>& start, const std::string& why) {
+  if (start)
+    start->promise.deliver(to_error({driver_errc::superseded, why}));
+  start.reset();
+}
+
+caf::actor spawn_container_driver(caf::actor_system& system, container_driver_options options) {
+  const auto behavior = [](caf::stateful_actor<container_driver_state, runtime::supervised_actor>* self,
+                           container_driver_options chosen) { return self->state.make_behavior(std::move(chosen)); };
+  return options.detached ? system.spawn<caf::detached>(behavior, std::move(options))
+                          : system.spawn(behavior, std::move(options));
+}
+
+} // namespace prunella::actors

@@ -1,0 +1,147 @@
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "actors/instance/container_folder.hpp"
+#include "actors/instance/container_driver_state.hpp"
+
+namespace prunella::actors {
+
+caf::result<container_started> container_driver_state::on_adopt(const adopt_container& request) {
+  auto* container = find(request.name, request.generation);
+  if (!container || container->record().spec_hash != request.spec_hash || !container->is_alive())
+    return not_running(request.name, request.generation);
+  return adopt(*container, sender());
+}
+
+caf::result<container_exited> container_driver_state::on_stop(const stop_container& request) {
+  if (released_)
+    return to_error(refuse_released());
+  if (const auto rising = rising_.find(request.name); rising != rising_.end())
+    return stop_rising(rising, request);
+  const auto found = containers_.find(request.name);
+  if (found == containers_.end())
+    return not_running(request.name, request.generation);
+  auto& container = found->second;
+  if (container.next && container.next->order.generation <= request.generation)
+    cancel(container.next, request.name + " was told to stop");
+  if (container.record().generation < request.generation)
+    return not_running(request.name, request.generation);
+  if (container.record().generation > request.generation)
+    return to_error({driver_errc::stale_generation, "a newer generation of " + request.name + " runs here"});
+  if (container.waiting.size() >= options_.max_waiting)
+    return to_error({driver_errc::too_many, "too many requests wait for the end of " + request.name});
+  container.waiting.push_back(self_->make_response_promise());
+  begin_stop(container, request.grace);
+  return caf::delegated<container_exited>{};
+}
+
+caf::result<container_exited> container_driver_state::on_wait(const wait_container& request) {
+  auto* container = find(request.name, request.generation);
+  if (!container)
+    return not_running(request.name, request.generation);
+  if (container->waiting.size() >= options_.max_waiting)
+    return to_error({driver_errc::too_many, "too many requests wait for the end of " + request.name});
+  container->waiting.push_back(self_->make_response_promise());
+  return caf::delegated<container_exited>{};
+}
+
+caf::result<void> container_driver_state::on_signal(const signal_container& request) {
+  if (released_)
+    return to_error(refuse_released());
+  auto* container = find(request.name, request.generation);
+  if (!container || !container->is_alive())
+    return not_running(request.name, request.generation);
+  if (!signal_process(container->launched.main, request.number))
+    return to_error({driver_errc::invalid_request, "signal " + std::to_string(request.number)
+                                                     + " cannot be sent; see `kill -l` for those there are"});
+  return caf::unit;
+}
+
+caf::result<void> container_driver_state::on_tidy(const tidy_folders& request) {
+  std::set<std::string> keep{request.keep.begin(), request.keep.end()};
+  for (const auto& [container, entry] : containers_)
+    keep.insert(container);
+  for (const auto& [container, entry] : rising_)
+    keep.insert(container);
+  keep.insert(clearing_.begin(), clearing_.end());
+  const auto unwanted = folders_except(keep, options_.data_directory);
+  const auto failure = remove_folders(unwanted, options_.data_directory);
+  const auto images = options_.images && !unwanted.empty() ? options_.images() : caf::actor{};
+  for (const auto& container : unwanted)
+    if (images) // one that held none is no error there
+      self_->send(images, release_image{container});
+  if (failure)
+    return to_error(*failure);
+  return caf::unit;
+}
+
+caf::result<void> container_driver_state::on_stop_all(const stop_all_containers& request) {
+  if (released_)
+    return to_error(refuse_released());
+  if (containers_.empty() && rising_.empty())
+    return caf::unit;
+  if (until_empty_.size() >= options_.max_waiting)
+    return to_error({driver_errc::too_many, "too many requests wait for all containers to stop"});
+  until_empty_.push_back(self_->make_response_promise());
+  const std::string why = "all containers of this host were told to stop";
+  for (auto& [container, entry] : containers_) {
+    cancel(entry.next, why);
+    begin_stop(entry, std::min(entry.grace, request.grace_limit));
+  }
+  for (auto it = rising_.begin(); it != rising_.end();) {
+    const auto current = it++;
+    cancel(current->second.next, why);
+    drop(current, why);
+  }
+  settle_if_empty();
+  return caf::delegated<void>{};
+}
+
+caf::result<recovered_containers> container_driver_state::on_recover(const recover_containers& request) {
+  recovered_containers all;
+  for (const auto& [container, entry] : containers_) {
+    const auto& record = entry.record();
+    if (!request.only_without_owner || !caf::actor_cast<caf::actor>(entry.owner))
+      all.containers.push_back(
+        {record.name, instance_of(record.name), record.generation, record.spec_hash, record.pid, record.started_at_ms});
+  }
+  return all;
+}
+
+caf::result<container_stats_list> container_driver_state::on_stats(const get_container_stats& request) {
+  if (!request.name.empty() && containers_.count(request.name) == 0)
+    return not_running(request.name, 0);
+  container_stats_list list;
+  for (const auto& backend : backends_) {
+    std::vector<const launched_container*> asked;
+    for (const auto& [container, entry] : containers_)
+      if (entry.backend == backend.get() && (request.name.empty() || container == request.name))
+        asked.push_back(&entry.launched);
+    auto found = backend->stats(asked);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      found[i].name = asked[i]->record.name;
+      found[i].generation = asked[i]->record.generation;
+      list.containers.push_back(std::move(found[i]));
+    }
+  }
+  std::sort(list.containers.begin(), list.containers.end(),
+            [](const container_stats& a, const container_stats& b) { return a.name < b.name; });
+  return list;
+}
+
+driver_failure container_driver_state::refuse_released() const {
+  return {driver_errc::released, "the containers of this host stay as they are: " + *released_};
+}
+
+running_container* container_driver_state::find(const std::string& container, std::uint64_t generation) {
+  const auto found = containers_.find(container);
+  return found != containers_.end() && found->second.record().generation == generation ? &found->second : nullptr;
+}
+
+caf::error container_driver_state::not_running(const std::string& container, std::uint64_t generation) {
+  return to_error({driver_errc::not_running,
+                   "generation " + std::to_string(generation) + " of " + container + " does not run on this host"});
+}
+
+} // namespace prunella::actors

@@ -1,0 +1,167 @@
+#pragma once
+
+// Private to the driver: its state, in source files by meaning. `container_driver.cpp` has its start-up and the end of a
+// container; `container_driver_starts.cpp` the way from an order to a running container; `container_driver_requests.cpp`
+// what else it answers.
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <caf/actor.hpp>
+#include <caf/actor_cast.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/response_promise.hpp>
+#include <caf/result.hpp>
+#include <caf/stateful_actor.hpp>
+
+#include "actors/instance/container_driver.hpp"
+#include "actors/instance/driver_backend.hpp"
+#include "actors/instance/driver_error.hpp"
+#include "actors/instance/job_threads.hpp"
+#include "actors/instance/proc_filesystem.hpp"
+#include "actors/instance/process_watcher.hpp"
+#include "runtime/supervised_actor.hpp"
+
+namespace prunella::actors {
+
+// From the watcher's thread, or for one that had ended before: what is behind watch `key` ended.
+struct container_ended {
+  std::uint64_t key = 0;
+  std::uint32_t attempt = 0;
+
+  PRUNELLA_FIELDS(container_ended, key, attempt)
+};
+
+// From a thread of `job_threads`.
+struct job_done {
+  std::uint64_t key = 0;
+
+  PRUNELLA_FIELDS(job_done, key)
+};
+
+// Timer: the grace of the stop with this epoch is over.
+struct grace_over {
+  std::uint64_t key = 0;
+  std::uint64_t epoch = 0;
+
+  PRUNELLA_FIELDS(grace_over, key, epoch)
+};
+
+// A start that waits for what runs under its name to end, or for its own container to come up.
+struct pending_start {
+  container_order order;
+  caf::actor_addr owner;
+  caf::response_promise promise;
+};
+
+struct running_container {
+  launched_container launched;
+  driver_backend* backend = nullptr;
+  std::chrono::milliseconds grace{10'000};
+  caf::actor_addr owner;
+  bool stopping = false;
+  std::uint64_t stop_epoch = 0;
+  std::chrono::steady_clock::time_point kill_at;
+  std::vector<caf::response_promise> waiting; // for its end, of stop and wait requests alike
+  std::optional<pending_start> next;
+
+  const storage::container_record& record() const { return launched.record; }
+  bool is_alive() const;
+};
+
+// A container on its way up: its image is waited for, or its backend starts it.
+struct rising_container {
+  pending_start start;
+  std::uint64_t attempt = 0;  // tells a late answer of an earlier one
+  bool is_launching = false;  // the backend is at it: there is no way back but through its end
+  bool is_unwanted = false;   // to be ended once it is up; its starter was told
+  std::vector<caf::response_promise> stops; // answered when it has ended, or could not be started
+  std::optional<pending_start> next;        // takes its place then
+};
+
+class container_driver_state {
+public:
+  static inline const char* name = "container_driver";
+
+  explicit container_driver_state(caf::stateful_actor<container_driver_state, runtime::supervised_actor>* self);
+
+  caf::behavior make_behavior(container_driver_options options);
+
+private:
+  using container_map = std::map<std::string, running_container>;
+  using rising_map = std::map<std::string, rising_container>;
+
+  std::optional<driver_failure> start_up();
+  void make_backends();
+  std::optional<driver_failure> recover();
+  void take_over(launched_container found, driver_backend& backend);
+
+  caf::result<container_prepared> on_prepare(const prepare_container& request);
+  caf::result<container_started> on_start(const start_container& request);
+  caf::result<container_started> on_adopt(const adopt_container& request);
+  caf::result<container_exited> on_stop(const stop_container& request);
+  caf::result<container_exited> on_wait(const wait_container& request);
+  caf::result<void> on_signal(const signal_container& request);
+  caf::result<void> on_tidy(const tidy_folders& request);
+  caf::result<void> on_stop_all(const stop_all_containers& request);
+  caf::result<recovered_containers> on_recover(const recover_containers& request);
+  caf::result<container_stats_list> on_stats(const get_container_stats& request);
+  void on_container_ended(const container_ended& event);
+  void on_grace_over(const grace_over& event);
+
+  driver_result<driver_backend*> backend_for(const container_order& order);
+  caf::result<container_started> start_beside(running_container& current, const container_order& order);
+  caf::result<container_started> start_beside(rising_container& current, const container_order& order);
+  caf::result<container_exited> stop_rising(rising_map::iterator current, const stop_container& request);
+  void begin(pending_start start);
+  void drop(rising_map::iterator current, const std::string& why);
+  void provide(const container_order& order, std::function<void(std::shared_ptr<const provided_image>)> on_image,
+               std::function<void(driver_failure)> on_failure);
+  void launch(const std::string& container, std::shared_ptr<const provided_image> image);
+  void on_launched(const std::string& container, driver_backend& backend, driver_result<launched_container> result);
+  void on_failed(const std::string& container, const driver_failure& why);
+  std::optional<driver_failure> keep(launched_container& launched, driver_backend& backend, const container_order& order);
+  container_started adopt(running_container& container, const caf::actor_addr& owner);
+  void begin_stop(running_container& container, std::chrono::milliseconds grace);
+  void replace(running_container& container, pending_start next);
+  static void cancel(std::optional<pending_start>& start, const std::string& why);
+  void finish(container_map::iterator ended, const container_end& end);
+  void clear(driver_backend& backend, const storage::container_record& record, bool stopped);
+  void settle_if_empty();
+  void watch(const std::string& container);
+
+  caf::actor_addr sender() const { return caf::actor_cast<caf::actor_addr>(self_->current_sender()); }
+  pending_start from_sender(const container_order& order);
+  driver_failure refuse_released() const;
+  running_container* find(const std::string& container, std::uint64_t generation);
+  static caf::error not_running(const std::string& container, std::uint64_t generation);
+
+  caf::event_based_actor* self_;
+  container_driver_options options_;
+  std::string boot_id_ = read_boot_id();
+  std::vector<std::unique_ptr<driver_backend>> backends_;
+  container_map containers_;
+  rising_map rising_;
+  std::multiset<std::string> clearing_; // containers with a job that clears away what one of them left
+  std::uint64_t last_attempt_ = 0;
+  std::map<std::uint64_t, std::string> watched_; // key of the watch → container
+  std::map<std::string, std::uint64_t> keys_;    // the other way round
+  std::uint64_t last_key_ = 0;
+  std::optional<std::string> released_;             // why
+  std::vector<caf::response_promise> until_empty_; // stop_all_containers
+  std::unique_ptr<log_keeper> logs_;
+  std::unique_ptr<process_watcher> watcher_; // last but one: its thread ends before anything else of this goes
+  std::unique_ptr<job_threads> jobs_;        // last: what they do is done before a successor looks at what runs
+};
+
+/// `tenant.application.service-N.container` without its last part.
+std::string instance_of(const std::string& container);
+
+} // namespace prunella::actors

@@ -1,0 +1,87 @@
+#pragma once
+
+// What differs between the ways to run a container. The driver actor (`container_driver.hpp`) keeps the account of what
+// runs, of who waits for it, of stops and their grace; a backend knows how one container is started, told to stop, looked
+// at and cleared away. Backends are used by one driver actor; `launch` and `clear` also from its threads.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actors/instance/driver.hpp"
+#include "actors/instance/images.hpp"
+#include "actors/instance/process.hpp"
+#include "config/spec.hpp"
+#include "storage/container_records.hpp"
+
+namespace prunella::actors {
+
+/// A file that the container's output goes to.
+struct written_log {
+  std::string path;
+  std::string reopen; ///< control pipe of the conmon that writes it (`log_keeper.hpp`)
+};
+
+/// How a container ended, and what it had used.
+struct container_end {
+  process_end process;
+  bool out_of_memory = false;
+  std::int64_t memory_limit_bytes = 0;
+};
+
+/// A container that was started or found again.
+struct launched_container {
+  storage::container_record record;
+  process_handle main;    ///< its main process; without a pidfd if it has ended
+  process_handle watched; ///< whose end is the container's: the main process's parent; without a pidfd: the main process
+  std::vector<written_log> logs; ///< files to be kept below the cap
+  std::optional<container_end> end; ///< of one that ended while nobody was there
+};
+
+class driver_backend {
+public:
+  virtual ~driver_backend() = default;
+
+  virtual config::driver_kind kind() const = 0;
+
+  /// Whether `launch` and `clear` take so long that the actor must not wait for them.
+  virtual bool is_slow() const = 0;
+
+  /// Which of `records` (all of this backend) still run, or ended and left word of it; ends and clears away what is left of
+  /// all others, also of containers that nobody recorded. `boot_id` is that of this boot of the machine.
+  virtual std::vector<launched_container> recover(const std::vector<storage::container_record>& records,
+                                                  const std::string& boot_id) = 0;
+
+  /// Refuses an order that cannot be started here whatever else happens; starts nothing.
+  virtual std::optional<driver_failure> check(const container_order& order, const provided_image* image) = 0;
+
+  /// Starts the container; `image` is there if the order names one. After a failure nothing of it is left. The record
+  /// names the container; the caller stores it.
+  virtual driver_result<launched_container> launch(const container_order& order, const provided_image* image) = 0;
+
+  /// Ends a container that was launched a moment ago and that nobody will ever ask for, and clears it away.
+  virtual void abandon(const launched_container& container) = 0;
+
+  /// Sends `signal` to all of the container that its kind can reach politely.
+  virtual void signal(const launched_container& container, int signal) = 0;
+
+  /// Ends every process of the container.
+  virtual void kill(const launched_container& container) = 0;
+
+  /// After the watched process ended: how the container did. Nothing: not known yet, ask again soon, but at most
+  /// `collect_attempts` times; then `last_time` makes the answer final.
+  virtual std::optional<container_end> collect(const launched_container& container, bool last_time) = 0;
+
+  /// Clears away what the ended container does not need any more; its folder with the logs stays. `stopped`: it was told
+  /// to end, and so is everything that it left.
+  virtual void clear(const storage::container_record& record, bool stopped) = 0;
+
+  /// Use of resources of running containers of this backend, in their order.
+  virtual std::vector<container_stats> stats(const std::vector<const launched_container*>& containers) = 0;
+
+  /// Of a container that failed by itself: the last line of its standard error since its start.
+  virtual std::string last_words(const storage::container_record& record) = 0;
+};
+
+} // namespace prunella::actors

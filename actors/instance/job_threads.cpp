@@ -1,0 +1,72 @@
+#include "actors/instance/job_threads.hpp"
+
+#include <csignal>
+#include <utility>
+
+namespace prunella::actors {
+
+job_threads::job_threads(std::size_t threads, std::function<void(std::uint64_t)> on_done) : on_done_{std::move(on_done)} {
+  // Signals belong to the agent's main thread.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  for (std::size_t i = 0; i < threads; ++i)
+    threads_.emplace_back([this] { work(); });
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+job_threads::~job_threads() {
+  {
+    const std::lock_guard lock{mutex_};
+    stopping_ = true;
+    waiting_.clear();
+  }
+  changed_.notify_all();
+  for (auto& thread : threads_)
+    thread.join();
+}
+
+void job_threads::run(job next) {
+  {
+    const std::lock_guard lock{mutex_};
+    waiting_.push_back(std::move(next));
+  }
+  changed_.notify_one();
+}
+
+void job_threads::finish(std::uint64_t key) {
+  completion found;
+  {
+    const std::lock_guard lock{mutex_};
+    auto node = done_.extract(key);
+    if (node)
+      found = std::move(node.mapped());
+  }
+  if (found)
+    found();
+}
+
+void job_threads::work() {
+  for (;;) {
+    job next;
+    {
+      std::unique_lock lock{mutex_};
+      changed_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
+      if (stopping_)
+        return;
+      next = std::move(waiting_.front());
+      waiting_.pop_front();
+    }
+    auto completed = next();
+    std::uint64_t key = 0;
+    {
+      const std::lock_guard lock{mutex_};
+      key = ++last_key_;
+      done_.emplace(key, std::move(completed));
+    }
+    on_done_(key);
+  }
+}
+
+} // namespace prunella::actors

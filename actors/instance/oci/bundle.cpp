@@ -1,0 +1,235 @@
+#include "actors/instance/oci/bundle.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
+
+#include "config/json.hpp"
+#include "storage/images/root_filesystem.hpp"
+
+namespace prunella::actors {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t max_user_database = 1 << 20;
+constexpr std::size_t max_hostname = 64;
+
+driver_failure unusable(const std::string& path, const std::string& why) {
+  return {driver_errc::data_directory_unusable,
+          "the container's folder `" + path + "` cannot be made: " + why + "; free space or look after the disk"};
+}
+
+/// Collects the parts of one bundle; the first failure ends it.
+class bundle_maker {
+public:
+  bundle_maker(const container_order& order, const provided_image& image, std::string folder, std::string cgroup,
+               const bundle_options& options)
+    : order_(order), image_(image), folder_(std::move(folder)), cgroup_(std::move(cgroup)), options_(options) {}
+
+  std::optional<driver_failure> run() {
+    using step = void (bundle_maker::*)();
+    for (const step next : {&bundle_maker::mount, &bundle_maker::find_user, &bundle_maker::add_volumes,
+                            &bundle_maker::add_files, &bundle_maker::write_config}) {
+      (this->*next)();
+      if (failure_)
+        return std::move(failure_);
+    }
+    return std::nullopt;
+  }
+
+private:
+  void mount() {
+    auto mounted = storage::mount_root(image_.layers, folder_);
+    if (!mounted.ok()) {
+      failure_ = driver_failure{driver_errc::data_directory_unusable, mounted.error().message};
+      return;
+    }
+    request_.root = mounted->root;
+  }
+
+  void find_user() {
+    const auto& asked = order_.spec.user.empty() ? image_.config.user : order_.spec.user;
+    auto user = resolve_user(asked, read_in_root(request_.root, "/etc/passwd", max_user_database),
+                             read_in_root(request_.root, "/etc/group", max_user_database));
+    if (auto* failure = std::get_if<driver_failure>(&user))
+      failure_ = std::move(*failure);
+    else
+      request_.user = std::get<image_user>(std::move(user));
+  }
+
+  // -- volumes ---------------------------------------------------------------------------------------------------------
+
+  void add_volumes() {
+    auto volumes = order_.spec.volumes;
+    // One below another comes after it, else the outer one would hide it.
+    std::sort(volumes.begin(), volumes.end(), [](const auto& a, const auto& b) { return a.target < b.target; });
+    for (const auto& volume : volumes) {
+      if (failure_)
+        return;
+      taken_.insert(volume.target);
+      add_volume(volume);
+    }
+  }
+
+  void add_volume(const config::volume_spec& volume) {
+    const bool in_memory = volume.kind == config::volume_kind::tmpfs
+                           || (volume.kind == config::volume_kind::ephemeral && volume.size_bytes > 0);
+    if (in_memory)
+      return request_.mounts.push_back({"", volume.target, volume.read_only, volume.size_bytes});
+    if (volume.kind == config::volume_kind::host_path) {
+      auto real = host_volume(volume.path, options_.host_paths);
+      if (auto* failure = std::get_if<driver_failure>(&real))
+        failure_ = std::move(*failure);
+      else
+        request_.mounts.push_back({std::get<std::string>(real), volume.target, volume.read_only, 0});
+      return;
+    }
+    const auto path = volume.kind == config::volume_kind::persistent
+                        ? persistent_volume_path(options_.data_directory, order_.instance, volume.name)
+                        : folder_ + "/volumes/" + std::to_string(request_.mounts.size());
+    make_folder_of_user(path);
+    request_.mounts.push_back({path, volume.target, volume.read_only, 0});
+  }
+
+  /// Owned by the container's user if it is new; what a container made of it later stays.
+  void make_folder_of_user(const std::string& path) {
+    std::error_code error;
+    if (fs::exists(path, error))
+      return;
+    fs::create_directories(path, error);
+    if (error)
+      failure_ = unusable(path, error.message());
+    else if (::chown(path.c_str(), request_.user.uid, request_.user.gid) != 0)
+      failure_ = unusable(path, std::strerror(errno));
+  }
+
+  // -- files -----------------------------------------------------------------------------------------------------------
+
+  void add_files() {
+    for (const auto& file : order_.spec.files)
+      add_file(file.path, file.content, static_cast<mode_t>(std::stoul(file.mode, nullptr, 8)), request_.user);
+    request_.hostname = hostname_of(order_.instance);
+    const auto& name = request_.hostname;
+    add_default("/etc/hostname", name + "\n");
+    add_default("/etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.0.1 " + name + "\n");
+    if (order_.network == config::instance_network::none)
+      return;
+    std::ifstream resolver{"/etc/resolv.conf"};
+    add_default("/etc/resolv.conf", {std::istreambuf_iterator<char>{resolver}, {}});
+  }
+
+  /// Unless the spec has something of its own there, or above it.
+  void add_default(const std::string& path, const std::string& content) {
+    if (taken_.count(path) == 0 && taken_.count("/etc") == 0)
+      add_file(path, content, 0644, image_user{});
+  }
+
+  void add_file(const std::string& target, const std::string& content, mode_t mode, const image_user& owner) {
+    if (failure_)
+      return;
+    const auto path = folder_ + "/files/" + std::to_string(taken_.size());
+    taken_.insert(target);
+    std::error_code error;
+    fs::create_directories(folder_ + "/files", error);
+    std::ofstream file{path, std::ios::binary};
+    file << content;
+    file.close();
+    if (!file || ::chown(path.c_str(), owner.uid, owner.gid) != 0 || ::chmod(path.c_str(), mode) != 0) {
+      failure_ = unusable(path, std::strerror(errno));
+      return;
+    }
+    request_.mounts.push_back({path, target, true, 0});
+  }
+
+  // -- config.json -----------------------------------------------------------------------------------------------------
+
+  void write_config() {
+    request_.image = image_.config;
+    request_.container = order_.spec;
+    request_.env = order_.env;
+    request_.read_only_root = order_.spec.read_only_root;
+    request_.cgroup = cgroup_;
+    request_.network = order_.network == config::instance_network::none ? container_network::own : container_network::host;
+    if (order_.spec.pids > 0)
+      request_.pids = order_.spec.pids;
+    request_.open_files = options_.open_files;
+    request_.swap_is_counted = options_.swap_is_counted;
+    request_.seccomp = options_.seccomp;
+    auto document = runtime_spec(request_);
+    if (auto* failure = std::get_if<driver_failure>(&document)) {
+      failure_ = std::move(*failure);
+      return;
+    }
+    const auto path = folder_ + "/config.json";
+    std::ofstream file{path, std::ios::binary};
+    file << config::json_text(std::get<boost::json::object>(document));
+    file.close();
+    if (!file)
+      failure_ = unusable(path, std::strerror(errno));
+  }
+
+  const container_order& order_;
+  const provided_image& image_;
+  const std::string folder_;
+  const std::string cgroup_;
+  const bundle_options& options_;
+  runtime_spec_request request_;
+  std::set<std::string> taken_; ///< targets in the container
+  std::optional<driver_failure> failure_;
+};
+
+} // namespace
+
+std::string persistent_volume_path(const std::string& data_directory, const std::string& instance,
+                                   const std::string& volume) {
+  return data_directory + "/volumes/" + instance + "/" + volume;
+}
+
+bool is_below(const std::string& path, const std::vector<std::string>& allowed) {
+  return std::any_of(allowed.begin(), allowed.end(), [&](std::string prefix) {
+    while (prefix.size() > 1 && prefix.back() == '/')
+      prefix.pop_back();
+    return prefix == "/" || path == prefix || path.compare(0, prefix.size() + 1, prefix + "/") == 0;
+  });
+}
+
+std::variant<std::string, driver_failure> host_volume(const std::string& path, const std::vector<std::string>& allowed) {
+  const auto refuse = [&](const std::string& why) {
+    return driver_failure{driver_errc::volume_refused, "the host path `" + path + "` cannot be given to the container: " + why};
+  };
+  if (!is_below(fs::path(path).lexically_normal().string(), allowed))
+    return refuse("this host allows " + (allowed.empty() ? std::string{"none"} : "only what is below its `host-paths`")
+                  + "; add it to `host-paths` of the host in the site's document, or use a persistent volume");
+  std::error_code error;
+  const auto real = fs::canonical(path, error);
+  if (error)
+    return refuse(error.message() + "; create it on this host");
+  std::vector<std::string> real_allowed;
+  for (const auto& prefix : allowed)
+    if (const auto followed = fs::canonical(prefix, error); !error)
+      real_allowed.push_back(followed.string());
+  if (!is_below(real.string(), real_allowed))
+    return refuse("a link in it leads to `" + real.string() + "`, which this host does not allow");
+  return real.string();
+}
+
+std::optional<driver_failure> make_bundle(const container_order& order, const provided_image& image,
+                                          const std::string& folder, const std::string& cgroup,
+                                          const bundle_options& options) {
+  return bundle_maker{order, image, folder, cgroup, options}.run();
+}
+
+std::string hostname_of(const std::string& instance) {
+  return instance.substr(instance.rfind('.') + 1).substr(0, max_hostname);
+}
+
+} // namespace prunella::actors

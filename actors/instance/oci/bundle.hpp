@@ -1,0 +1,54 @@
+#pragma once
+
+// What one start of a container is made of on the disk, in a folder of its own:
+//   root          where the image's layers show, with upper/ and work/ beside it (`storage::mount_root`)
+//   config.json   for the OCI runtime
+//   files/        what the spec's `files` say, and /etc/hosts, /etc/hostname, /etc/resolv.conf
+//   volumes/      ephemeral ones
+//   conmon.pid, container.pid  (`conmon.hpp`)
+// Persistent volumes live elsewhere, in DATA/volumes/INSTANCE/NAME, and stay.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/json/object.hpp>
+
+#include "actors/instance/driver.hpp"
+#include "actors/instance/images.hpp"
+#include "actors/instance/oci/image_user.hpp"
+#include "actors/instance/oci/runtime_spec.hpp"
+
+namespace prunella::actors {
+
+/// What is the same for all containers of a host.
+struct bundle_options {
+  std::string data_directory;          ///< absolute
+  std::vector<std::string> host_paths; ///< below these the host's files may be given to containers
+  std::uint64_t open_files = 0;        ///< as in `runtime_spec_request`
+  bool swap_is_counted = false;
+  boost::json::object seccomp;
+};
+
+/// Where a persistent volume of `instance` lies.
+std::string persistent_volume_path(const std::string& data_directory, const std::string& instance,
+                                   const std::string& volume);
+
+/// Whether `path` is one of `allowed` or below one; both absolute. Of texts only: links are followed by `host_volume`.
+bool is_below(const std::string& path, const std::vector<std::string>& allowed);
+
+/// The real path of a host path that a container may have. Error: volume_refused, when it is not there or, with all links
+/// followed, not below an allowed one.
+std::variant<std::string, driver_failure> host_volume(const std::string& path, const std::vector<std::string>& allowed);
+
+/// Makes `folder` (which must exist) into the bundle of `order`, root mounted. `cgroup`: as in `runtime_spec_request`.
+/// Errors: volume_refused, invalid_request (user, paths), data_directory_unusable. After one, the folder may hold a part.
+std::optional<driver_failure> make_bundle(const container_order& order, const provided_image& image,
+                                          const std::string& folder, const std::string& cgroup,
+                                          const bundle_options& options);
+
+/// The host name a container has: the last part of its instance's name, at most the 64 bytes that Linux takes.
+std::string hostname_of(const std::string& instance);
+
+} // namespace prunella::actors

@@ -1,0 +1,102 @@
+#include "actors/instance/oci/cgroup.hpp"
+
+#include <unistd.h>
+
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <string_view>
+
+namespace prunella::actors {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string text_of(const std::string& path) {
+  std::ifstream file{path};
+  return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+std::optional<std::int64_t> number_at(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} ? std::optional(value) : std::nullopt;
+}
+
+std::int64_t number_in(const std::string& path) {
+  return number_at(text_of(path)).value_or(0); // `max`: no number
+}
+
+/// The number behind `key` in a file of lines `key number`.
+std::int64_t field_in(const std::string& text, const std::string& key) {
+  for (std::string_view rest = text; !rest.empty();) {
+    const auto line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    if (line.substr(0, key.size()) == key && line.size() > key.size() && line[key.size()] == ' ')
+      return number_at(line.substr(key.size() + 1)).value_or(0);
+  }
+  return 0;
+}
+
+/// Version 1 says "no limit" with a number next to the largest there is.
+std::int64_t limit(std::int64_t bytes) {
+  return bytes >= std::int64_t{1} << 60 ? 0 : bytes;
+}
+
+bool is_unified(const std::string& mount) {
+  return fs::exists(mount + "/cgroup.controllers");
+}
+
+cgroup_use unified_use(const std::string& folder) {
+  cgroup_use use;
+  const auto cpu = text_of(folder + "/cpu.stat");
+  use.user_time = std::chrono::microseconds{field_in(cpu, "user_usec")};
+  use.system_time = std::chrono::microseconds{field_in(cpu, "system_usec")};
+  use.processes = static_cast<std::uint32_t>(number_in(folder + "/pids.current"));
+  use.memory_bytes = number_in(folder + "/memory.current") - field_in(text_of(folder + "/memory.stat"), "inactive_file");
+  use.max_memory_bytes = number_in(folder + "/memory.peak");
+  return use;
+}
+
+} // namespace
+
+cgroup_use read_cgroup_use(const std::string& path, const std::string& mount) {
+  if (is_unified(mount))
+    return unified_use(mount + path);
+  cgroup_use use;
+  // In clock ticks, as in /proc/PID/stat.
+  const auto cpu = text_of(mount + "/cpuacct" + path + "/cpuacct.stat");
+  const std::int64_t tick_us = 1'000'000 / ::sysconf(_SC_CLK_TCK);
+  use.user_time = std::chrono::microseconds{field_in(cpu, "user") * tick_us};
+  use.system_time = std::chrono::microseconds{field_in(cpu, "system") * tick_us};
+  use.processes = static_cast<std::uint32_t>(number_in(mount + "/pids" + path + "/pids.current"));
+  const auto memory = mount + "/memory" + path;
+  use.memory_bytes = number_in(memory + "/memory.usage_in_bytes") - field_in(text_of(memory + "/memory.stat"), "total_inactive_file");
+  use.max_memory_bytes = number_in(memory + "/memory.max_usage_in_bytes");
+  return use;
+}
+
+cgroup_memory_kills read_memory_kills(const std::string& path, const std::string& mount) {
+  if (is_unified(mount))
+    return {static_cast<std::uint64_t>(field_in(text_of(mount + path + "/memory.events"), "oom_kill")),
+            number_in(mount + path + "/memory.max")};
+  const auto folder = mount + "/memory" + path;
+  return {static_cast<std::uint64_t>(field_in(text_of(folder + "/memory.oom_control"), "oom_kill")),
+          limit(number_in(folder + "/memory.limit_in_bytes"))};
+}
+
+bool cgroup_counts_swap(const std::string& mount) {
+  // A root group of version 2 has no limits: any group below it tells.
+  if (!is_unified(mount))
+    return fs::exists(mount + "/memory/memory.memsw.limit_in_bytes");
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(mount, error))
+    if (fs::exists(entry.path() / "memory.swap.max", error))
+      return true;
+  return false;
+}
+
+} // namespace prunella::actors

@@ -1,0 +1,369 @@
+#include "actors/instance/oci/oci_backend.hpp"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <mutex>
+#include <random>
+
+#include "actors/instance/container_folder.hpp"
+#include "actors/instance/container_log.hpp"
+#include "actors/instance/oci/bundle.hpp"
+#include "actors/instance/oci/cgroup.hpp"
+#include "actors/instance/oci/conmon.hpp"
+#include "actors/instance/oci/seccomp_profile.hpp"
+#include "actors/instance/proc_filesystem.hpp"
+#include "config/signal.hpp"
+#include "storage/images/child_process.hpp"
+#include "storage/images/root_filesystem.hpp"
+
+namespace prunella::actors {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds create_patience{60'000}; ///< for conmon and the runtime to make a container
+constexpr milliseconds command_patience{30'000}; ///< for any other command of the runtime
+constexpr std::size_t shown_name = 160;          ///< of the container, in its id: a file name has at most 255 bytes
+
+std::string text_of(const std::string& path) {
+  std::ifstream file{path, std::ios::binary};
+  return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+pid_t pid_in(const std::string& path) {
+  const auto text = text_of(path);
+  pid_t pid = 0;
+  std::from_chars(text.data(), text.data() + text.size(), pid);
+  return pid;
+}
+
+/// The process that has `pid` now.
+std::optional<process_handle> find_process(pid_t pid) {
+  const auto stat = pid > 0 ? read_proc_stat(pid) : std::nullopt;
+  return stat ? open_process(pid, stat->start_ticks) : std::nullopt;
+}
+
+std::uint64_t hard_limit_of_open_files() {
+  rlimit limit{};
+  return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY ? limit.rlim_max : 0;
+}
+
+boost::json::object default_seccomp() {
+  const auto profile = text_of(std::string{default_seccomp_path});
+  if (profile.empty())
+    return {};
+  auto section = seccomp_section(profile, default_capabilities, storage::this_platform().architecture);
+  auto* found = std::get_if<boost::json::object>(&section);
+  return found == nullptr ? boost::json::object{} : std::move(*found);
+}
+
+/// The group of a container has one part, as the runtime takes only the last one away.
+std::string cgroup_of(const std::string& id) {
+  return "/prunella-" + id;
+}
+
+class oci_backend final : public driver_backend {
+public:
+  explicit oci_backend(oci_backend_options options) : options_(std::move(options)) {
+    bundle_.data_directory = options_.data_directory;
+    bundle_.host_paths = options_.host_paths;
+    bundle_.open_files = hard_limit_of_open_files();
+    bundle_.swap_is_counted = cgroup_counts_swap();
+    bundle_.seccomp = default_seccomp();
+  }
+
+  config::driver_kind kind() const override { return config::driver_kind::oci; }
+  bool is_slow() const override { return true; }
+
+  std::vector<launched_container> recover(const std::vector<storage::container_record>& records,
+                                          const std::string& boot_id) override;
+  std::optional<driver_failure> check(const container_order& order, const provided_image* image) override;
+  driver_result<launched_container> launch(const container_order& order, const provided_image* image) override;
+  void abandon(const launched_container& container) override { clear(container.record, true); }
+  void signal(const launched_container& container, int number) override;
+  void kill(const launched_container& container) override;
+  std::optional<container_end> collect(const launched_container& container, bool last_time) override;
+  void clear(const storage::container_record& record, bool stopped) override;
+  std::vector<container_stats> stats(const std::vector<const launched_container*>& containers) override;
+  std::string last_words(const storage::container_record& record) override;
+
+private:
+  std::string runtime_root() const { return options_.data_directory + "/oci/runtime"; }
+  std::string exit_folder() const { return options_.data_directory + "/oci/exits"; }
+  std::string log_path(const std::string& name) const { return container_log_path(options_.data_directory, name); }
+  written_log log_of(const storage::container_record& record) const {
+    return {record.log_path, run_folder(record.name) + "/" + record.runtime_id + "/ctl"};
+  }
+  std::string run_folder(const std::string& name) const {
+    return container_folder(options_.data_directory, name) + "/run";
+  }
+
+  std::optional<driver_failure> make_folders(const std::string& folder) const;
+  std::optional<driver_failure> start(const std::string& id) const;
+  driver_result<launched_container> run(const container_order& order, const provided_image& image, const std::string& id,
+                                        const std::string& folder) const;
+  storage::result<storage::child_end> runtime(const std::vector<std::string>& words) const;
+  void remove(const std::string& name, const std::string& id) const;
+  void sweep(const std::vector<launched_container>& kept) const;
+  std::string draw_id(const std::string& name);
+
+  const oci_backend_options options_;
+  bundle_options bundle_;
+  std::mutex id_mutex_;
+  std::mt19937_64 random_{std::random_device{}()};
+};
+
+// -- starting ------------------------------------------------------------------------------------------------------------
+
+/// Different from every other of this machine, also of other agents.
+std::string oci_backend::draw_id(const std::string& name) {
+  std::uint64_t number = 0;
+  {
+    const std::lock_guard lock{id_mutex_};
+    number = random_();
+  }
+  std::string id = name.substr(0, shown_name) + ".";
+  for (int shift = 60; shift >= 0; shift -= 4)
+    id += "0123456789abcdef"[(number >> shift) & 15];
+  return id;
+}
+
+std::optional<driver_failure> oci_backend::check(const container_order& order, const provided_image*) {
+  if (::geteuid() != 0)
+    return driver_failure{driver_errc::no_driver, "containers of images need an agent that runs as root"};
+  for (const auto& volume : order.spec.volumes)
+    if (volume.kind == config::volume_kind::host_path) {
+      auto real = host_volume(volume.path, options_.host_paths);
+      if (auto* failure = std::get_if<driver_failure>(&real))
+        return std::move(*failure);
+    }
+  return std::nullopt;
+}
+
+std::optional<driver_failure> oci_backend::make_folders(const std::string& folder) const {
+  std::error_code error;
+  for (const auto& path : {folder, runtime_root(), exit_folder()}) {
+    fs::create_directories(path, error);
+    if (error)
+      return driver_failure{driver_errc::data_directory_unusable,
+                            "the folder `" + path + "` cannot be made: " + error.message() + "; free space or look after the disk"};
+  }
+  return std::nullopt;
+}
+
+driver_result<launched_container> oci_backend::launch(const container_order& order, const provided_image* image) {
+  if (auto failure = check(order, image))
+    return *std::move(failure);
+  if (image == nullptr)
+    return driver_failure{driver_errc::invalid_request, order.name + " names no image"};
+  const auto id = draw_id(order.name);
+  const auto folder = run_folder(order.name) + "/" + id;
+  auto started = make_folders(folder);
+  if (started)
+    return *std::move(started);
+  auto launched = run(order, *image, id, folder);
+  if (std::holds_alternative<driver_failure>(launched))
+    remove(order.name, id);
+  return launched;
+}
+
+driver_result<launched_container> oci_backend::run(const container_order& order, const provided_image& image,
+                                                   const std::string& id, const std::string& folder) const {
+  if (auto failure = make_bundle(order, image, folder, cgroup_of(id), bundle_))
+    return *std::move(failure);
+  conmon_request request;
+  request.conmon = options_.conmon;
+  request.runtime = options_.runtime;
+  request.runtime_root = runtime_root();
+  request.id = id;
+  request.bundle = folder;
+  request.exit_folder = exit_folder();
+  request.log_path = log_path(order.name);
+  request.log_cap_bytes = 4 * options_.log_cap_bytes; // the keeper of logs acts at the cap, as long as there is one
+  auto created = launch_conmon(request, create_patience);
+  if (auto* failure = std::get_if<driver_failure>(&created))
+    return std::move(*failure);
+  auto main = find_process(std::get<conmon_report>(created).pid);
+  auto conmon = find_process(pid_in(conmon_pid_path(folder)));
+  if (!main || !conmon)
+    return driver_failure{driver_errc::runtime_failed, order.name + " or its conmon ended before it was started"};
+  launched_container launched;
+  launched.record.started_at_ms = // from here on it may print
+    std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  if (auto failure = start(id))
+    return *std::move(failure);
+  launched.record.name = order.name;
+  launched.record.runtime_id = id;
+  launched.record.pid = main->pid;
+  launched.record.start_time_ticks = main->start_ticks;
+  launched.record.monitor_pid = conmon->pid;
+  launched.record.monitor_start_ticks = conmon->start_ticks;
+  launched.record.log_path = request.log_path;
+  launched.main = std::move(*main);
+  launched.watched = std::move(*conmon);
+  launched.logs = {log_of(launched.record)};
+  const auto& stop = order.spec.stop_signal.empty() ? image.config.stop_signal : order.spec.stop_signal;
+  launched.record.stop_signal = config::parse_signal(stop).value_or(SIGTERM);
+  return launched;
+}
+
+std::optional<driver_failure> oci_backend::start(const std::string& id) const {
+  const auto end = runtime({"start", id});
+  if (!end.ok())
+    return driver_failure{driver_errc::runtime_failed, end.error().message};
+  if (end->succeeded())
+    return std::nullopt;
+  return explain_runtime(end->errors);
+}
+
+storage::result<storage::child_end> oci_backend::runtime(const std::vector<std::string>& words) const {
+  storage::child_order order;
+  order.command = {options_.runtime, "--root", runtime_root()};
+  order.command.insert(order.command.end(), words.begin(), words.end());
+  order.environment = {"PATH=" + std::string{default_path}, "XDG_RUNTIME_DIR=" + runtime_root()};
+  order.max_output = 64 * 1024;
+  order.go_on = [](milliseconds passed) { return passed < command_patience; };
+  return storage::run_child(order);
+}
+
+// -- ending --------------------------------------------------------------------------------------------------------------
+
+void oci_backend::signal(const launched_container& container, int number) { signal_process(container.main, number); }
+
+/// The main process is the first of a pid namespace: the kernel ends all others with it.
+void oci_backend::kill(const launched_container& container) { signal_process(container.main, SIGKILL); }
+
+std::optional<container_end> oci_backend::collect(const launched_container& container, bool last_time) {
+  const auto& record = container.record;
+  if (container.main.pidfd && is_alive(container.main)) { // conmon was killed: nobody reads what it prints any more
+    kill(container);
+    if (!last_time)
+      return std::nullopt;
+  }
+  container_end end;
+  // The kernel tells exactly, if it is new enough; the file cannot tell `exit 137` from a kill.
+  if (const auto known = container.main.pidfd ? collect_end(container.main) : std::nullopt; known && known->known)
+    end.process = *known;
+  else
+    end.process = parse_exit_file(text_of(exit_folder() + "/" + record.runtime_id)).value_or(process_end{});
+  const auto use = read_cgroup_use(cgroup_of(record.runtime_id));
+  end.process.user_time = use.user_time;
+  end.process.system_time = use.system_time;
+  end.process.max_rss_bytes = use.max_memory_bytes;
+  const auto kills = read_memory_kills(cgroup_of(record.runtime_id));
+  end.out_of_memory = kills.kills > 0 && (end.process.exit_code != 0 || end.process.signal != 0);
+  end.memory_limit_bytes = end.out_of_memory ? kills.limit_bytes : 0;
+  return end;
+}
+
+void oci_backend::clear(const storage::container_record& record, bool) { remove(record.name, record.runtime_id); }
+
+/// Whatever of it there is; what cannot be removed now is tried again by the next agent.
+void oci_backend::remove(const std::string& name, const std::string& id) const {
+  const auto folder = run_folder(name) + "/" + id;
+  static_cast<void>(runtime({"delete", "--force", id}));
+  if (const auto conmon = find_process(pid_in(conmon_pid_path(folder)));
+      conmon && text_of("/proc/" + std::to_string(conmon->pid) + "/cmdline").find(id) != std::string::npos)
+    signal_process(*conmon, SIGKILL);
+  std::error_code ignored;
+  if (storage::unmount_root(folder).ok())
+    fs::remove_all(folder, ignored);
+  fs::remove(exit_folder() + "/" + id, ignored);
+}
+
+// -- looking -------------------------------------------------------------------------------------------------------------
+
+std::vector<launched_container> oci_backend::recover(const std::vector<storage::container_record>& records,
+                                                     const std::string& boot_id) {
+  std::vector<launched_container> found;
+  for (const auto& record : records) {
+    if (record.boot_id != boot_id || boot_id.empty())
+      continue;
+    launched_container container;
+    container.record = record;
+    container.logs = {log_of(record)};
+    auto main = open_process(static_cast<pid_t>(record.pid), record.start_time_ticks);
+    auto conmon = open_process(static_cast<pid_t>(record.monitor_pid), record.monitor_start_ticks);
+    if (main)
+      container.main = std::move(*main);
+    if (conmon)
+      container.watched = std::move(*conmon);
+    if (!conmon)
+      container.end = collect(container, true);
+    found.push_back(std::move(container));
+  }
+  sweep(found);
+  return found;
+}
+
+/// Removes what earlier agents left: starts that nobody recorded, and ends that they did not live to clear away.
+void oci_backend::sweep(const std::vector<launched_container>& kept) const {
+  const auto is_kept = [&](const std::string& id) {
+    return std::any_of(kept.begin(), kept.end(), [&](const auto& x) { return x.record.runtime_id == id; });
+  };
+  std::error_code none; // of containers yet
+  for (const auto& container : fs::directory_iterator(container_folder(options_.data_directory, ""), none))
+    for (const auto& start : fs::directory_iterator(container.path() / "run", none))
+      if (const auto id = start.path().filename().string(); !is_kept(id))
+        remove(container.path().filename().string(), id);
+}
+
+std::vector<container_stats> oci_backend::stats(const std::vector<const launched_container*>& containers) {
+  std::vector<container_stats> list;
+  for (const auto* container : containers) {
+    const auto use = read_cgroup_use(cgroup_of(container->record.runtime_id));
+    container_stats stats;
+    stats.processes = use.processes;
+    stats.user_time = use.user_time;
+    stats.system_time = use.system_time;
+    stats.rss_bytes = use.memory_bytes;
+    list.push_back(std::move(stats));
+  }
+  return list;
+}
+
+std::string oci_backend::last_words(const storage::container_record& record) {
+  return last_error_line(record.log_path, record.started_at_ms);
+}
+
+} // namespace
+
+driver_result<oci_programs> find_oci_programs(const std::string& runtime) {
+  const auto find = [](const std::vector<std::string>& names) {
+    for (const auto& name : names) {
+      auto found = resolve_command(name, default_path, "/");
+      if (auto* path = std::get_if<std::string>(&found))
+        return std::move(*path);
+    }
+    return std::string{};
+  };
+  const auto missing = [](const std::string& what) {
+    return driver_failure{driver_errc::no_driver, "containers of images need " + what};
+  };
+  oci_programs programs;
+  programs.runtime = find(runtime.empty() ? std::vector<std::string>{"runc", "crun"} : std::vector<std::string>{runtime});
+  programs.conmon = find({"conmon"});
+  if (programs.runtime.empty() && !runtime.empty())
+    return missing("the runtime `" + runtime + "` of the site's document, which is no program on this host");
+  if (programs.runtime.empty())
+    return missing("runc or crun, and neither is on this host: install Debian's package runc");
+  if (programs.conmon.empty())
+    return missing("conmon, which is not on this host: install Debian's package conmon");
+  return programs;
+}
+
+std::unique_ptr<driver_backend> make_oci_backend(oci_backend_options options) {
+  return std::make_unique<oci_backend>(std::move(options));
+}
+
+} // namespace prunella::actors

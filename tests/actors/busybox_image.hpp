@@ -1,0 +1,26 @@
+#pragma once
+
+// What tests that run real containers share: whether this machine can, and an image to run.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "storage/images/image_store.hpp"
+#include "tests/storage/images/image_builder.hpp"
+
+namespace prunella::tests {
+
+/// Path of runc; "" if it is not installed.
+std::string runc_path();
+
+/// Why no container can be run here; "" if one can.
+std::string container_obstacle();
+
+/// This machine's busybox with a shell, root, the user `www` (33, group 34, also in `media`, 44) and an own command.
+test_image busybox_image();
+
+/// Layers, topmost first, of `image`, added to `store` and unpacked.
+std::vector<std::string> unpacked_layers(storage::image_store& store, const test_image& image);
+
+} // namespace prunella::tests

@@ -1,0 +1,127 @@
+// What conmon, the runtime and the kernel's groups say, as texts.
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "actors/instance/oci/bundle.hpp"
+#include "actors/instance/oci/cgroup.hpp"
+#include "actors/instance/oci/conmon.hpp"
+#include "tests/storage/temporary_folder.hpp"
+
+using namespace prunella::actors;
+namespace fs = std::filesystem;
+
+namespace {
+
+void write(const std::string& path, const std::string& text) {
+  fs::create_directories(fs::path(path).parent_path());
+  std::ofstream{path} << text;
+}
+
+} // namespace
+
+TEST_CASE("conmon reports the pid of a container, or the runtime's words") {
+  CHECK(parse_conmon_report("{\"pid\": 4711}\n")->pid == 4711);
+  CHECK(parse_conmon_report("{\"data\": 12}")->pid == 12);
+  const auto failed = parse_conmon_report("{\"pid\": -1, \"message\": \"no room\"}\n");
+  REQUIRE(failed);
+  CHECK(failed->pid == -1);
+  CHECK(failed->message == "no room");
+  for (const char* bad : {"", "{\"pid\": 47", "[]", "{}", "{\"pid\": \"x\"}", "pid 1"})
+    CHECK_MESSAGE(!parse_conmon_report(bad), bad);
+}
+
+TEST_CASE("the runtime's words are told without their decoration, with what to do about them") {
+  auto why = explain_runtime("time=\"2026-11-21T17:59:30Z\" level=error msg=\"runc create failed: unable to start container process: "
+                             "exec: \\\"/bin/nosuch\\\": stat /bin/nosuch: no such file or directory\"\n");
+  CHECK(why.code == driver_errc::command_not_found);
+  CHECK(why.message.find("in the image: exec: \"/bin/nosuch\": stat /bin/nosuch: no such file or directory; correct `command`") !=
+        std::string::npos);
+  CHECK(explain_runtime("exec: \"/etc/passwd\": permission denied").code == driver_errc::command_not_executable);
+  CHECK(explain_runtime("chdir to cwd (\"/x\") set in config.json failed: no such file or directory").code ==
+        driver_errc::working_directory_missing);
+  why = explain_runtime("something else\nwith lines");
+  CHECK(why.code == driver_errc::runtime_failed);
+  CHECK(why.message == "the runtime could not start the container: something else with lines");
+  CHECK(explain_runtime("").message.find("it gave no reason") != std::string::npos);
+}
+
+TEST_CASE("an exit file holds a code from 0 to 255, of which 129 to 192 stand for signals 1 to 64") {
+  CHECK(parse_exit_file("0")->exit_code == 0);
+  CHECK(parse_exit_file("128\n")->exit_code == 128);
+  CHECK(parse_exit_file("137")->signal == 9);
+  CHECK(parse_exit_file("137")->exit_code == 0);
+  CHECK(parse_exit_file("192")->signal == 64);
+  CHECK(parse_exit_file("193")->exit_code == 193);
+  CHECK(parse_exit_file("255")->known);
+  for (const char* bad : {"", "x", "-1", "256", "1 2"})
+    CHECK_MESSAGE(!parse_exit_file(bad), bad);
+}
+
+TEST_CASE("conmon is told all its folders, and a bound of its log only if there is one") {
+  conmon_request request{"/usr/bin/conmon", "/usr/sbin/runc", "/d/oci/runtime", "id", "/d/run/id", "/d/oci/exits", "/d/log", 0};
+  auto command = conmon_command(request);
+  CHECK(command.front() == "/usr/bin/conmon");
+  CHECK(std::count(command.begin(), command.end(), "k8s-file:/d/log") == 1);
+  CHECK(std::count(command.begin(), command.end(), "--log-size-max") == 0);
+  request.log_cap_bytes = 100;
+  command = conmon_command(request);
+  CHECK(command.back() == "100");
+}
+
+TEST_CASE("use and kills are read from groups of version 1 and of version 2, and are zero where there are none") {
+  prunella::tests::temporary_folder folder;
+  const auto one = folder / "v1";
+  write(one + "/memory/g/memory.usage_in_bytes", "5000\n");
+  write(one + "/memory/g/memory.stat", "cache 1\ntotal_inactive_file 1000\n");
+  write(one + "/memory/g/memory.max_usage_in_bytes", "9000\n");
+  write(one + "/memory/g/memory.limit_in_bytes", "9223372036854771712\n");
+  write(one + "/memory/g/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
+  write(one + "/pids/g/pids.current", "3\n");
+  write(one + "/cpuacct/g/cpuacct.stat", "user 100\nsystem 50\n");
+  auto use = read_cgroup_use("/g", one);
+  CHECK(use.memory_bytes == 4000);
+  CHECK(use.max_memory_bytes == 9000);
+  CHECK(use.processes == 3);
+  CHECK(use.user_time == 2 * use.system_time);
+  CHECK(use.system_time.count() > 0);
+  auto kills = read_memory_kills("/g", one);
+  CHECK(kills.kills == 2);
+  CHECK(kills.limit_bytes == 0);
+  CHECK_FALSE(cgroup_counts_swap(one));
+  const auto two = folder / "v2";
+  write(two + "/cgroup.controllers", "cpu memory pids\n");
+  write(two + "/g/memory.current", "5000\n");
+  write(two + "/g/memory.stat", "anon 1\ninactive_file 1000\n");
+  write(two + "/g/memory.max", "64\n");
+  write(two + "/g/memory.swap.max", "max\n");
+  write(two + "/g/memory.events", "oom 1\noom_kill 1\n");
+  write(two + "/g/cpu.stat", "usage_usec 3\nuser_usec 2\nsystem_usec 1\n");
+  write(two + "/g/pids.current", "4\n");
+  use = read_cgroup_use("/g", two);
+  CHECK(use.memory_bytes == 4000);
+  CHECK(use.processes == 4);
+  CHECK(use.user_time.count() == 2);
+  CHECK(read_memory_kills("/g", two).limit_bytes == 64);
+  CHECK(read_memory_kills("/g", two).kills == 1);
+  CHECK(cgroup_counts_swap(two));
+  CHECK(read_cgroup_use("/none", two).memory_bytes == 0);
+  CHECK(read_memory_kills("/none", one).kills == 0);
+}
+
+TEST_CASE("a path is below an allowed one by whole names") {
+  CHECK(is_below("/srv/media", {"/srv"}));
+  CHECK(is_below("/srv", {"/srv/"}));
+  CHECK(is_below("/anything", {"/"}));
+  CHECK_FALSE(is_below("/srv-other", {"/srv"}));
+  CHECK_FALSE(is_below("/", {"/srv"}));
+  CHECK_FALSE(is_below("/srv", {}));
+}
+
+TEST_CASE("a container is called by the last part of its instance") {
+  CHECK(hostname_of("default.shop.web-1") == "web-1");
+  CHECK(hostname_of(std::string(100, 'x')).size() == 64);
+}

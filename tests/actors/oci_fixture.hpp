@@ -1,0 +1,237 @@
+#pragma once
+
+// A driver with real runc and conmon, and an image keeper that has one image: `busybox`.
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/scoped_actor.hpp>
+
+#include "actors/instance/container_driver.hpp"
+#include "actors/instance/container_folder.hpp"
+#include "actors/instance/container_log.hpp"
+#include "actors/instance/driver_error.hpp"
+#include "actors/instance/image_error.hpp"
+#include "runtime/exit_reason.hpp"
+#include "storage/images/child_process.hpp"
+#include "storage/images/root_filesystem.hpp"
+#include "tests/actors/busybox_image.hpp"
+#include "tests/actors/memory_container_records.hpp"
+#include "tests/actors/real_process.hpp"
+#include "tests/storage/outcome.hpp"
+#include "tests/storage/temporary_folder.hpp"
+
+namespace prunella::tests {
+
+using namespace prunella::actors;
+using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+
+/// Answers as the image keeper does, of an image that is there.
+inline caf::behavior one_image(provided_image image) {
+  return {
+    [image](const provide_image& request) -> caf::result<provided_image> {
+      if (request.reference == "busybox")
+        return image;
+      return to_error(image_failure{image_errc::not_found, "there is no image " + request.reference});
+    },
+    [](const release_image&) {},
+  };
+}
+
+/// What `log` has of standard output; every line of it must be one.
+inline std::string lines_of(const std::string& log) {
+  std::string lines;
+  for (std::size_t at = 0; at < log.size();) {
+    const auto end = std::min(log.find('\n', at), log.size());
+    const auto line = parse_log_line(std::string_view{log}.substr(at, end - at));
+    CHECK(line);
+    if (line && !line->is_error)
+      lines.append(line->text).append(line->is_partial ? "" : "\n");
+    at = end + 1;
+  }
+  return lines;
+}
+
+class oci_driver_under_test {
+public:
+  oci_driver_under_test() {
+    store_ = must(storage::open_image_store(store_folder_ / "images", {{"harbour", "host-1"}, 0, {}}));
+    const auto image = busybox_image();
+    provided_image provided;
+    provided.layers = unpacked_layers(*store_, image);
+    provided.manifest = image.digest().text();
+    provided.config = must(store_->documents(image.digest())).config;
+    images_ = system.spawn([provided](caf::event_based_actor*) { return one_image(provided); });
+    driver = spawn();
+  }
+  ~oci_driver_under_test() {
+    if (!driver)
+      driver = spawn();
+    tell(stop_all_containers{0ms});
+    end_driver(caf::exit_reason::user_shutdown);
+    self->send_exit(images_, caf::exit_reason::user_shutdown);
+    images_ = nullptr;
+    for (const auto& folder : starts()) { // of a test that failed
+      runc({"delete", "--force", folder.filename().string()});
+      static_cast<void>(storage::unmount_root(folder.string()));
+    }
+  }
+
+  container_driver_options options() {
+    container_driver_options chosen;
+    chosen.data_directory = data.path();
+    chosen.records = records;
+    chosen.drivers = {{config::driver_kind::process, ""}, {config::driver_kind::oci, runc_path()}};
+    chosen.host_paths = {data.path() + "/allowed"};
+    chosen.images = [this] { return images_; };
+    chosen.image_patience = 20s;
+    chosen.log_cap_bytes = 64 * 1024;
+    return chosen;
+  }
+
+  caf::actor spawn() { return spawn_container_driver(system, options()); }
+
+  void end_driver(caf::exit_reason reason) {
+    self->send_exit(driver, reason);
+    self->wait_for(driver);
+    driver = nullptr;
+  }
+
+  /// As after a crash of the agent: the containers stay, a fresh driver finds them.
+  void crash_driver() {
+    end_driver(caf::exit_reason::kill);
+    driver = spawn();
+  }
+
+  static container_order order(const std::string& script, std::uint64_t generation = 1) {
+    container_order made;
+    made.name = "default.shop.web-1.server";
+    made.instance = "default.shop.web-1";
+    made.generation = generation;
+    made.spec_hash = "hash of " + script;
+    made.spec.name = "server";
+    made.spec.image = "busybox";
+    if (!script.empty())
+      made.spec.command = {"/bin/sh", "-c", script};
+    made.spec.grace = 500ms;
+    made.env = {{"NAME", "popcorn"}};
+    return made;
+  }
+
+  template <class Answer, class Request>
+  Answer ask(Request request) {
+    Answer answer;
+    error = {};
+    self->request(driver, 60s, std::move(request))
+      .receive([&](Answer& value) { answer = std::move(value); }, [&](caf::error& why) { error = std::move(why); });
+    return answer;
+  }
+
+  template <class Request>
+  void tell(Request request) {
+    error = {};
+    self->request(driver, 60s, std::move(request)).receive([] {}, [&](caf::error& why) { error = std::move(why); });
+  }
+
+  container_started start(const container_order& wanted) {
+    auto started = ask<container_started>(start_container{wanted});
+    INFO(runtime::reason_text(error));
+    CHECK_FALSE(error);
+    return started;
+  }
+  container_exited stop(std::uint64_t generation = 1, std::chrono::milliseconds grace = 500ms) {
+    return ask<container_exited>(stop_container{order("").name, generation, grace});
+  }
+
+  container_exited next_exit() {
+    container_exited seen;
+    self->receive([&](container_exited& event) { seen = std::move(event); },
+                  caf::after(30s) >> [&] { FAIL("no container_exited within 30 s"); });
+    return seen;
+  }
+
+  /// Starts, waits for the end, and gives what it printed to standard output by this start and earlier ones.
+  std::string run(const container_order& wanted) {
+    start(wanted);
+    last_exit = next_exit();
+    return output();
+  }
+
+  std::string output() const { return lines_of(read_text(container_log_path(data.path(), order("").name))); }
+  bool has_output(const std::string& text) const {
+    return eventually([&] { return output().find(text) != std::string::npos; });
+  }
+
+  /// The folders of starts that were not cleared away.
+  std::vector<fs::path> starts() const {
+    std::vector<fs::path> found;
+    std::error_code none;
+    for (const auto& start : fs::directory_iterator(container_folder(data.path(), order("").name) + "/run", none))
+      found.push_back(start.path());
+    return found;
+  }
+  /// Neither a folder, nor anything at the runtime, nor a record.
+  bool nothing_is_left() {
+    return eventually([&] { return starts().empty(); }) && records->list()->empty() && runc({"list", "--quiet"}).output.empty();
+  }
+
+  storage::child_end runc(const std::vector<std::string>& arguments) {
+    storage::child_order order;
+    order.command = {runc_path(), "--root", data.path() + "/oci/runtime"};
+    order.command.insert(order.command.end(), arguments.begin(), arguments.end());
+    order.environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
+    order.go_on = [](std::chrono::milliseconds passed) { return passed < 30s; };
+    return must(storage::run_child(order));
+  }
+
+  scratch_directory data;
+  std::shared_ptr<memory_container_records> records = std::make_shared<memory_container_records>();
+  caf::actor_system_config config;
+  caf::actor_system system{config};
+  caf::scoped_actor self{system};
+  caf::actor driver;
+  caf::error error;
+  container_exited last_exit;
+
+private:
+  temporary_folder store_folder_;
+  std::unique_ptr<storage::image_store> store_;
+  caf::actor images_;
+};
+
+/// A driver, or nothing and the reason printed.
+inline std::unique_ptr<oci_driver_under_test> make_oci_driver() {
+  auto why = container_obstacle();
+  if (why.empty()) {
+    const auto found = find_drivers({{config::driver_kind::oci, ""}});
+    why = found.missing.empty() ? std::string{} : found.missing.front();
+  }
+  temporary_folder probe;
+  if (why.empty()) {
+    fs::create_directory(probe / "lower");
+    fs::create_directory(probe / "bundle");
+    if (const auto mounted = storage::mount_root({probe / "lower"}, probe / "bundle"); !mounted)
+      why = mounted.error().message;
+    static_cast<void>(storage::unmount_root(probe / "bundle"));
+  }
+  if (why.empty())
+    return std::make_unique<oci_driver_under_test>();
+  MESSAGE("SKIPPED: ", why);
+  return nullptr;
+}
+
+inline pid_t to_pid(const container_started& started) {
+  return static_cast<pid_t>(started.pid);
+}
+
+} // namespace prunella::tests
