@@ -66,8 +66,9 @@ config::container_spec expand_variables(config::container_spec container,
 
 container_order plan_container(const config::application_spec& spec, const config::service_spec& service,
                                const config::container_spec& container, const assigned_instance& assigned,
-                               const plan_place& place) {
+                               const plan_place& place, bool init) {
   container_order order;
+  order.init = init;
   order.instance = instance_name(spec.tenant, spec.name, service.name, assigned.replica);
   order.name = container_name(order.instance, container.name);
   order.generation = assigned.generation;
@@ -92,8 +93,10 @@ instance_plan plan_instance(const config::application_spec& spec, const config::
   plan.generation = assigned.generation;
   plan.strategy = service.strategy;
   plan.restart = service.restart;
+  for (const auto& container : service.init_containers)
+    plan.containers.push_back(plan_container(spec, service, container, assigned, place, true));
   for (const auto& container : service.containers)
-    plan.containers.push_back(plan_container(spec, service, container, assigned, place));
+    plan.containers.push_back(plan_container(spec, service, container, assigned, place, false));
   return plan;
 }
 

@@ -26,6 +26,17 @@ milliseconds patience(const container_order& order, const container_context& con
   return std::max(order.spec.grace + context.margin, context.driver_patience) + context.driver_retry + actor_margin;
 }
 
+/// With the gate that this instance's containers share, if it has init containers.
+container_context with_gate(const instance_plan& plan, container_context context) {
+  std::vector<std::string> inits;
+  for (const auto& order : plan.containers)
+    if (order.init)
+      inits.push_back(order.name);
+  if (!inits.empty())
+    context.gate = std::make_shared<init_gate>(std::move(inits));
+  return context;
+}
+
 } // namespace
 
 std::string application_id(std::string_view application) {
@@ -42,7 +53,8 @@ std::string container_id(std::string_view container) {
 
 runtime::supervised_child container_child(const container_order& order, const config::restart_spec& restart,
                                           const container_context& context) {
-  auto spec = runtime::spec_of(container_id(order.name), restart.type);
+  // One that did its work is not started again by itself; when its instance is started afresh it is.
+  auto spec = runtime::spec_of(container_id(order.name), order.init ? config::restart_type::transient : restart.type);
   // Stopping may have to wait for a driver that is being restarted and answers anew: twice.
   spec.shutdown = runtime::shutdown_policy::after(2 * patience(order, context));
   spec.start_timeout = 2 * patience(order, context);
@@ -64,8 +76,9 @@ runtime::supervised_child instance_child(const instance_plan& plan, const contai
   tree.spec.order = order_of(plan.strategy);
   auto spec = runtime::spec_of(instance_id(plan.name));
   spec.start_timeout = actor_margin; // an instance is up when its containers are, one after the other
+  const auto inner = with_gate(plan, context);
   for (const auto& order : plan.containers) {
-    tree.children.push_back(container_child(order, plan.restart, context));
+    tree.children.push_back(container_child(order, plan.restart, inner));
     spec.start_timeout += tree.children.back().spec.start_timeout;
   }
   return runtime::supervisor(std::move(spec), std::move(tree));

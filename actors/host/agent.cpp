@@ -173,6 +173,10 @@ outer_parts agent::parts::outside() {
     require_free(links.listen, options.host);
     return net::make_links(system, std::move(links));
   };
+  x.drivers.clear();
+  for (const auto& driver : drivers.drivers)
+    x.drivers.push_back(driver.kind);
+  std::sort(x.drivers.begin(), x.drivers.end());
   x.spawn_driver = [this] {
     container_driver_options driver;
     driver.data_directory = data.path();

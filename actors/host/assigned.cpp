@@ -44,9 +44,10 @@ std::chrono::milliseconds grace_of(const site_state& state, const std::string& i
   if (record != state.applications.end())
     for (const auto& service : record->second.spec.services)
       if (service.name == parts.service)
-        for (const auto& x : service.containers)
-          if (container_name(instance, x.name) == container)
-            return x.grace;
+        for (const auto* containers : {&service.containers, &service.init_containers})
+          for (const auto& x : *containers)
+            if (container_name(instance, x.name) == container)
+              return x.grace;
   return config::container_spec{}.grace;
 }
 
@@ -58,8 +59,9 @@ std::vector<std::string> known_containers(const site_state& state) {
       continue;
     for (const auto& service : record->second.spec.services)
       if (service.name == x.service)
-        for (const auto& container : service.containers)
-          names.push_back(container_name(instance, container.name));
+        for (const auto* containers : {&service.containers, &service.init_containers})
+          for (const auto& container : *containers)
+            names.push_back(container_name(instance, container.name));
   }
   return names;
 }

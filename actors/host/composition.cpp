@@ -316,6 +316,7 @@ caf::actor composition::start_host(const runtime::start_context& my) {
   x.containers.driver = [this] { return local("driver"); };
   x.containers.observer = [this] { return local("host"); };
   x.figures = figures_;
+  x.drivers = outer_.drivers;
   x.clock = outer_.clock;
   return spawn_host(my.self, x);
 }

@@ -58,6 +58,8 @@ struct outer_parts {
   /// Links of this host. `options` names host, peers, exports and timeouts; addresses are as in the site's document.
   /// Called once.
   std::function<std::shared_ptr<net::links>(net::link_options options)> make_links;
+  /// What the driver actor can run, ascending; the site places by it.
+  std::vector<config::driver_kind> drivers{config::driver_kind::process};
   /// The driver actor (`actors/instance/driver.hpp`).
   std::function<caf::actor()> spawn_driver;
   /// The log writer of this member.

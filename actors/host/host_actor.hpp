@@ -63,6 +63,7 @@ struct host_actor_options {
   std::string applications_path;                             ///< of the supervisor of applications
   container_context containers;
   runtime::liveness_figures figures;
+  std::vector<config::driver_kind> drivers; ///< that this host has, ascending
   wall_clock clock = wall_clock_ms;
   /// At start nothing is decided before the log was heard from, or this long if no quorum is there: then the host
   /// works from its own copy.

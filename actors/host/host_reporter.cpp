@@ -61,6 +61,7 @@ host_heartbeat host_reporter::empty_beat() const {
   host_heartbeat beat;
   beat.host = options_.host;
   beat.incarnation = options_.incarnation;
+  beat.drivers = options_.drivers;
   beat.sent_at_ns = self_->clock().now().time_since_epoch().count();
   return beat;
 }

@@ -30,6 +30,7 @@ struct host_reporter_options {
   std::shared_ptr<leadership_cell> leader;
   std::function<caf::actor(const std::string& host, const std::string& name)> actor_on;
   runtime::liveness_figures figures;
+  std::vector<config::driver_kind> drivers{}; ///< that this host has, ascending
 };
 
 class host_reporter {

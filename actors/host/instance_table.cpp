@@ -28,6 +28,7 @@ void instance_table::expect(const instance_plan& plan) {
                                     [&](const auto& c) { return c.name == order.name; });
     containers.push_back(known == x.containers.end() ? container{} : *known);
     containers.back().name = order.name;
+    containers.back().is_init = order.init;
   }
   x.containers = std::move(containers);
 }
@@ -87,11 +88,11 @@ instance_phase instance_table::phase_of(const instance& x, std::string& reason) 
     known += c.is_known ? 1 : 0;
     running += c.is_known && c.phase == container_phase::running ? 1 : 0;
     is_stopping = is_stopping || (c.is_known && c.was_told);
-    const bool is_final = c.phase == container_phase::exited ? x.restart != config::restart_type::permanent
+    const bool is_final = c.phase == container_phase::exited ? c.is_init || x.restart != config::restart_type::permanent
                                                              : c.phase == container_phase::failed
                                                                  && x.restart == config::restart_type::temporary;
     done += c.is_known && is_final ? 1 : 0;
-    if (c.is_known && has_ended(c.phase))
+    if (c.is_known && has_ended(c.phase) && !(c.is_init && is_final))
       reason = c.name + ' ' + c.reason + (is_final ? " and is not restarted" : "");
   }
   if (is_stopping || (done > 0 && done == x.containers.size()))

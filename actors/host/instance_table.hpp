@@ -47,6 +47,7 @@ private:
     std::string name;
     container_phase phase = container_phase::starting;
     bool is_known = false;      ///< it has reported
+    bool is_init = false;       ///< its end with exit code 0 is what is wanted
     bool was_told = false;      ///< to stop, since its last start
     std::uint32_t attempts = 0; ///< to start it
     std::int64_t pid = 0;

@@ -1,5 +1,6 @@
 #include "actors/instance/container_actor.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <caf/actor_cast.hpp>
@@ -27,6 +28,13 @@ struct look_for_driver {
   PRUNELLA_FIELDS(look_for_driver, epoch)
 };
 
+// From the gate: look whether it is open now.
+struct gate_moved {
+  std::uint8_t unused = 0;
+
+  PRUNELLA_FIELDS(gate_moved, unused)
+};
+
 struct container_state {
   using self_pointer = caf::stateful_actor<container_state, runtime::supervised_actor>*;
 
@@ -36,8 +44,12 @@ struct container_state {
 
   caf::behavior make_behavior(container_order order_, container_context context_, runtime::parent_link parent_);
 
+  void pass_gate();
   void find_driver();
   void ask_driver();
+  void ask_whether_done(const caf::actor& driver);
+  void ask_to_claim(const caf::actor& driver);
+  void ask_to_prepare(const caf::actor& driver);
   void ask_to_start(const caf::actor& driver);
   void ask_to_adopt(const caf::actor& driver);
   void ask_to_stop(const caf::actor& driver);
@@ -63,6 +75,8 @@ struct container_state {
   container_report report;
   caf::actor driver; ///< that answered last
   bool is_ready = false;
+  bool is_needed = true;    ///< false for an init container until it is known that its instance does not run yet
+  bool is_prepared = false; ///< its image is here, or it has none
   std::uint64_t epoch = 0;
   caf::actor_clock::time_point patience_ends;
 };
@@ -85,20 +99,41 @@ caf::behavior container_state::make_behavior(container_order order_, container_c
     if (driver && down.source == driver.address())
       on_driver_down();
   });
+  is_needed = !order.init;
+  is_prepared = order.spec.image.empty();
   enter(container_phase::starting);
-  patience_ends = self->clock().now() + context.driver_patience;
-  find_driver();
+  if (order.init && context.gate)
+    context.gate->begin(order.name);
+  pass_gate();
   return {
     [this](const container_exited& exited) { on_exited(exited); },
     [this](const look_for_driver& look) {
       if (look.epoch == epoch)
         find_driver();
     },
+    [this](const gate_moved&) {
+      if (report.phase == container_phase::starting)
+        pass_gate();
+    },
     [this](const get_container_report&) { return report; },
   };
 }
 
 // -- starting --------------------------------------------------------------------------------------------------------
+
+void container_state::pass_gate() {
+  if (context.gate) {
+    const caf::actor_addr me = self->address();
+    const auto look_again = [me] {
+      if (const auto waiting = caf::actor_cast<caf::actor>(me))
+        caf::anon_send(waiting, gate_moved{});
+    };
+    if (!context.gate->is_open(order.name, look_again))
+      return say_ready(); // an init container behind this one's back in the order of starts may be what opens it
+  }
+  patience_ends = self->clock().now() + context.driver_patience;
+  find_driver();
+}
 
 // Asks the driver for what this phase needs of it; without one, looks again until its patience ends.
 void container_state::find_driver() {
@@ -123,7 +158,9 @@ void container_state::find_driver() {
 void container_state::ask_driver() {
   switch (report.phase) {
     case container_phase::starting:
-      return ask_to_start(driver);
+      if (!is_needed)
+        return ask_whether_done(driver);
+      return is_prepared ? ask_to_start(driver) : ask_to_claim(driver);
     case container_phase::running:
       return ask_to_adopt(driver);
     case container_phase::stopping:
@@ -132,6 +169,62 @@ void container_state::ask_driver() {
     case container_phase::failed:
       return;
   }
+}
+
+// An init container has nothing to do when another container of its instance runs already.
+void container_state::ask_whether_done(const caf::actor& asked) {
+  say_ready(); // it may run for long
+  const auto number = epoch;
+  self->request(asked, context.margin, recover_containers{})
+    .then(
+      [this, number](const recovered_containers& found) {
+        if (number != epoch || report.phase != container_phase::starting)
+          return;
+        const auto is_later = [&](const recovered_container& x) {
+          return x.instance == order.instance && x.generation == order.generation && x.name != order.name;
+        };
+        is_needed = std::none_of(found.containers.begin(), found.containers.end(), is_later);
+        if (is_needed)
+          return ask_driver();
+        context.gate->pass(order.name);
+        enter(container_phase::exited, "was done before: its instance runs");
+        end({});
+      },
+      [this, number](const caf::error& why) {
+        if (number == epoch)
+          on_refused(why);
+      });
+}
+
+// Of an image: what runs is taken over without one, so that nothing depends on it being here still.
+void container_state::ask_to_claim(const caf::actor& asked) {
+  const auto number = epoch;
+  self->request(asked, context.margin, adopt_container{order.name, order.generation, order.spec_hash})
+    .then([this](const container_started& started) { on_started(started); },
+          [this, asked, number](const caf::error& why) {
+            if (number != epoch || report.phase != container_phase::starting)
+              return;
+            if (is_driver_error(why, driver_errc::not_running))
+              ask_to_prepare(asked);
+            else
+              on_refused(why);
+          });
+}
+
+void container_state::ask_to_prepare(const caf::actor& asked) {
+  say_ready(); // an image may be long on its way
+  const auto number = epoch;
+  self->request(asked, context.image_patience, prepare_container{order})
+    .then(
+      [this, number](const container_prepared&) {
+        is_prepared = true;
+        if (number == epoch && report.phase == container_phase::starting)
+          ask_driver();
+      },
+      [this, number](const caf::error& why) {
+        if (number == epoch)
+          on_refused(why);
+      });
 }
 
 void container_state::ask_to_start(const caf::actor& asked) {
@@ -189,6 +282,8 @@ void container_state::on_exited(const container_exited& exited) {
   if (exited.generation != order.generation || (report.pid != 0 && exited.pid != report.pid))
     return;
   auto reason = end_reason(exited);
+  if (!reason && order.init && context.gate)
+    context.gate->pass(order.name);
   enter(reason ? container_phase::failed : container_phase::exited, describe_exit(exited));
   end(std::move(reason));
 }

@@ -8,10 +8,14 @@
 // A crash or kill of this actor loses nothing: the process goes on, and the actor's successor adopts it through
 // `start_container` without a restart. Only an orderly shutdown (exit reason user_shutdown) stops the container.
 // A crash of the driver is survived: the container is claimed again from the fresh driver.
+// What may take long holds up nobody: it says ready before, so that the instance's other containers are started meanwhile.
+// That is its image being brought here, and the wait for init containers (`init_gate.hpp`). An init container runs once per
+// start of its instance: not again when others of the instance already run, as after a crash of the agent.
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -22,6 +26,7 @@
 #include <caf/message.hpp>
 
 #include "actors/instance/driver.hpp"
+#include "actors/instance/init_gate.hpp"
 #include "config/fields.hpp"
 #include "runtime/supervisor.hpp"
 
@@ -77,6 +82,8 @@ struct container_context {
   std::chrono::milliseconds driver_retry{50};        ///< between two looks for a driver
   std::chrono::milliseconds driver_patience{30'000}; ///< then it ends: driver_unavailable
   std::chrono::milliseconds margin{20'000};          ///< added to the grace for a start or a stop to be answered
+  std::chrono::milliseconds image_patience{std::chrono::hours{1}}; ///< for an image to be there
+  std::shared_ptr<init_gate> gate;                   ///< of the instance; null: it has no init containers
 };
 
 caf::actor spawn_container(caf::event_based_actor* spawner, container_order order, container_context context,

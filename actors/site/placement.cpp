@@ -35,12 +35,28 @@ std::uint32_t reserved_share(const config::resources& capacity, const config::re
              share(capacity.memory_bytes / 1024, (free.memory_bytes - wants.memory_bytes) / 1024)));
 }
 
+/// The containers of a service, init containers too.
+template <class Visit>
+void for_each_container(const config::service_spec& service, Visit visit) {
+  for (const auto* containers : {&service.containers, &service.init_containers})
+    for (const auto& container : *containers)
+      visit(container);
+}
+
+std::string driver_text(const config::service_spec& service) {
+  bool images = false;
+  bool processes = false;
+  for_each_container(service, [&](const auto& x) { (x.image.empty() ? processes : images) = true; });
+  return std::string{"without a driver for "} + (images && processes ? "images and processes" : images ? "images" : "processes");
+}
+
 } // namespace
 
 std::string to_text(rejection why, const config::service_spec& service) {
   switch (why) {
   case rejection::down: return "down";
   case rejection::labels: return "not matching the labels `" + service.placement.match_host_labels + '`';
+  case rejection::driver: return driver_text(service);
   case rejection::avoided: return "avoided because it gave up there";
   case rejection::anti_affinity: return "holding a service that it must not share a host with";
   case rejection::port: return "with a port it needs already reserved";
@@ -74,7 +90,7 @@ placement_board::placement_board(const site_state& state) {
     else
       ++hosts_down_;
     slot_of_.emplace(id, index);
-    slots_.push_back({&host, host.spec.capacity, host.spec.capacity, it->second, 0, host.up, {}});
+    slots_.push_back({&host, host.spec.capacity, host.spec.capacity, it->second, 0, host.up, offered_by(host), {}});
   }
 }
 
@@ -88,6 +104,12 @@ placement_board::service_id placement_board::add(const config::application_spec&
       for (const auto& port : container.ports)
         wants.ports.push_back(port_key{port.port} * 2 + (port.protocol == config::port_protocol::udp ? 1 : 0));
     }
+    // One init container at a time, and none of the others meanwhile.
+    for (const auto& init : service.init_containers) {
+      wants.resources.cpu_millis = std::max(wants.resources.cpu_millis, init.resources.cpu_millis);
+      wants.resources.memory_bytes = std::max(wants.resources.memory_bytes, init.resources.memory_bytes);
+    }
+    wants.needs = needs_of(service);
     // The rule holds in both directions, whichever of the two names the other.
     for (std::uint32_t i = 0; i < application.services.size(); ++i) {
       const auto& other = application.services[i];
@@ -109,10 +131,25 @@ placement_board::demand& placement_board::demand_of(demand wanted) {
   const bool is_own = !wanted.ports.empty() || !wanted.foes.empty();
   demand* own = nullptr;
   auto& known = is_own ? own
-                       : shared_demands_[{wanted.match, wanted.domains, wanted.resources.cpu_millis, wanted.resources.memory_bytes}];
+                       : shared_demands_[{wanted.match, wanted.domains, wanted.resources.cpu_millis, wanted.resources.memory_bytes,
+                                         wanted.needs}];
   if (known == nullptr)
     known = &demands_.emplace_back(std::move(wanted));
   return *known;
+}
+
+placement_board::driver_set placement_board::needs_of(const config::service_spec& service) {
+  driver_set needs = 0;
+  for_each_container(service, [&](const auto& x) { needs = static_cast<driver_set>(needs | (x.image.empty() ? 1 : 2)); });
+  return needs;
+}
+
+/// A host that has not said anything yet runs plain processes, as every host of an earlier version does.
+placement_board::driver_set placement_board::offered_by(const host_record& host) {
+  driver_set offers = host.drivers.empty() ? 1 : 0;
+  for (const auto driver : host.drivers)
+    offers = static_cast<driver_set>(offers | (driver == config::driver_kind::process ? 1 : 2));
+  return offers;
 }
 
 const placement_board::label_match& placement_board::match_of(const std::string& expression) {
@@ -178,6 +215,8 @@ std::optional<rejection> placement_board::check(service_id service, host_slot at
 /// Of a host that is up and matches: what those who are there leave too little of.
 std::optional<rejection> placement_board::crowded(const demand& wants, host_slot index) const {
   const auto& at = slots_[index];
+  if ((wants.needs & ~at.offers) != 0)
+    return rejection::driver;
   for (const auto foe : wants.foes)
     if (services_[foe].on[index] != 0)
       return rejection::anti_affinity;

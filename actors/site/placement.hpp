@@ -27,12 +27,13 @@ enum class rejection : std::uint8_t {
   down,          ///< the host is down
   labels,        ///< `match-host-labels` is false for it
   avoided,       ///< the instance gave up there and the time to avoid it is not over
+  driver,        ///< it cannot run such containers: of images, or plain processes
   anti_affinity, ///< a service that must not share its host is there
   port,          ///< a port it needs is reserved there
   cpu,           ///< less cpu left than it reserves
   memory,        ///< less memory left than it reserves
 };
-inline constexpr std::size_t rejection_count = 7;
+inline constexpr std::size_t rejection_count = 8;
 
 /// How a rejection reads behind a host or a count: "with too little cpu left".
 std::string to_text(rejection why, const config::service_spec& service);
@@ -80,6 +81,7 @@ public:
 
 private:
   using port_key = std::uint32_t;
+  using driver_set = std::uint8_t; ///< bits: 1 plain processes, 2 images
 
   struct slot {
     const host_record* host = nullptr;
@@ -88,6 +90,7 @@ private:
     std::uint32_t label_class = 0;
     std::uint32_t instances = 0;
     bool is_up = false;
+    driver_set offers = 0;
     std::vector<port_key> ports; ///< reserved, sorted
   };
 
@@ -106,6 +109,7 @@ private:
   /// What services ask of a host. One for all services that ask the same, which is common: applications are alike.
   struct demand {
     config::resources resources;
+    driver_set needs = 0;
     std::vector<port_key> ports;  ///< of one service only, if there are any
     std::vector<service_id> foes; ///< the same; services of the application that may not share a host with it
     const label_match* match = nullptr;
@@ -123,6 +127,8 @@ private:
     std::optional<host_order> order;      ///< made when it is first asked for
   };
 
+  static driver_set needs_of(const config::service_spec& service);
+  static driver_set offered_by(const host_record& host);
   const label_match& match_of(const std::string& expression);
   const spread& spread_by(const std::string& label);
   demand& demand_of(demand wanted);
@@ -142,7 +148,7 @@ private:
   std::map<std::string, label_match> matches_; ///< by expression
   std::map<std::string, spread> spreads_;      ///< by label
   std::deque<demand> demands_;
-  std::map<std::tuple<const label_match*, const spread*, std::int64_t, std::int64_t>, demand*> shared_demands_;
+  std::map<std::tuple<const label_match*, const spread*, std::int64_t, std::int64_t, driver_set>, demand*> shared_demands_;
   std::vector<placed_service> services_;
 };
 

@@ -19,6 +19,7 @@
 #include "actors/site/requests.hpp"
 #include "actors/site/site_command_bytes.hpp"
 #include "actors/site/site_views.hpp"
+#include "config/enumerators.hpp"
 #include "config/json.hpp"
 #include "runtime/consensus/consensus_actor.hpp"
 #include "runtime/exit_reason.hpp"
@@ -108,7 +109,9 @@ private:
     const auto gave_up = seen_.gave_up_revision();
     answer.confirmed_revision = seen_.take(beat);
     confirm_status();
-    if (seen_.gave_up_revision() != gave_up)
+    if (config::has_known_enumerators(beat.drivers)) // bytes of another host
+      offered_[beat.host] = beat.drivers;
+    if (seen_.gave_up_revision() != gave_up || next_drivers(*state()))
       decide();
     return answer;
   }
@@ -197,6 +200,8 @@ private:
     const auto verdicts = liveness_->judge(current->hosts, now);
     if (!verdicts.empty())
       return propose_decision(verdicts.front());
+    if (auto drivers = next_drivers(*current))
+      return propose_decision(*std::move(drivers));
     if (may_go_on(*current))
       return propose_portion();
     portions_.clear();
@@ -210,6 +215,16 @@ private:
       settled_ = settled_site{current->applied_index, seen_.gave_up_revision(), next.look_again_at};
     }
     arm_timer(settled_->look_again_at);
+  }
+
+  /// A host that says it has other drivers than the site knows of.
+  std::optional<set_host_drivers> next_drivers(const site_state& now) const {
+    for (const auto& [id, drivers] : offered_) {
+      const auto host = now.hosts.find(id);
+      if (host != now.hosts.end() && !drivers.empty() && host->second.drivers != drivers)
+        return set_host_drivers{id, drivers};
+    }
+    return std::nullopt;
   }
 
   /// Whether the rest of the last plan still is the plan: nothing has happened but its own portions.
@@ -290,6 +305,7 @@ private:
   site_actor_options options_;
   std::unique_ptr<host_liveness> liveness_;
   observations seen_;
+  std::map<std::string, std::vector<config::driver_kind>> offered_; ///< host → drivers, of its last heartbeat
   std::deque<change_assignments> portions_; ///< of the last plan, not proposed yet
   std::uint64_t gave_up_at_plan_ = 0;
   std::uint64_t last_decision_ = 0; ///< its log index; 0: something else was applied before it

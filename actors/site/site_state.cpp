@@ -95,6 +95,17 @@ public:
     result(command_result::updated);
   }
 
+  void operator()(const set_host_drivers& x) {
+    auto it = state_.hosts.find(x.host);
+    if (it == state_.hosts.end())
+      return not_found("host " + x.host);
+    if (it->second.drivers == x.drivers)
+      return result(command_result::unchanged);
+    it->second.drivers = x.drivers;
+    row("host", x.host);
+    result(command_result::updated);
+  }
+
   void operator()(const change_assignments& x) {
     result(command_result::stale);
     for (const auto& change : x.changes)

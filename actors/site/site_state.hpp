@@ -25,8 +25,9 @@ struct host_record {
   bool up = true;
   std::string reason; ///< why it is down; empty while up
   time_ms since = 0;  ///< of the last change of `up`
+  std::vector<config::driver_kind> drivers{}; ///< that it said it has, ascending; none: it has not said yet
 
-  PRUNELLA_FIELDS(host_record, spec, up, reason, since)
+  PRUNELLA_FIELDS(host_record, spec, up, reason, since, drivers)
 };
 
 /// One row of kind "application", key = "tenant.name".
@@ -131,6 +132,13 @@ struct assignment_change {
   PRUNELLA_FIELDS(assignment_change, instance, from_host, from_generation, remove, next, cause)
 };
 
+/// What the host said it can run; proposed by the leader.
+struct set_host_drivers {
+  std::string host;
+  std::vector<config::driver_kind> drivers; ///< ascending
+  PRUNELLA_FIELDS(set_host_drivers, host, drivers)
+};
+
 struct change_assignments {
   std::vector<assignment_change> changes;
   PRUNELLA_FIELDS(change_assignments, changes)
@@ -139,7 +147,9 @@ struct change_assignments {
 /// An entry of the site's log.
 struct site_command {
   time_ms at = 0;
-  std::variant<register_site, put_application, delete_application, scale_service, set_host_state, change_assignments> body;
+  std::variant<register_site, put_application, delete_application, scale_service, set_host_state, change_assignments,
+               set_host_drivers>
+    body;
 
   PRUNELLA_FIELDS(site_command, at, body)
 };

@@ -222,3 +222,76 @@ TEST_CASE_FIXTURE(fixture, "a restarted agent finds the containers as they were 
   for (const auto& row : tree->list(world.now()))
     CHECK(row.restarts == 0);
 }
+
+namespace {
+
+const std::string migrate = "default.shop.web-1.migrate";
+const std::string warm = "default.shop.web-1.warm";
+
+struct with_inits : fixture {
+  with_inits() {
+    for (const auto* name : {"migrate", "warm"}) {
+      config::container_spec container;
+      container.name = name;
+      container.command = {name};
+      spec.services[0].init_containers.push_back(container);
+    }
+  }
+
+  using names = std::vector<std::string>;
+};
+
+} // namespace
+
+TEST_CASE_FIXTURE(with_inits, "init containers run one after the other to exit code 0 before the first container starts") {
+  start();
+  CHECK(host->starts == names{migrate});
+  world.advance(10min); // as long as it takes
+  CHECK(host->starts == names{migrate});
+  host->end(migrate, 0);
+  world.settle();
+  CHECK(host->starts == names{migrate, warm});
+  host->end(warm, 0);
+  world.settle();
+  CHECK(host->starts == names{migrate, warm, front, side});
+  host->end(front, 1);
+  world.settle();
+  CHECK(host->starts == names{migrate, warm, front, side, front}); // they are not run again
+}
+
+TEST_CASE_FIXTURE(with_inits, "an init container that fails is restarted, and too often is the end of the instance here") {
+  spec.services[0].restart.backoff_max = 100ms;
+  start();
+  host->end(migrate, 1);
+  world.advance(1s);
+  CHECK(host->starts == names{migrate, migrate});
+  for (int i = 0; i < 40 && !gave_up("host-1/root/applications/default.shop/web-1"); ++i) {
+    host->end(migrate, 1);
+    world.advance(200ms);
+  }
+  CHECK(gave_up("host-1/root/applications/default.shop/web-1"));
+  CHECK_FALSE(tree->find("host-1/root/applications/default.shop"));
+  CHECK(std::count(host->starts.begin(), host->starts.end(), front) == 0);
+}
+
+TEST_CASE_FIXTURE(with_inits, "init containers of an instance that runs already are not run again, as after a crash of the agent") {
+  const auto planned = plan({{"web", 1, 1}});
+  for (const auto& order : planned.instances.at(0).containers)
+    if (!order.init)
+      host->start(order);
+  host->starts.clear();
+  start();
+  world.settle();
+  CHECK(host->starts.empty());
+  CHECK(host->running.size() == 2);
+  CHECK(observer.got->back().phase == container_phase::running);
+  CHECK(observer.got->back().adopted);
+}
+
+TEST_CASE_FIXTURE(with_inits, "an instance that waits for an init container can be stopped") {
+  start();
+  const auto stopped = world.ask<runtime::child_done>(applications, 60s, runtime::terminate_child{"default.shop"});
+  CHECK(stopped);
+  CHECK(host->running.empty());
+  CHECK(std::count(host->stops.begin(), host->stops.end(), migrate) == 1);
+}

@@ -19,9 +19,10 @@ struct fixture {
   std::shared_ptr<scripted_host> host = std::make_shared<scripted_host>();
   virtual_time::collector<container_report> observer = world.collect<container_report>();
   bool has_driver = true;
+  std::string image;
   caf::actor driver = world.own(spawn_scripted_driver(world.system(), host));
 
-  static container_order order(std::uint64_t generation = 1) {
+  container_order order(std::uint64_t generation = 1) const {
     container_order made;
     made.name = "default.shop.web-1.front";
     made.instance = "default.shop.web-1";
@@ -29,6 +30,7 @@ struct fixture {
     made.spec_hash = "hash";
     made.spec.name = "front";
     made.spec.grace = 10s;
+    made.spec.image = image;
     return made;
   }
 
@@ -261,4 +263,41 @@ TEST_CASE_FIXTURE(fixture, "a report can be asked for at any time") {
   REQUIRE(report);
   CHECK(*report == last());
   CHECK(report->generation == 7);
+}
+
+TEST_CASE_FIXTURE(fixture, "a container of an image is started when its image is there, however long that takes") {
+  image = "shop/front:1";
+  host->images_are_slow = true;
+  spawn();
+  world.advance(10min);
+  CHECK(phases() == texts{"starting"});
+  CHECK(host->starts.empty());
+  host->give_images();
+  world.settle();
+  CHECK(phases() == texts{"starting", "running"});
+}
+
+TEST_CASE_FIXTURE(fixture, "a container whose image cannot be had fails with the reason, and one that runs needs no image") {
+  image = "shop/front:1";
+  host->refuse_image[front].push_back({driver_errc::image_unavailable, "there is no image shop/front:1"});
+  const auto ended = world.watch(spawn());
+  REQUIRE(*ended);
+  CHECK(phases() == texts{"starting", "failed"});
+  CHECK(last().reason == "there is no image shop/front:1");
+  host->start(order());
+  host->refuse_image[front].push_back({driver_errc::image_unavailable, "gone"});
+  spawn();
+  CHECK(last().phase == container_phase::running);
+  CHECK(last().adopted);
+}
+
+TEST_CASE_FIXTURE(fixture, "a container that waits for its image is stopped at once") {
+  image = "shop/front:1";
+  host->images_are_slow = true;
+  const auto container = spawn();
+  stop(container);
+  CHECK(phases() == texts{"starting", "stopping", "exited"});
+  host->give_images();
+  world.settle();
+  CHECK(host->starts.empty());
 }

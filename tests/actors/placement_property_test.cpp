@@ -20,12 +20,13 @@ public:
   small_site& site() { return site_; }
 
   void change() {
-    switch (pick(6)) {
+    switch (pick(7)) {
     case 0:
     case 1: site_.run(actors::put_application{any_application()}); break;
     case 2: site_.run(actors::scale_service{"default.app-" + std::to_string(pick(4)), name(pick(3)), pick(14)}); break;
     case 3: site_.run(actors::delete_application{"default.app-" + std::to_string(pick(4))}); break;
     case 4: site_.run(actors::set_host_state{"host-" + std::to_string(pick(12)), pick(3) != 0, "silent"}); break;
+    case 5: site_.run(actors::set_host_drivers{"host-" + std::to_string(pick(12)), any_drivers()}); break;
     default:
       for (auto n = pick(4); n > 0 && !site_.state.assignments.empty(); --n) {
         const auto it = std::next(site_.state.assignments.begin(),
@@ -38,6 +39,12 @@ public:
 
 private:
   static std::string name(std::uint32_t i) { return std::vector<std::string>{"web", "web-1", "db"}[i]; }
+
+  std::vector<config::driver_kind> any_drivers() {
+    using config::driver_kind;
+    const std::vector<std::vector<driver_kind>> sets{{}, {driver_kind::process}, {driver_kind::oci}, {driver_kind::process, driver_kind::oci}};
+    return sets[pick(4)];
+  }
 
   std::vector<config::host_spec> hosts() {
     std::vector<config::host_spec> result;
@@ -64,6 +71,10 @@ private:
         x.containers[0].ports = {{"http", static_cast<std::uint16_t>(80 + pick(2)), config::port_protocol::tcp}};
       if (pick(4) == 0)
         x.containers.push_back(x.containers[0]);
+      if (pick(4) == 0)
+        x.containers.back().image = "shop/web:1";
+      if (pick(4) == 0)
+        x.init_containers = {x.containers[0]};
       services.push_back(std::move(x));
     }
     return application("app-" + std::to_string(pick(4)), std::move(services));

@@ -266,3 +266,25 @@ TEST_CASE("random sites: no overcommit, no down host, and plans always come to r
     }
   }
 }
+
+TEST_CASE("an image goes to a host with a driver for images, a command to one for processes, and who has none is counted") {
+  using config::driver_kind;
+  small_site site{{host("host-1"), host("host-2"), host("host-3")}};
+  auto image = service("web", 1);
+  image.containers[0].image = "shop/web:1";
+  site.run(actors::put_application{application("shop", {image})});
+  site.settle();
+  CHECK(site.host_of("default.shop.web-1") == "");
+  CHECK(site.state.assignments.at("default.shop.web-1").reason == "0 of 3 hosts fit: 3 without a driver for images");
+  site.run(actors::set_host_drivers{"host-2", {driver_kind::oci}});
+  site.settle();
+  CHECK(site.host_of("default.shop.web-1") == "host-2");
+  site.run(actors::put_application{application("plain", {service("main", 3)})});
+  site.settle();
+  for (const auto* name : {"default.plain.main-1", "default.plain.main-2", "default.plain.main-3"})
+    CHECK(site.host_of(name) != "host-2");
+  site.run(actors::set_host_drivers{"host-2", {driver_kind::process}});
+  site.settle();
+  CHECK(site.host_of("default.shop.web-1") == "");
+  CHECK(site.run(actors::set_host_drivers{"host-9", {driver_kind::oci}}).outcome.result == actors::command_result::not_found);
+}

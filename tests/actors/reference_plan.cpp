@@ -32,7 +32,24 @@ config::resources needs(const config::service_spec& service) {
     sum.cpu_millis += container.resources.cpu_millis;
     sum.memory_bytes += container.resources.memory_bytes;
   }
+  for (const auto& init : service.init_containers) {
+    sum.cpu_millis = std::max(sum.cpu_millis, init.resources.cpu_millis);
+    sum.memory_bytes = std::max(sum.memory_bytes, init.resources.memory_bytes);
+  }
   return sum;
+}
+
+bool has_drivers(const host_record& host, const config::service_spec& service) {
+  using config::driver_kind;
+  const auto has = [&](bool image) {
+    return (host.drivers.empty() && !image)
+           || std::any_of(host.drivers.begin(), host.drivers.end(), [&](auto x) { return (x != driver_kind::process) == image; });
+  };
+  for (const auto* containers : {&service.containers, &service.init_containers})
+    for (const auto& container : *containers)
+      if (!has(!container.image.empty()))
+        return false;
+  return true;
 }
 
 std::set<std::pair<std::uint16_t, config::port_protocol>> ports(const config::service_spec& service) {
@@ -77,6 +94,8 @@ struct board {
     for (const auto& avoided : x.avoided)
       if (avoided.host == host.spec.id && now < avoided.until)
         return rejection::avoided;
+    if (!has_drivers(host, *x.service))
+      return rejection::driver;
     for (const auto& there : on[host.spec.id])
       if (there.application == x.application && (names(*x.service, there.service->name) || names(*there.service, x.service->name)))
         return rejection::anti_affinity;

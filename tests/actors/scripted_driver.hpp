@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <caf/actor.hpp>
@@ -42,6 +43,13 @@ struct scripted_end {
   PRUNELLA_FIELDS(scripted_end, exited)
 };
 
+/// Told to the driver actor: answer the preparations that wait.
+struct scripted_images {
+  std::uint8_t unused = 0;
+
+  PRUNELLA_FIELDS(scripted_images, unused)
+};
+
 /// The driver's timer: answer a start or let a stop take effect.
 struct scripted_due {
   std::string name;
@@ -61,6 +69,9 @@ public:
 
   std::map<std::string, process> running; ///< container → what runs
   std::map<std::string, std::deque<driver_failure>> refuse; ///< answers to its next starts
+  std::map<std::string, std::deque<driver_failure>> refuse_image; ///< the same to its next preparations
+  std::vector<std::string> prepared;                        ///< names in order of the preparations
+  bool images_are_slow = false;                             ///< preparations wait for `give_images`
   std::vector<std::string> starts;                          ///< names in order of start, one for each process
   std::vector<std::string> stops;                           ///< names in order of the stop requests
   std::chrono::milliseconds start_time{0}; ///< between request and answer
@@ -72,6 +83,12 @@ public:
   /// The container ends by itself; false if it does not run.
   bool end(const std::string& name, std::int32_t exit_code, std::int32_t signal = 0) {
     return finish(name, exit_code, signal, false);
+  }
+
+  /// The images that are waited for are there.
+  void give_images() {
+    images_are_slow = false;
+    caf::anon_send(driver, scripted_images{});
   }
 
   bool finish(const std::string& name, std::int32_t exit_code, std::int32_t signal, bool stopped) {
@@ -116,7 +133,11 @@ public:
     host_ = std::move(host);
     host_->driver = caf::actor_cast<caf::actor>(self_);
     return {
-      [this](const prepare_container& request) { return container_prepared{request.order.name}; },
+      [this](const prepare_container& request) { return on_prepare(request.order); },
+      [this](const scripted_images&) {
+        for (auto& [container, promise] : std::exchange(pending_images_, {}))
+          promise.deliver(container_prepared{container});
+      },
       [this](const start_container& request) { return on_start(request.order); },
       [this](const adopt_container& request) -> caf::result<container_started> {
         const auto found = host_->running.find(request.name);
@@ -145,6 +166,20 @@ private:
 
   static container_started answer(const scripted_host::process& process, bool adopted) {
     return {process.order.name, process.order.generation, process.pid, 1, process.started_at_ms, adopted};
+  }
+
+  caf::result<container_prepared> on_prepare(const container_order& order) {
+    host_->prepared.push_back(order.name);
+    auto& refusals = host_->refuse_image[order.name];
+    if (!refusals.empty()) {
+      const auto failure = refusals.front();
+      refusals.pop_front();
+      return to_error(failure);
+    }
+    if (!host_->images_are_slow)
+      return container_prepared{order.name};
+    pending_images_.emplace_back(order.name, self_->make_response_promise());
+    return caf::delegated<container_prepared>{};
   }
 
   caf::result<container_started> on_start(const container_order& order) {
@@ -229,6 +264,7 @@ private:
   std::shared_ptr<scripted_host> host_;
   std::map<std::string, caf::actor_addr> owners_;
   std::map<std::int64_t, caf::response_promise> pending_starts_;
+  std::vector<std::pair<std::string, caf::response_promise>> pending_images_;
   std::map<std::string, std::vector<caf::response_promise>> stops_;
 };
 
