@@ -10,13 +10,6 @@
 
 namespace prunella::net {
 
-namespace {
-
-/// What one read takes after hello.
-constexpr std::size_t member_read_bytes = 64 * 1024;
-
-} // namespace
-
 void link_broker_state::on_set_peers(const std::vector<link_peer_address>& members) {
   hub->set_members(members);
   std::map<std::string, std::string> wanted;
@@ -122,7 +115,6 @@ void link_broker_state::on_up(socket_entry& socket) {
   entry.channel->up(hello.link, hello.incarnation, hello.max_frame);
   socket.consumption = std::make_shared<link_consumption>(hub->wakeup, hub->options.limits.window_bytes / 4);
   socket.sink = make_answer_sink(hub->system, entry.channel, hello.link);
-  self->configure_read(socket.handle, caf::io::receive_policy::at_most(member_read_bytes));
   ++counters.links_up;
   publish(link_up{entry.channel->host(), hello.incarnation});
 }

@@ -1,5 +1,6 @@
 // Sockets of the broker, from accept or dial until they are dropped: bytes in, bytes out, goodbye.
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <utility>
@@ -15,6 +16,10 @@ namespace {
 constexpr std::size_t stranger_read_bytes = 4 * 1024;
 /// What is encrypted at a time: four TLS records, in memory twice.
 constexpr std::size_t slice_bytes = 64 * 1024;
+/// What one read of a link takes, after one that left nothing behind and after one that did: CAF fills its buffer with zeros
+/// before each read, which costs more than a heartbeat's decryption if it is long.
+constexpr std::size_t idle_read_bytes = 2 * 1024;
+constexpr std::size_t busy_read_bytes = 64 * 1024;
 
 } // namespace
 
@@ -102,6 +107,7 @@ void link_broker_state::on_data(const caf::io::new_data_msg& data) {
   if (socket.abort_at)
     return;
   counters.bytes_in += data.buf.size();
+  choose_read_size(socket, data.buf.size());
   const auto& limits = hub->options.limits;
   // Messages wait in their channel above the watermark; only answers to what the peer itself sends come on top.
   if (socket.backlog > limits.write_watermark + 2 * limits.max_frame)
@@ -109,6 +115,14 @@ void link_broker_state::on_data(const caf::io::new_data_msg& data) {
   else
     socket.connection.receive({data.buf.data(), data.buf.size()}, now());
   pump(socket);
+}
+
+void link_broker_state::choose_read_size(socket_entry& socket, std::size_t got) {
+  if (!socket.was_open)
+    return;
+  const auto wanted = got >= socket.read_bytes ? busy_read_bytes : got < idle_read_bytes ? idle_read_bytes : socket.read_bytes;
+  if (std::exchange(socket.read_bytes, wanted) != wanted)
+    self->configure_read(socket.handle, caf::io::receive_policy::at_most(wanted));
 }
 
 void link_broker_state::pump(socket_entry& socket) {
@@ -135,15 +149,12 @@ void link_broker_state::pump(socket_entry& socket) {
   }
 }
 
-void link_broker_state::flush(socket_entry& socket) {
-  if (socket.fd < 0)
-    return;
-  const auto watermark = hub->options.limits.write_watermark;
-  auto& buffer = self->wr_buf(socket.handle);
+/// Encrypts what is to be said until `buffer` and what CAF holds already reach the watermark.
+void link_broker_state::take_output(socket_entry& socket, byte_buffer& buffer) {
   const auto before = buffer.size();
   socket.connection.take_output(buffer);
   while (socket.connection.is_open() && socket.peer->channel->has_waiting() &&
-         socket.backlog + buffer.size() - before < watermark) {
+         socket.backlog + buffer.size() - before < hub->options.limits.write_watermark) {
     frames.clear();
     socket.peer->channel->take(frames, slice_bytes, socket.connection.credit());
     if (frames.empty())
@@ -153,6 +164,23 @@ void link_broker_state::flush(socket_entry& socket) {
   }
   if (frames.capacity() > 4 * slice_bytes)
     byte_buffer().swap(frames);
+}
+
+void link_broker_state::flush(socket_entry& socket) {
+  if (socket.fd < 0)
+    return;
+  auto& buffer = self->wr_buf(socket.handle);
+  const auto before = buffer.size();
+  take_output(socket, buffer);
+  // What fits into the kernel's buffer goes there at once. CAF would write it in its next turn, after two changes of what
+  // epoll watches, and tell of it in a message.
+  if (socket.backlog == 0 && before == 0 && !buffer.empty() && socket.connection.is_open()) {
+    const auto written = write_now(socket.fd, {buffer.data(), buffer.size()});
+    counters.bytes_out += written;
+    buffer.erase(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(written));
+    if (buffer.empty())
+      take_output(socket, buffer); // only what was beyond the watermark
+  }
   const auto added = buffer.size() - before;
   if (added == 0)
     return;

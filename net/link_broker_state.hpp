@@ -48,6 +48,7 @@ struct link_broker_state {
     bool was_open = false;
     std::optional<time_point> abort_at; ///< ended; waits for the goodbye to leave
     std::uint64_t backlog = 0;          ///< ciphertext that CAF holds
+    std::size_t read_bytes = 0;         ///< of a link: what the next read takes at most
     time_point last_progress{};         ///< of the backlog
     std::shared_ptr<link_consumption> consumption;
     caf::strong_actor_ptr sink;
@@ -109,6 +110,8 @@ private:
   void on_ended(socket_entry& socket);
   void count_end(const socket_entry& socket);
   void grant(socket_entry& socket);
+  void choose_read_size(socket_entry& socket, std::size_t got);
+  void take_output(socket_entry& socket, byte_buffer& buffer);
   void flush(socket_entry& socket);
   void finish_goodbye(socket_entry& socket);
   void drop(socket_entry& socket);

@@ -6,8 +6,29 @@
 #include <caf/send.hpp>
 
 #include "net/link_codec.hpp"
+#include "net/links.hpp"
 
 namespace prunella::net {
+
+namespace {
+
+/// Of this thread.
+struct burst_state {
+  int depth = 0;
+  std::vector<std::shared_ptr<link_wakeup>> to_wake; ///< one for each actor system with links, so one or two
+};
+thread_local burst_state burst;
+
+} // namespace
+
+send_burst::send_burst() { ++burst.depth; }
+
+send_burst::~send_burst() {
+  if (--burst.depth > 0)
+    return;
+  for (const auto& wakeup : std::exchange(burst.to_wake, {}))
+    wakeup->wake();
+}
 
 std::uint64_t link_wakeup::attach(caf::actor broker) {
   std::lock_guard guard(mutex_);
@@ -31,6 +52,12 @@ void link_wakeup::detach() {
 }
 
 void link_wakeup::wake() {
+  if (burst.depth > 0) {
+    auto self = shared_from_this();
+    if (std::find(burst.to_wake.begin(), burst.to_wake.end(), self) == burst.to_wake.end())
+      burst.to_wake.push_back(std::move(self));
+    return;
+  }
   if (signalled_.exchange(true))
     return;
   std::lock_guard guard(mutex_);

@@ -32,8 +32,8 @@ struct link_shared_counters {
   std::atomic<std::uint64_t> answers_late{0};
 };
 
-/// Wakes the broker once per burst, however many messages are queued.
-class link_wakeup {
+/// Wakes the broker once per burst, however many messages are queued; of a thread with a `send_burst`, when that ends.
+class link_wakeup : public std::enable_shared_from_this<link_wakeup> {
 public:
   /// Returns a number for `tick`.
   std::uint64_t attach(caf::actor broker);

@@ -215,11 +215,15 @@ void link_connection::open(time_point now) {
 }
 
 void link_connection::consumed(std::uint32_t bytes) {
-  if (!is_open() || bytes == 0)
+  if (!is_open())
     return;
-  window_.give_back(bytes);
+  consumed_ += bytes;
+  if (!window_.should_grant(consumed_, limits_.max_frame + 4))
+    return;
+  const auto granted = std::exchange(consumed_, 0);
+  window_.give_back(granted);
   byte_buffer credit;
-  append_credit(credit, bytes);
+  append_credit(credit, granted);
   tls_.write({credit.data(), credit.size()});
 }
 

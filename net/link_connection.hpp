@@ -53,7 +53,7 @@ public:
   /// Keep-alive and deadlines.
   void tick(time_point now);
 
-  /// `bytes` of received messages were consumed. Sends credit.
+  /// `bytes` of received messages were consumed. Sends credit when there is enough to give or the peer may need it.
   void consumed(std::uint32_t bytes);
 
   void take_output(byte_buffer& out) { tls_.take_output(out); }
@@ -93,6 +93,7 @@ private:
   hello_frame peer_hello_;
   send_window credit_;
   receive_window window_;
+  std::uint32_t consumed_ = 0; ///< and not granted yet
   phase phase_ = phase::tls;
   time_point handshake_deadline_;
   time_point last_received_;

@@ -57,8 +57,11 @@ public:
   void give_back(std::uint32_t bytes) { used_ -= bytes < used_ ? bytes : used_; }
 
   std::uint32_t used() const { return used_; }
-  /// Grants below this are held back: one credit frame for a quarter of the window, not one for each message.
-  std::uint32_t grant_threshold() const { return limit_ / 4; }
+  /// Whether `consumed` bytes that were not given back are worth a credit frame: a quarter of the window, or the peer could
+  /// not send `longest` more bytes. Each message on its own is not, as a frame wakes the peer.
+  bool should_grant(std::uint32_t consumed, std::uint32_t longest) const {
+    return consumed > 0 && (consumed >= limit_ / 4 || limit_ - used_ < longest);
+  }
 
 private:
   std::uint32_t limit_;

@@ -119,6 +119,11 @@ void set_no_delay(int fd) {
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+std::size_t write_now(int fd, std::string_view bytes) {
+  const auto taken = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  return taken > 0 ? static_cast<std::size_t>(taken) : 0;
+}
+
 void end_writing(int fd) {
   ::shutdown(fd, SHUT_WR);
 }

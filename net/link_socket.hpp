@@ -35,6 +35,8 @@ std::string bound_address(int fd);
 int start_connect(const socket_address& address, std::string& problem);
 /// Small frames must not wait for Nagle's algorithm.
 void set_no_delay(int fd);
+/// How many bytes of `bytes` the kernel takes at once; 0 also when it takes none for now or the connection is broken.
+std::size_t write_now(int fd, std::string_view bytes);
 /// Says that no more bytes come, after those that were written.
 void end_writing(int fd);
 /// Ends both directions at once. CAF's close() alone keeps a stalled peer's socket and buffer for ever.

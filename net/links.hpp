@@ -172,6 +172,16 @@ struct link_problem {
   PRUNELLA_FIELDS(link_problem, host, reason)
 };
 
+/// While it lives, what its thread sends through proxies waits, and leaves together when it ends: one wake-up of the links,
+/// not one for each message. May nest; keep it short.
+class send_burst {
+public:
+  send_burst();
+  ~send_burst();
+  send_burst(const send_burst&) = delete;
+  send_burst& operator=(const send_burst&) = delete;
+};
+
 class links {
 public:
   virtual ~links() = default;

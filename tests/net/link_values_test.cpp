@@ -414,6 +414,37 @@ TEST_CASE("a peer that sends beyond its window is closed, one that waits for cre
   CHECK(pair.acceptor.violated());
 }
 
+TEST_CASE("credit is held back below a quarter of the window, unless the longest frame would find no room") {
+  const auto frame = static_cast<std::uint32_t>(message_frame_bytes("x", 1));
+  link_limits limits;
+  limits.max_frame = 2 * frame - 4;
+  limits.window_bytes = 12 * frame;
+  connection_pair pair(limits);
+  pair.settle();
+  int sent = 0;
+  const auto send = [&](int count) {
+    for (; count > 0; --count, ++sent)
+      pair.dialer.write(view(send_to(22)));
+    pair.settle();
+  };
+  const auto granted_for = [&](std::uint32_t frames) {
+    pair.acceptor.consumed(frames * frame);
+    pair.dialer.credit() = send_window(limits.window_bytes, 1);
+    pair.dialer.credit().spend(limits.window_bytes, false);
+    pair.settle();
+    return pair.dialer.credit().bytes() / frame;
+  };
+  send(10);
+  CHECK(granted_for(2) == 0);
+  CHECK(granted_for(1) == 3);
+  send(3);
+  CHECK(pair.acceptor.window_used() == 10 * frame);
+  CHECK(granted_for(1) == 0); // two frames have room
+  send(1);
+  CHECK(granted_for(0) == 1);
+  CHECK(pair.acceptor.is_open());
+}
+
 TEST_CASE("a handshake that is not done at its deadline ends, and one tick earlier it does not") {
   connection_pair pair;
   pair.now += link_timeouts{}.handshake - 1ms;
