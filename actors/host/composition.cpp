@@ -16,7 +16,6 @@
 #include "actors/host/tree_actor.hpp"
 #include "actors/instance/driver.hpp"
 #include "actors/site/leadership_actor.hpp"
-#include "actors/site/membership.hpp"
 #include "actors/site/site_errors.hpp"
 #include "actors/site/site_machine.hpp"
 #include "actors/type_ids.hpp"
@@ -49,7 +48,9 @@ composition::composition(caf::actor_system& system, composition_options options,
     options_(std::move(options)),
     outer_(std::move(outer)),
     figures_(runtime::figures_of(options_.site.liveness)),
-    started_at_(outer_.clock()) {
+    started_at_(outer_.clock()),
+    hosts_(by_member(options_.site.hosts)),
+    contacts_(std::make_shared<host_contacts>(figures_.heartbeat / 2)) {
   require_host(options_.site, options_.host);
   links_ = outer_.make_links(link_options());
   if (outer_.images)
@@ -106,7 +107,7 @@ net::link_options composition::link_options() {
       result.listen = host.address;
     else
       result.peers.push_back({host.id, host.address});
-  result.exports = exports_of([this](const std::string& name) { return local(name); });
+  result.exports = exports_of([this](const std::string& name) { return local(name); }, hosts_);
   result.answer_types = answer_types();
   // A lost peer is back within a heartbeat or two of its return.
   result.timeouts.backoff_max = 1s;
@@ -236,6 +237,8 @@ caf::actor composition::start_consensus(const runtime::start_context& my) {
   x.raft.initial = initial_membership(options_.site.hosts);
   x.raft.election_ticks = figures_.raft_election_ticks;
   x.raft.heartbeat_ticks = figures_.raft_heartbeat_ticks;
+  x.raft.disk_patience_ticks = 4 * figures_.raft_election_ticks;
+  x.raft.heartbeats_per_answer = figures_.heartbeats_per_answer;
   x.tick_interval = figures_.raft_tick;
   x.seed = outer_.draw_seed();
   x.log_writer = lookup("core/log");
@@ -248,14 +251,13 @@ caf::actor composition::start_consensus(const runtime::start_context& my) {
       caf::anon_send(journal, record_events{std::move(events)});
   };
   x.machine = storage::or_throw(make_site_machine(std::move(machine)));
-  x.send = [this](storage::member_id to, runtime::raft_message message) {
-    const auto host = host_of(to, options_.site.hosts);
-    if (!host.empty())
-      caf::anon_send(actor_on(host, "consensus"), std::move(message));
+  x.send = [this](std::vector<runtime::raft_message> messages) {
+    const net::send_burst together;
+    for (auto& message : messages)
+      if (const auto host = host_of(message.to, hosts_); !host.empty())
+        caf::anon_send(actor_on(host, "consensus"), std::move(message));
   };
-  x.on_leader_heard = [this](storage::member_id leader) {
-    contacts_->note(host_of(leader, options_.site.hosts), system_.clock().now());
-  };
+  x.on_heard = [this](storage::member_id member) { contacts_->note(host_of(member, hosts_), system_.clock().now()); };
   x.say_ready = [parent = my.parent] { parent.say_ready(); };
   x.detached = outer_.own_threads;
   return runtime::spawn_consensus(system_, x);
@@ -269,7 +271,7 @@ caf::actor composition::start_leadership(const runtime::start_context& my) {
   x.cell = leader_;
   x.consensus = [this] { return local("consensus"); };
   x.supervisor = [this] { return lookup("leading"); };
-  x.host_of = [this](storage::member_id member) { return host_of(member, options_.site.hosts); };
+  x.host_of = [this](storage::member_id member) { return host_of(member, hosts_); };
   x.site_options = [this](std::uint64_t term, const std::string& former) { return site_options(term, former); };
   x.on_elected = [this](std::uint64_t term, const std::string& former) {
     record({"", 0, 0, "site/" + options_.site.name, former.empty() ? std::string{} : "led by " + former,
@@ -295,8 +297,9 @@ site_actor_options composition::site_options(std::uint64_t term, const std::stri
   x.status = status_;
   x.consensus = [this] { return local("consensus"); };
   x.figures = figures_;
+  x.contacts = contacts_;
   x.clock = outer_.clock;
-  const auto heard = contacts_->get();
+  const auto heard = contacts_->last();
   if (const auto it = heard.find(former); it != heard.end())
     x.last_heard.insert(*it);
   return x;
@@ -334,7 +337,7 @@ api_options composition::api_parts() {
   x.leader_patience = std::min(x.write_deadline, 2 * figures_.election_max());
   x.started_at = started_at_;
   x.status = status_;
-  x.status_age = 2 * figures_.heartbeat; // each one confirms it
+  x.status_age = 2 * figures_.heartbeat; // what hosts report confirms it
   x.now = [this] { return system_.clock().now(); };
   return x;
 }

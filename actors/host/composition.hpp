@@ -27,11 +27,12 @@
 #include "actors/api/api_actor.hpp"
 #include "actors/host/host_actor.hpp"
 #include "actors/host/image_worker.hpp"
-#include "actors/host/leader_contacts.hpp"
 #include "actors/host/log_sink.hpp"
 #include "actors/host/trouble_cell.hpp"
 #include "actors/host/wall_clock.hpp"
+#include "actors/site/host_contacts.hpp"
 #include "actors/site/leadership.hpp"
+#include "actors/site/membership.hpp"
 #include "actors/site/site_actor.hpp"
 #include "actors/site/state_cell.hpp"
 #include "config/spec.hpp"
@@ -154,7 +155,8 @@ private:
   std::shared_ptr<status_cell> status_ = std::make_shared<status_cell>();
   std::shared_ptr<leadership_cell> leader_ = std::make_shared<leadership_cell>();
   std::shared_ptr<trouble_cell> trouble_ = std::make_shared<trouble_cell>();
-  std::shared_ptr<leader_contacts> contacts_ = std::make_shared<leader_contacts>();
+  const hosts_by_member hosts_; ///< of the site's document
+  std::shared_ptr<host_contacts> contacts_; ///< by consensus
   std::shared_ptr<host_memory> memory_ = std::make_shared<host_memory>();
   std::shared_ptr<net::links> links_;
   image_runner run_fetch_;

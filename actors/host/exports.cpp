@@ -7,12 +7,12 @@
 
 #include "actors/image_messages.hpp"
 #include "actors/messages.hpp"
-#include "actors/site/membership.hpp"
 #include "actors/type_ids.hpp"
 
 namespace prunella::actors {
 
-std::map<std::string, net::link_export> exports_of(const std::function<caf::actor(const std::string& name)>& local) {
+std::map<std::string, net::link_export> exports_of(const std::function<caf::actor(const std::string& name)>& local,
+                                                   const hosts_by_member& hosts) {
   std::map<std::string, net::link_export> result;
   const auto type = [](const char* name) { return std::string{"prunella::actors::"} + name; };
   const auto serve = [&](const std::string& name, std::vector<std::string> types) {
@@ -25,9 +25,9 @@ std::map<std::string, net::link_export> exports_of(const std::function<caf::acto
   serve("journal", {type("events_request")});
   serve("tree", {type("actors_request"), type("kill_request")});
   // A host speaks for itself only: not for another's vote, nor for another's life.
-  result["consensus"].may_say = [](const std::string& peer, const caf::message& content) {
+  result["consensus"].may_say = [hosts](const std::string& peer, const caf::message& content) {
     return content.match_elements<runtime::raft_message>()
-           && content.get_as<runtime::raft_message>(0).from == member_id_of(peer);
+           && host_of(content.get_as<runtime::raft_message>(0).from, hosts) == peer;
   };
   result["site"].may_say = [](const std::string& peer, const caf::message& content) {
     if (content.match_elements<image_report>())

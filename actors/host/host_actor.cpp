@@ -463,8 +463,8 @@ private:
   // -- heartbeats ------------------------------------------------------------------------------------------------------
 
   void on_tick() {
-    reporter_->on_tick();
-    self_->delayed_send(self_, options_.figures.heartbeat, heartbeat_tick{});
+    reporter_->send();
+    self_->delayed_send(self_, options_.figures.report(), heartbeat_tick{});
   }
 
   host_self* self_;

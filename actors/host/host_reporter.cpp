@@ -3,29 +3,14 @@
 #include <utility>
 
 #include <caf/event_based_actor.hpp>
-#include <caf/send.hpp>
 
 namespace prunella::actors {
-
-namespace {
-
-/// Of heartbeats without news, one in so many wants an answer.
-constexpr std::size_t asked_every = 5;
-
-} // namespace
 
 host_reporter::host_reporter(caf::event_based_actor* self, host_reporter_options options)
   : self_(self),
     options_(std::move(options)),
     // Earlier lives of this actor in this process ended at earlier times, so their revisions are lower.
     log_(static_cast<std::uint64_t>(self->clock().now().time_since_epoch().count())) {}
-
-void host_reporter::on_tick() {
-  // A site actor that was restarted knows nothing, and an answer is the only way to say so.
-  if (confirmed_ == log_.revision() && ++greetings_ < asked_every)
-    return greet();
-  send();
-}
 
 void host_reporter::on_leader_changed() {
   confirmed_ = 0;
@@ -57,28 +42,17 @@ caf::actor host_reporter::site() const {
   return leader.empty() ? caf::actor{} : options_.actor_on(leader, "site");
 }
 
-host_heartbeat host_reporter::empty_beat() const {
-  host_heartbeat beat;
-  beat.host = options_.host;
-  beat.incarnation = options_.incarnation;
-  beat.drivers = options_.drivers;
-  beat.sent_at_ns = self_->clock().now().time_since_epoch().count();
-  return beat;
-}
-
-void host_reporter::greet() const {
-  if (const auto leader = site())
-    caf::anon_send(leader, empty_beat());
-}
-
 void host_reporter::send() {
-  greetings_ = 0;
   const auto leader = site();
   // As many as fit into the silence that is allowed: after an outage the next one goes out at once.
   const auto most = static_cast<std::size_t>(options_.figures.down_after / options_.figures.heartbeat);
   if (!leader || unanswered_ >= most)
     return;
-  auto beat = empty_beat();
+  host_heartbeat beat;
+  beat.host = options_.host;
+  beat.incarnation = options_.incarnation;
+  beat.drivers = options_.drivers;
+  beat.sent_at_ns = self_->clock().now().time_since_epoch().count();
   beat.has_reports = !reports_are_under_way_;
   if (beat.has_reports)
     log_.fill(beat, confirmed_);

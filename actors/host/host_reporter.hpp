@@ -3,8 +3,9 @@
 // Tells the leader that this host lives, and what it observes of its instances. A part of the host actor, which forwards to
 // it; it sends through that actor and keeps time by its clock.
 //
-// A heartbeat goes out every interval, whatever happens. With nothing to report, most want no answer: an answer costs both
-// sides as much as the heartbeat, and a timer. Reports travel with them, one heartbeat with reports at a time: what
+// A heartbeat goes out every `report` interval, whatever happens, and wants an answer: a site actor that was restarted
+// knows nothing, and the answer is the only way to say so. Between them the consensus of this host answers the leader's
+// heartbeats, which says as much at no cost. Reports travel with them, one heartbeat with reports at a time: what
 // changes meanwhile goes with the next, which follows the answer at once. So neither a slow leader nor a storm of changes
 // makes more than one message of them wait.
 
@@ -37,8 +38,8 @@ class host_reporter {
 public:
   host_reporter(caf::event_based_actor* self, host_reporter_options options);
 
-  /// Every `figures.heartbeat`.
-  void on_tick();
+  /// Every `figures.report()`, and when there is news.
+  void send();
 
   /// The new leader knows nothing yet.
   void on_leader_changed();
@@ -52,10 +53,7 @@ public:
 
 private:
   void send_news();
-  void send();
-  void greet() const;
   caf::actor site() const;
-  host_heartbeat empty_beat() const;
   void on_answer(const heartbeat_answer& x, bool had_reports);
   void on_error(bool had_everything, bool had_reports);
 
@@ -65,7 +63,6 @@ private:
   std::uint64_t confirmed_ = 0;      ///< revision that the leader holds
   bool reports_are_under_way_ = false;
   std::size_t unanswered_ = 0;       ///< heartbeats of this epoch that want an answer
-  std::size_t greetings_ = 0;        ///< heartbeats since one that wants an answer
   std::uint64_t epoch_ = 0;          ///< counts leaders: answers to heartbeats to an earlier one say nothing
 };
 

@@ -33,7 +33,7 @@ runtime::instant::duration host_liveness::lateness(const std::string& host, runt
   if (it == hosts_.end() || !it->second.was_heard)
     return {};
   const auto& x = it->second;
-  return std::max(x.late.get(now), now - x.detector.last_heartbeat() - figures_.heartbeat);
+  return std::max(x.late.get(now), now - x.detector.last_heartbeat() - figures_.contact());
 }
 
 host_liveness::host_liveness(runtime::liveness_figures figures, std::string self)
@@ -48,7 +48,7 @@ void host_liveness::watch(const std::map<std::string, host_record>& hosts,
   for (const auto& [id, record] : hosts) {
     const auto heard = last_heard.find(id);
     const auto since = heard == last_heard.end() ? now : std::min(heard->second, now);
-    hosts_.try_emplace(id, watched{runtime::failure_detector{runtime::detector_for(figures_), since}, 0, false, {}});
+    hosts_.try_emplace(id, watched{runtime::failure_detector{runtime::detector_for(figures_), since}, since, 0, false, {}});
   }
 }
 
@@ -56,16 +56,34 @@ void host_liveness::heartbeat(const std::string& host, runtime::instant now) {
   auto it = hosts_.find(host);
   if (it == hosts_.end())
     return;
-  if (host == self_) {
-    if (stood_still(now))
-      judge_from_ = now + figures_.down_after;
-    pulse_ = now;
+  if (host == self_)
+    return feel_pulse(now);
+  it->second.spoke = now;
+  hear(it->second, now);
+}
+
+void host_liveness::contact(const std::string& host, runtime::instant at) {
+  auto it = hosts_.find(host);
+  if (it == hosts_.end())
     return;
-  }
-  auto& x = it->second;
+  if (host == self_)
+    return feel_pulse(at);
+  if (at > it->second.detector.last_heartbeat() && at - it->second.spoke <= vouched_for())
+    hear(it->second, at);
+}
+
+void host_liveness::feel_pulse(runtime::instant now) {
+  if (pulse_ && now < *pulse_)
+    return;
+  if (stood_still(now))
+    judge_from_ = now + figures_.down_after;
+  pulse_ = now;
+}
+
+void host_liveness::hear(watched& x, runtime::instant now) {
   x.in_a_row = x.detector.is_suspect(now) ? 1 : x.in_a_row + 1;
   if (x.was_heard)
-    x.late.add(now - x.detector.last_heartbeat() - figures_.heartbeat, now);
+    x.late.add(now - x.detector.last_heartbeat() - figures_.contact(), now);
   x.was_heard = true;
   x.detector.heartbeat(now);
 }

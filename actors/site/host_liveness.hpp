@@ -27,10 +27,15 @@ public:
   void watch(const std::map<std::string, host_record>& hosts, const std::map<std::string, runtime::instant>& last_heard,
              runtime::instant now);
 
-  /// A heartbeat of `host` arrived. Hosts that are not watched are ignored. Those of the leader's own host are its pulse:
+  /// A heartbeat of `host` itself arrived. Hosts that are not watched are ignored. Those of the leader's own host are its pulse:
   /// without one for half of `down_after` it stood still itself (a paused machine, a starved process), what it did not
   /// hear meanwhile says nothing, and every host gets a full period from the next one on.
   void heartbeat(const std::string& host, runtime::instant now);
+
+  /// Something of `host` was heard at `at` (its consensus answered). As good as a heartbeat while its host actor speaks for
+  /// itself at least every `vouched_for`; an agent that only answers heartbeats looks after nothing. What is older than the
+  /// last is ignored.
+  void contact(const std::string& host, runtime::instant at);
 
   /// Hosts whose recorded state (`hosts[..].up`) is not what is seen: down when silent for too long; up again after
   /// `steady_heartbeats` heartbeats in a row, so that a host that flickers is not called up each time.
@@ -44,6 +49,8 @@ public:
   runtime::instant::duration lateness(const std::string& host, runtime::instant now) const;
 
   static constexpr std::uint32_t steady_heartbeats = 3;
+  /// How long contacts count after the last heartbeat: four `report` intervals.
+  runtime::instant::duration vouched_for() const { return 4 * figures_.report(); }
 
 private:
   /// Two halves of a window, so that what is old goes without a list of what was.
@@ -58,12 +65,15 @@ private:
 
   struct watched {
     runtime::failure_detector detector;
+    runtime::instant spoke;     ///< the last heartbeat, not only a contact
     std::uint32_t in_a_row = 0; ///< heartbeats without suspicion between them
     bool was_heard = false;     ///< by this leader; before, the time of the last heartbeat is an assumption
     recent_worst late{};
   };
 
   bool stood_still(runtime::instant now) const;
+  void feel_pulse(runtime::instant now);
+  void hear(watched& x, runtime::instant now);
 
   runtime::liveness_figures figures_;
   std::string self_;

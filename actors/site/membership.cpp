@@ -46,11 +46,11 @@ storage::raft_membership initial_membership(const std::vector<config::host_spec>
   return members;
 }
 
-std::string host_of(storage::member_id member, const std::vector<config::host_spec>& hosts) {
+hosts_by_member by_member(const std::vector<config::host_spec>& hosts) {
+  hosts_by_member result;
   for (const auto& host : hosts)
-    if (member_id_of(host.id) == member)
-      return host.id;
-  return {};
+    result.emplace(member_id_of(host.id), host.id);
+  return result;
 }
 
 } // namespace prunella::actors

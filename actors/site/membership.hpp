@@ -22,7 +22,14 @@ std::vector<std::string> controllers_of(const std::vector<config::host_spec>& ho
 /// The consensus group of a site at its start: controllers vote, all others follow the log.
 storage::raft_membership initial_membership(const std::vector<config::host_spec>& hosts);
 
-/// The id of host number `member`; empty if none of `hosts` has it.
-std::string host_of(storage::member_id member, const std::vector<config::host_spec>& hosts);
+/// `member_id_of` the other way round, as messages of consensus name their senders.
+using hosts_by_member = std::map<storage::member_id, std::string>;
+hosts_by_member by_member(const std::vector<config::host_spec>& hosts);
+
+/// Empty if there is no such member.
+inline std::string host_of(storage::member_id member, const hosts_by_member& hosts) {
+  const auto it = hosts.find(member);
+  return it == hosts.end() ? std::string{} : it->second;
+}
 
 } // namespace prunella::actors

@@ -53,6 +53,7 @@ struct site_actor_state {
   caf::behavior start(site_actor_options options) {
     options_ = std::move(options);
     liveness_ = std::make_unique<host_liveness>(options_.figures, options_.host);
+    options_.contacts->take(); // of before; what of it still counts is in `last_heard`
     learn_what_is_committed();
     return {
       [this](const host_heartbeat& x) { return on_heartbeat(x); },
@@ -98,7 +99,14 @@ private:
 
   // -- what hosts say ------------------------------------------------------------------------------------------------
 
+  /// Must come before every look at who is alive.
+  void hear_contacts() const {
+    for (const auto& [host, at] : options_.contacts->take())
+      liveness_->contact(host, at);
+  }
+
   heartbeat_answer on_heartbeat(const host_heartbeat& beat) {
+    hear_contacts();
     liveness_->heartbeat(beat.host, self_->clock().now());
     if (!ready_)
       options_.last_heard[beat.host] = self_->clock().now(); // nobody is watched yet
@@ -153,6 +161,7 @@ private:
   }
 
   std::map<std::string, std::uint64_t> lateness() const {
+    hear_contacts();
     std::map<std::string, std::uint64_t> late_us;
     for (const auto& [id, host] : state()->hosts)
       late_us[id] = static_cast<std::uint64_t>(
@@ -196,6 +205,7 @@ private:
       return propose_decision(register_site{options_.site});
     const auto now = self_->clock().now();
     const auto current = state();
+    hear_contacts();
     liveness_->watch(current->hosts, {}, now);
     const auto verdicts = liveness_->judge(current->hosts, now);
     if (!verdicts.empty())

@@ -20,6 +20,7 @@
 #include <caf/fwd.hpp>
 
 #include "actors/host/wall_clock.hpp"
+#include "actors/site/host_contacts.hpp"
 #include "actors/site/site_errors.hpp"
 #include "actors/site/state_cell.hpp"
 #include "actors/site/status_cell.hpp"
@@ -37,6 +38,7 @@ struct site_actor_options {
   std::shared_ptr<status_cell> status = std::make_shared<status_cell>(); ///< kept while this actor lives
   std::function<caf::actor()> consensus; ///< looked up anew each time: it may be restarted
   runtime::liveness_figures figures;
+  std::shared_ptr<host_contacts> contacts = std::make_shared<host_contacts>(); ///< by this host's clock
   std::map<std::string, runtime::instant> last_heard; ///< of the former leader's host, by this host's clock
   wall_clock clock = wall_clock_ms;
   std::chrono::milliseconds commit_timeout{4'000};

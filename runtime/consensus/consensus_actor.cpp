@@ -277,8 +277,8 @@ void consensus_state::on_peer_message(raft_message& message) {
   if (!fault.empty()) {
     ++refused_messages;
     last_refusal = std::move(fault);
-  } else if (options.on_leader_heard && from == core->leader()) {
-    options.on_leader_heard(from);
+  } else if (options.on_heard) {
+    options.on_heard(from);
   }
   schedule_flush();
 }
@@ -347,6 +347,8 @@ void consensus_state::on_tick(std::uint64_t epoch) {
   const bool stood_still = self->clock().now() > tick_due + 2 * options.tick_interval;
   tick_due = {};
   pass_time(stood_still ? 1 : planned);
+  if (options.on_heard && core->leader() == core->self())
+    options.on_heard(core->self());
   expire(self->clock().now());
   end_transfer();
   flush();

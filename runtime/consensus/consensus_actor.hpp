@@ -163,10 +163,12 @@ struct consensus_options {
   std::uint64_t keep_entries = 1000;                 ///< behind a snapshot, for slow followers
   caf::actor log_writer;                             ///< required
   std::shared_ptr<replicated_state_machine> machine; ///< required
-  /// Carries a message to a peer or loses it; never blocks. Called in the actor's and its log writer's thread. Required.
-  std::function<void(member_id, raft_message)> send;
-  /// Called for each message of the member that leads; may be empty.
-  std::function<void(member_id leader)> on_leader_heard;
+  /// Carries messages, each to its `to`, or loses them; never blocks. Called in the actor's and its log writer's thread, with
+  /// all that may leave at once. Required.
+  std::function<void(std::vector<raft_message>)> send;
+  /// Called for each message of a member that was taken, and by a leader for itself at each of its heartbeats, in the
+  /// actor's thread; may be empty.
+  std::function<void(member_id)> on_heard;
   std::function<void()> say_ready; ///< called when the log is read and ticking has begun; may be empty
   /// Own thread: a state machine that waits for its disk holds up this member, not the actors of the whole process. Only
   /// the composition root may choose it; never under virtual time.

@@ -39,10 +39,8 @@ void consensus_state::flush() {
 }
 
 void consensus_state::take(ready_batch& out) {
-  for (auto& message : out.messages) {
-    const auto to = message.to;
-    options.send(to, std::move(message));
-  }
+  if (!out.messages.empty())
+    options.send(std::move(out.messages));
   if (out.write.ticket != 0)
     self->send(options.log_writer, log_write{std::make_shared<write_request>(std::move(out.write))});
   if (out.restore && !restore(*out.restore))

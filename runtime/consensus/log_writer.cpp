@@ -71,7 +71,7 @@ struct log_writer_state {
   bool stall_told = false;
   bool retry_armed = false;
   caf::actor answer_to;
-  std::function<void(member_id, raft_message)> send;
+  std::function<void(std::vector<raft_message>)> send;
 };
 
 bool log_writer_state::open(const log_writer_options& options) {
@@ -149,11 +149,8 @@ bool log_writer_state::write_steps() {
 }
 
 void log_writer_state::keep_promises() {
-  for (auto& promise : promises) {
-    const auto to = promise.to;
-    send(to, std::move(promise));
-  }
-  promises.clear();
+  if (!promises.empty())
+    send(std::exchange(promises, {}));
 }
 
 storage::result<void> log_writer_state::write(log_step& step) {

@@ -30,7 +30,7 @@ namespace prunella::runtime {
 struct load_log {
   /// Carries the promises of the asker's writes as soon as they are durable, without a way through its mailbox. Called in
   /// the writer's thread; as consensus_options::send.
-  std::function<void(member_id, raft_message)> send;
+  std::function<void(std::vector<raft_message>)> send;
 };
 
 /// Never leaves the process.

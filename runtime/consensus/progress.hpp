@@ -54,6 +54,7 @@ struct progress {
   bool poke = false;            ///< send an append even if it is empty: it shows whether the last ones arrived
   std::uint64_t sent_commit = 0; ///< it was told that everything up to here is committed
   std::uint64_t acknowledged_round = 0; ///< of reads
+  std::uint32_t unanswered_heartbeats = 0; ///< that asked for no answer, since one that did
   inflight_window inflights;
 
   shared_snapshot snapshot;            ///< being sent; null unless state is snapshot

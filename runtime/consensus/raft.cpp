@@ -12,6 +12,10 @@ std::string find_fault(const raft_options& options) {
     return "a member needs a source of random numbers for its election timeouts";
   if (options.heartbeat_ticks == 0 || options.election_ticks <= options.heartbeat_ticks)
     return "heartbeat_ticks is at least 1 and below election_ticks";
+  if (options.heartbeats_per_answer == 0 ||
+      (options.heartbeats_per_answer > 1 && 2 * options.heartbeats_per_answer * options.heartbeat_ticks > options.election_ticks))
+    return "heartbeats_per_answer is at least 1, and two answers fit into election_ticks, or a lost one would end a "
+           "leadership";
   if (options.disk_patience_ticks < options.election_ticks)
     return "disk_patience_ticks is at least election_ticks, or a busy disk would move leadership all the time";
   if (options.max_inflight_appends == 0 || options.max_inflight_bytes == 0 || options.snapshot_piece_bytes == 0 ||

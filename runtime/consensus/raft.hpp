@@ -40,6 +40,9 @@ struct raft_options {
   raft_membership initial;           ///< the same for all founding members; empty for a member that is added later
   std::uint32_t election_ticks = 10; ///< without a leader's word before an election; drawn from [n, 2n) each time
   std::uint32_t heartbeat_ticks = 1; ///< < election_ticks
+  /// Of the heartbeats to a member that lacks nothing, one in so many asks for an answer; the others only keep it from
+  /// elections. An answer costs as much as a heartbeat, and a leader needs two in an election timeout.
+  std::uint32_t heartbeats_per_answer = 1;
   /// A leader whose own disk owes an answer for this long hands over to a voter that answers: it could commit with the
   /// others' disks, but never apply.
   std::uint32_t disk_patience_ticks = 40;
@@ -263,6 +266,9 @@ private:
   void send_snapshot_piece(member_id id, progress& peer);
   bool needs_commit_notice(const progress& peer) const;
   void broadcast_heartbeats();
+  void broadcast_heartbeats_sparing_answers();
+  void send_heartbeat(member_id id, progress& peer);
+  void send_commit_notice(member_id id, progress& peer);
   std::uint64_t confirmed_by_majority(std::uint64_t progress::*what, std::uint64_t own) const;
   void commit_what_a_majority_has();
   void commit_to(std::uint64_t index);

@@ -85,7 +85,7 @@ void raft::tick_leader() {
     give_up_transfer();
   if (++heartbeat_elapsed_ >= options_.heartbeat_ticks) {
     heartbeat_elapsed_ = 0;
-    broadcast_heartbeats();
+    broadcast_heartbeats_sparing_answers();
   }
 }
 

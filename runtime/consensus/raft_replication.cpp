@@ -82,13 +82,17 @@ bool raft::owes_commit_notices() const {
 void raft::send_commit_notices() {
   if (role_ != raft_role::leader)
     return;
-  for (auto& [id, peer] : peers_) {
-    if (id == options_.self || !needs_commit_notice(peer))
-      continue;
-    auto message = message_to(id, raft_message_type::commit_notice);
-    message.commit = peer.sent_commit = std::min(peer.match, state_.commit); // as in a heartbeat
-    send(std::move(message));
-  }
+  for (auto& [id, peer] : peers_)
+    if (id != options_.self && needs_commit_notice(peer))
+      send_commit_notice(id, peer);
+}
+
+void raft::send_commit_notice(member_id id, progress& peer) {
+  auto message = message_to(id, raft_message_type::commit_notice);
+  // Only what is known to agree: the rest of its log may not be this leader's.
+  message.commit = std::min(peer.match, state_.commit);
+  peer.sent_commit = std::max(peer.sent_commit, message.commit);
+  send(std::move(message));
 }
 
 bool raft::send_append(member_id id, progress& peer, std::uint64_t max_bytes) {
@@ -121,16 +125,33 @@ bool raft::send_append(member_id id, progress& peer, std::uint64_t max_bytes) {
 }
 
 void raft::broadcast_heartbeats() {
+  for (auto& [id, peer] : peers_)
+    if (id != options_.self)
+      send_heartbeat(id, peer);
+}
+
+void raft::broadcast_heartbeats_sparing_answers() {
   for (auto& [id, peer] : peers_) {
     if (id == options_.self)
       continue;
-    auto message = message_to(id, raft_message_type::heartbeat);
-    // Only what is known to agree: the rest of its log may not be this leader's.
-    message.commit = std::min(peer.match, state_.commit);
-    peer.sent_commit = std::max(peer.sent_commit, message.commit);
-    message.round = read_round_;
-    send(std::move(message));
+    const bool lacks_nothing = peer.state == progress_state::replicate && peer.match == log_.last_index() &&
+                               !peer.poke && peer.acknowledged_round == read_round_;
+    if (lacks_nothing && peer.unanswered_heartbeats + 1 < options_.heartbeats_per_answer) {
+      ++peer.unanswered_heartbeats;
+      send_commit_notice(id, peer);
+    } else {
+      send_heartbeat(id, peer);
+    }
   }
+}
+
+void raft::send_heartbeat(member_id id, progress& peer) {
+  auto message = message_to(id, raft_message_type::heartbeat);
+  message.commit = std::min(peer.match, state_.commit); // as in send_commit_notice
+  peer.sent_commit = std::max(peer.sent_commit, message.commit);
+  peer.unanswered_heartbeats = 0;
+  message.round = read_round_;
+  send(std::move(message));
 }
 
 std::uint64_t raft::confirmed_by_majority(std::uint64_t progress::*what, std::uint64_t own) const {

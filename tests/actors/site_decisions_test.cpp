@@ -2,6 +2,7 @@
 
 #include <caf/sec.hpp>
 
+#include "actors/site/host_contacts.hpp"
 #include "actors/site/host_liveness.hpp"
 #include "actors/site/membership.hpp"
 #include "actors/site/site_errors.hpp"
@@ -27,8 +28,8 @@ struct watched_site {
     liveness.watch(site.state.hosts, last_heard, start);
   }
 
-  void beat(const std::string& id, int from_ms, int to_ms) {
-    for (int at = from_ms; at <= to_ms; at += 100)
+  void beat(const std::string& id, int from_ms, int to_ms, int every_ms = 100) {
+    for (int at = from_ms; at <= to_ms; at += every_ms)
       liveness.heartbeat(id, start + milliseconds{at});
   }
 
@@ -100,7 +101,7 @@ TEST_CASE("a leader that stood still judges nobody by what it did not hear, and 
   CHECK(x.judge(3'000).empty()); // its last pulse is at 2900
   const auto hosts = x.site.state.hosts;
   CHECK(x.judge_without_pulse(8'000).empty());
-  CHECK(x.liveness.next_deadline(hosts, start + milliseconds{8'000}) == start + milliseconds{8'100}); // not at once, again and again
+  CHECK(x.liveness.next_deadline(hosts, start + milliseconds{8'000}) == start + milliseconds{8'125}); // not at once, again and again
   x.liveness.heartbeat("host-1", start + milliseconds{8'000});
   x.liveness.heartbeat("host-3", start + milliseconds{8'010}); // what waited in the socket
   x.awake_until = 8'100;
@@ -131,17 +132,72 @@ TEST_CASE("a host that was down stays down while the leader stood still") {
 TEST_CASE("a heartbeat that came 30 ms late is told for 5 s and forgotten after 10 s, a silence counts while it lasts") {
   watched_site x;
   const auto late = [&](int at_ms) { return x.liveness.lateness("host-2", start + milliseconds{at_ms}); };
-  x.beat("host-2", 150, 3'050); // the first one says nothing: what was before it is an assumption
-  CHECK(late(3'050) == milliseconds{0});
-  CHECK(late(3'150) == milliseconds{0});
-  x.beat("host-2", 3'180, 8'180);
-  CHECK(late(8'180) == milliseconds{30});
-  x.beat("host-2", 8'280, 13'180);
-  CHECK(late(13'180) == milliseconds{0});
-  CHECK(late(13'281) == milliseconds{1});
-  CHECK(late(60'000) == milliseconds{46'720});
+  x.beat("host-2", 300, 3'300, 250); // the first one says nothing: what was before it is an assumption
+  CHECK(late(3'300) == milliseconds{0});
+  CHECK(late(3'550) == milliseconds{0});
+  x.beat("host-2", 3'580, 8'080, 250);
+  CHECK(late(8'080) == milliseconds{30});
+  x.beat("host-2", 8'330, 13'080, 250);
+  CHECK(late(13'080) == milliseconds{0});
+  CHECK(late(13'331) == milliseconds{1});
+  CHECK(late(60'000) == milliseconds{46'670});
   CHECK(x.liveness.lateness("host-3", start + milliseconds{60'000}) == milliseconds{0});
   CHECK(x.liveness.lateness("host-9", start) == milliseconds{0});
+}
+
+TEST_CASE("contacts keep a host up for 2 s after it last spoke for itself, not 1 ms longer") {
+  watched_site x;
+  const auto contacts = [&](int from_ms, int to_ms) {
+    for (int at = from_ms; at <= to_ms; at += 100)
+      x.liveness.contact("host-2", start + milliseconds{at});
+  };
+  x.beat("host-2", 500, 500);
+  contacts(600, 2'400);
+  contacts(2'500, 2'500);
+  x.beat("host-3", 100, 9'000);
+  CHECK(x.judge(3'499).empty());
+  x.liveness.contact("host-2", start + milliseconds{2'501});
+  CHECK(x.judge(3'500).size() == 1);
+  contacts(3'500, 9'000); // its consensus answers, but nobody there looks after what runs
+  CHECK(x.judge(9'000).size() == 1);
+  x.beat("host-2", 9'000, 9'000);
+  contacts(9'100, 9'200);
+  CHECK(x.judge(9'200).empty());
+}
+
+TEST_CASE("a contact is a pulse of the leader's own host, and one older than the last counts for nobody") {
+  watched_site x;
+  x.beat("host-2", 100, 3'000);
+  x.beat("host-3", 100, 7'900);
+  for (int at = 0; at <= 7'500; at += 100)
+    x.liveness.contact("host-1", start + milliseconds{at});
+  CHECK(x.judge_without_pulse(8'000).size() == 1);
+  x.liveness.contact("host-1", start + milliseconds{3'000});
+  CHECK(x.judge_without_pulse(8'000).size() == 1);
+  CHECK(x.judge_without_pulse(8'001).empty()); // for half of what makes a host down there was no pulse
+  x.liveness.contact("host-3", start + milliseconds{5'000});
+  CHECK(x.liveness.lateness("host-3", start + milliseconds{8'000}) == milliseconds{0});
+}
+
+TEST_CASE("contacts closer together than asked for are one, and the last 64 of each host wait to be taken") {
+  actors::host_contacts contacts{milliseconds{50}};
+  const auto at = [](int ms) { return start + std::chrono::hours{1} + milliseconds{ms}; };
+  contacts.note("host-2", at(0));
+  contacts.note("host-2", at(49));
+  contacts.note("host-3", at(49));
+  contacts.note("host-2", at(50));
+  const auto taken = contacts.take();
+  REQUIRE(taken.size() == 3);
+  CHECK(taken[1].host == "host-2");
+  CHECK(taken[1].at == at(50));
+  CHECK(taken[2].host == "host-3");
+  CHECK(contacts.take().empty());
+  CHECK(contacts.last().at("host-2") == at(50));
+  for (int i = 1; i <= 65; ++i)
+    contacts.note("host-2", at(50 + 50 * i));
+  const auto most = contacts.take();
+  REQUIRE(most.size() == 64);
+  CHECK(most.front().at == at(150));
 }
 
 TEST_CASE("1, 3 or 5 controllers, filled up in order of id, never more than asked for") {
@@ -157,7 +213,7 @@ TEST_CASE("1, 3 or 5 controllers, filled up in order of id, never more than aske
   const auto members = actors::initial_membership({host("a"), host("b"), host("c"), host("d")});
   CHECK(members.voters.size() == 3);
   CHECK(members.learners == std::vector<storage::member_id>{actors::member_id_of("d")});
-  CHECK(actors::host_of(actors::member_id_of("b"), {host("a"), host("b")}) == "b");
+  CHECK(actors::host_of(actors::member_id_of("b"), actors::by_member({host("a"), host("b")})) == "b");
 }
 
 TEST_CASE("a request that failed is known not to be carried out only where its error says so") {

@@ -35,7 +35,7 @@ struct types {
   } config;
   caf::actor_system system{config};
   std::map<std::string, net::link_export> exports =
-      actors::exports_of([](const std::string&) { return caf::actor{}; });
+      actors::exports_of([](const std::string&) { return caf::actor{}; }, {});
 };
 
 types& all() {

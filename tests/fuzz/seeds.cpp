@@ -114,7 +114,7 @@ void messages(const seed_folder& out, const test::small_site& site) {
   config.set("scheduler.max-threads", std::size_t{1});
   actors::announce(config);
   caf::actor_system system{config};
-  const auto exports = actors::exports_of([](const std::string&) { return caf::actor{}; });
+  const auto exports = actors::exports_of([](const std::string&) { return caf::actor{}; }, {});
   const auto write = [&](const std::string& actor, const std::string& name, const caf::message& content) {
     net::byte_buffer bytes;
     if (net::encode_message(system, content.content(), bytes))

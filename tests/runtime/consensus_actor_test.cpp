@@ -295,7 +295,7 @@ TEST_CASE("what waits for room is forgotten when the log is read anew: its reade
   group.world.advance(100ms);
   disk.fault.clear();
   disk.append_fault = "still no room for appends";
-  const auto read = group.world.ask<log_contents>(group.at(only).writer, 1s, load_log{[](member_id, raft_message) {}});
+  const auto read = group.world.ask<log_contents>(group.at(only).writer, 1s, load_log{[](std::vector<raft_message>) {}});
   REQUIRE(read);
   CHECK(read->contents->entries.size() == before);
   disk.append_fault.clear();

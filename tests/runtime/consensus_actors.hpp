@@ -177,7 +177,10 @@ public:
     options.seed = random_();
     options.log_writer = m.disk_delay.count() > 0 ? delayed(m.writer, m.disk_delay) : m.writer;
     options.machine = m.machine;
-    options.send = [this](member_id to, raft_message message) { carry(to, std::move(message)); };
+    options.send = [this](std::vector<raft_message> messages) {
+      for (auto& message : messages)
+        carry(std::move(message));
+    };
     if (adjust_)
       adjust_(options);
     m.consensus = world.own(spawn_consensus(world.system(), std::move(options)));
@@ -253,7 +256,8 @@ public:
   virtual_time world;
 
 private:
-  void carry(member_id to, raft_message message) {
+  void carry(raft_message message) {
+    const auto to = message.to;
     const auto found = members_.find(to);
     if (found == members_.end() || !found->second.consensus || cut_.count(to) != 0 || cut_.count(message.from) != 0 ||
         random_() % 1000 < loss_)

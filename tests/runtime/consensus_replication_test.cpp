@@ -318,6 +318,41 @@ TEST_SUITE("replication") {
       CHECK(group.at(id).writes.empty());
   }
 
+  TEST_CASE("one heartbeat in three asks for an answer, and each one to a member that lacks something") {
+    hand_driven_group group(3, [](raft_options& o) { o.heartbeats_per_answer = 3; });
+    group.elect(1);
+    group.tick(1, 3);
+    int answers = 0;
+    int heard = 0;
+    group.lost = [&](const raft_message& m) {
+      answers += m.type == raft_message_type::heartbeat_reply;
+      heard += m.type == raft_message_type::heartbeat || m.type == raft_message_type::commit_notice;
+      return m.to == 3 && m.type == raft_message_type::append;
+    };
+    group.tick(1, 6);
+    CHECK(heard == 12);
+    CHECK(answers == 4);
+    group.isolate(3);
+    group.propose(1, "x");
+    group.heal();
+    answers = 0;
+    group.tick(1, 3);
+    CHECK(answers == 1 + 3);
+    group.lost = {};
+    group.tick(1, 1);
+    CHECK(group.applied(3) == strings{"x"});
+  }
+
+  TEST_CASE("without answers between every second heartbeat a leader that lost its majority still steps down in time") {
+    hand_driven_group group(3, [](raft_options& o) { o.heartbeats_per_answer = 2; });
+    group.elect(1);
+    group.tick_all(50);
+    CHECK(group.role(1) == raft_role::leader);
+    group.isolate(1);
+    group.tick(1, 20);
+    CHECK(group.role(1) == raft_role::follower);
+  }
+
   TEST_CASE("committed entries are handed out in bounded pieces (TestCommitPagination)") {
     hand_driven_group group(1, [](raft_options& o) { o.max_apply_bytes = 200; });
     group.elect(1);

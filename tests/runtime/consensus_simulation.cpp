@@ -87,6 +87,7 @@ void group_simulation::start(node& n) {
       options.initial.voters.push_back(id);
   options.election_ticks = 10;
   options.heartbeat_ticks = 2;
+  options.heartbeats_per_answer = 1 + static_cast<std::uint32_t>(n.id % 2);
   options.max_append_bytes = 40 + draw(300);
   options.max_inflight_appends = 1 + draw(6);
   options.max_unapplied_bytes = 2000;

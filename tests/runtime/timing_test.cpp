@@ -118,7 +118,7 @@ TEST_CASE(
     failure_detector detector{detector_for(figures), origin};
     auto now = origin;
     for (int i = 0; i < 500; ++i)
-      detector.heartbeat(now += figures.heartbeat);
+      detector.heartbeat(now += figures.contact());
     CHECK(detector.suspect_at() == now + figures.down_after);
     CHECK(!detector.is_suspect(now + figures.down_after - 1ms));
     CHECK(detector.is_suspect(now + figures.down_after));
@@ -188,7 +188,7 @@ TEST_CASE("a heartbeat that arrives out of order changes nothing") {
 
 TEST_CASE("liveness profiles: what the site file promises, and that the figures fit each other") {
   const auto balanced = figures_of(config::liveness_profile::balanced);
-  CHECK(balanced.heartbeat == 100ms);
+  CHECK(balanced.heartbeat == 125ms);
   CHECK(balanced.down_after == 1s);
   CHECK(balanced.election_min() == 500ms);
   CHECK(balanced.election_max() == 1s);
@@ -200,8 +200,10 @@ TEST_CASE("liveness profiles: what the site file promises, and that the figures 
        {config::liveness_profile::fast, config::liveness_profile::balanced, config::liveness_profile::patient}) {
     const auto figures = figures_of(profile);
     CHECK(figures.raft_tick * figures.raft_heartbeat_ticks == figures.heartbeat);
-    CHECK(figures.election_min() >= 5 * figures.heartbeat);
-    CHECK(figures.down_after >= 10 * figures.heartbeat);
+    CHECK(figures.election_min() >= 4 * figures.heartbeat);
+    CHECK(figures.election_min() >= 2 * figures.contact());
+    CHECK(figures.down_after >= 4 * figures.contact());
+    CHECK(figures.down_after >= 2 * figures.report());
     CHECK(figures.down_after >= figures.election_max());
   }
 }

@@ -223,13 +223,18 @@ private:
       options.raft.initial.voters.push_back(voter);
     options.raft.heartbeat_ticks = figures.raft_heartbeat_ticks;
     options.raft.election_ticks = figures.raft_election_ticks;
+    options.raft.heartbeats_per_answer = figures.heartbeats_per_answer;
     options.tick_interval = figures.raft_tick;
     options.seed = std::random_device{}();
     options.log_writer = log_;
     options.machine = std::make_shared<key_machine>();
     options.detached = true; // as the agent
-    options.send = [this](storage::member_id to, runtime::raft_message message) {
-      caf::anon_send(remotes_.at(to), std::move(message));
+    options.send = [this](std::vector<runtime::raft_message> messages) {
+      const net::send_burst together;
+      for (auto& message : messages) {
+        const auto to = message.to;
+        caf::anon_send(remotes_.at(to), std::move(message));
+      }
     };
     consensus_ = runtime::spawn_consensus(system_, std::move(options));
     claimer_ = system_.spawn(claimer, consensus_);
