@@ -79,12 +79,17 @@ int consensus_group::leader() {
 }
 
 void consensus_group::wait_until_whole() {
-  for (const auto end = clock_type::now() + patience; clock_type::now() < end; std::this_thread::sleep_for(5ms))
-    for (int i = 1; i <= group_size; ++i)
-      if (const auto status = words_of(ask(i, "status"));
-          status.at(1) == "leader" && std::stoi(status.at(4)) == group_size)
+  std::string last;
+  for (const auto end = clock_type::now() + patience; clock_type::now() < end; std::this_thread::sleep_for(5ms)) {
+    last.clear();
+    for (int i = 1; i <= group_size; ++i) {
+      const auto status = ask(i, "status");
+      if (const auto words = words_of(status); words.at(1) == "leader" && std::stoi(words.at(4)) == group_size)
         return;
-  throw std::runtime_error("the members of the group do not catch up");
+      last += "; " + member_name(i) + " says " + status;
+    }
+  }
+  throw std::runtime_error("the members of the group do not catch up (role, leader, term, members that have all)" + last);
 }
 
 load_figures consensus_group::load(int at, int outstanding, double seconds) {
