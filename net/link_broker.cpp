@@ -71,6 +71,8 @@ caf::behavior link_broker_state::start(std::shared_ptr<link_hub> shared) {
   ticker = spawn_ticker(hub->system, hub->wakeup, hub->wakeup->attach(caf::actor_cast<caf::actor>(self)),
                         hub->options.timeouts);
   self->set_exit_handler([this](caf::exit_msg& message) { on_exit_request(message.reason); });
+  // CAF answers with an error also to what was only sent: a subscriber that knows no `link_problem` would end the links.
+  self->set_error_handler([](caf::error&) {});
   self->set_down_handler([this](caf::down_msg& message) {
     subscribers.erase(std::remove_if(subscribers.begin(), subscribers.end(),
                                      [&](const caf::actor& it) { return it.address() == message.source; }),

@@ -154,7 +154,7 @@ caf::behavior claimer(caf::event_based_actor* self, const caf::actor& consensus)
 caf::behavior link_watch(caf::event_based_actor* self, const caf::actor& links, const caf::actor& consensus,
                          const std::map<std::string, storage::member_id>& ids) {
   self->send(links, net::subscribe_links{caf::actor_cast<caf::actor>(self)});
-  return {[](const net::link_up&) {},
+  return {[](const net::link_up&) {}, [](const net::link_problem&) {},
           [=](const net::link_down& down) { self->send(consensus, runtime::peer_lost{ids.at(down.host)}); }};
 }
 
