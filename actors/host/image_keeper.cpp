@@ -117,6 +117,7 @@ struct keeper_state {
       [this](const report_now&) { report(); },
       [this](const look_at_room&) { on_look(); },
       [this](const leader_changed&) { tell_site(); },
+      [](const state_applied&) {}, // listeners of leadership hear it too; what is wanted here comes as orders
     };
   }
 
