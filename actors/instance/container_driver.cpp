@@ -123,7 +123,7 @@ std::optional<driver_failure> container_driver_state::start_up() {
 void container_driver_state::make_backends() {
   for (const auto& driver : options_.drivers)
     if (driver.kind == config::driver_kind::process)
-      backends_.push_back(make_process_backend({options_.data_directory, options_.agent}));
+      backends_.push_back(make_process_backend({options_.data_directory, options_.agent, options_.log_cap_bytes}));
     else if (auto programs = find_oci_programs(driver.runtime); auto* found = std::get_if<oci_programs>(&programs))
       backends_.push_back(make_oci_backend(
         {options_.data_directory, found->runtime, found->conmon, options_.host_paths, options_.log_cap_bytes}));

@@ -1,14 +1,10 @@
 #include "actors/instance/container_folder.hpp"
 
-#include <sys/stat.h>
-
-#include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <system_error>
 
-#include "actors/instance/container_log.hpp"
 #include "actors/instance/proc_filesystem.hpp"
+#include "actors/instance/raw_log.hpp"
 
 namespace prunella::actors {
 
@@ -22,32 +18,6 @@ std::string variable(std::string_view name, const std::string& value) {
 
 std::string container_folder(const std::string& data_directory, const std::string& container) {
   return data_directory + "/containers/" + container;
-}
-
-std::string stdout_log_path(const std::string& data_directory, const std::string& container) {
-  return container_folder(data_directory, container) + "/stdout.log";
-}
-
-std::string stderr_log_path(const std::string& data_directory, const std::string& container) {
-  return container_folder(data_directory, container) + "/stderr.log";
-}
-
-std::string last_line(const std::string& path, std::int64_t since_ms) {
-  constexpr std::int64_t clock_step_ms = 10; // files are stamped by a coarser clock than starts
-  constexpr std::size_t looked_at = 1'024;
-  std::ifstream file{path, std::ios::binary | std::ios::ate};
-  struct stat status {};
-  if (!file || ::stat(path.c_str(), &status) != 0
-      || std::int64_t{status.st_mtim.tv_sec} * 1'000 + status.st_mtim.tv_nsec / 1'000'000 + clock_step_ms < since_ms)
-    return {};
-  const auto size = static_cast<std::size_t>(std::max<std::streamoff>(file.tellg(), 0));
-  std::string text(std::min(size, looked_at), ' ');
-  file.seekg(static_cast<std::streamoff>(size - text.size()));
-  if (!file.read(text.data(), static_cast<std::streamsize>(text.size())))
-    return {};
-  text.erase(text.find_last_not_of(" \t\r\n") + 1);
-  const auto line_start = text.find_last_of('\n');
-  return shown_words(text.substr(line_start == std::string::npos ? 0 : line_start + 1));
 }
 
 std::vector<std::string> make_environment(const container_order& order, const std::string& agent) {
@@ -71,8 +41,8 @@ driver_result<launch_request> prepare_folder(const container_order& order, const
   request.command = order.spec.command;
   request.environment = make_environment(order, agent);
   request.working_directory = order.spec.working_directory.empty() ? folder + "/work" : order.spec.working_directory;
-  request.output_path = stdout_log_path(data_directory, order.name);
-  request.error_path = stderr_log_path(data_directory, order.name);
+  request.output_path = raw_stdout_path(folder);
+  request.error_path = raw_stderr_path(folder);
   std::error_code error;
   fs::create_directories(folder + "/work", error);
   if (!error)

@@ -2,9 +2,9 @@
 
 // Where a driver keeps a container's files, and how an order for a plain process becomes a launch:
 //   DATA_DIR/containers/NAME/work          working directory, unless the spec names another
-//   DATA_DIR/containers/NAME/stdout.log    and stderr.log, each with an older half (`log_keeper.hpp`)
+//   DATA_DIR/containers/NAME/log           what it printed (`container_log.hpp`), on its way there in files of its own
+//                                          (`raw_log.hpp`)
 
-#include <cstdint>
 #include <optional>
 #include <set>
 #include <string>
@@ -14,8 +14,6 @@
 namespace prunella::actors {
 
 std::string container_folder(const std::string& data_directory, const std::string& container);
-std::string stdout_log_path(const std::string& data_directory, const std::string& container);
-std::string stderr_log_path(const std::string& data_directory, const std::string& container);
 
 /// The variables a container gets: the marks by which a recovering driver of `agent` knows its processes, the order's
 /// own, and a PATH if it has none. Sorted by name behind the marks.
@@ -24,11 +22,6 @@ std::vector<std::string> make_environment(const container_order& order, const st
 /// Makes the folders (mode 0700) and returns what to launch. Errors: data_directory_unusable.
 driver_result<launch_request> prepare_folder(const container_order& order, const std::string& data_directory,
                                              const std::string& agent);
-
-/// The last line with something on it that was written to the file at `path` at `since_ms` (Unix time) or later: at most
-/// 200 bytes, `?` for what is not printable ASCII. Empty if there is none. For the reason of an end: why a program gave up
-/// is often its last word.
-std::string last_line(const std::string& path, std::int64_t since_ms);
 
 /// The containers that have a folder, without those in `keep`.
 std::vector<std::string> folders_except(const std::set<std::string>& keep, const std::string& data_directory);

@@ -51,6 +51,10 @@ std::optional<log_line> parse_log_line(std::string_view line) {
   return log_line{*at, stream == "stderr", tag == "P", line};
 }
 
+std::string older_log_path(const std::string& path) {
+  return path + ".1";
+}
+
 std::string container_log_path(const std::string& data_directory, const std::string& container) {
   return container_folder(data_directory, container) + "/log";
 }

@@ -24,6 +24,9 @@ struct log_line {
 /// `line` without its newline. Nothing for what is no line of this format.
 std::optional<log_line> parse_log_line(std::string_view line);
 
+/// Where the older half of the log at `path` is kept.
+std::string older_log_path(const std::string& path);
+
 std::string container_log_path(const std::string& data_directory, const std::string& container);
 
 /// The last line with something on it that was written to standard error, at `since_ms` (Unix time) or later, in the last

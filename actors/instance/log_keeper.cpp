@@ -15,49 +15,20 @@
 #include <string_view>
 #include <system_error>
 
+#include "actors/instance/container_log.hpp"
+#include "actors/instance/raw_log.hpp"
+
 namespace prunella::actors {
 
 namespace {
 
 constexpr int rescan_ms = 1000; // only where the system has no inotify instance left
 
-// Copies [from, …) of `source` to `target`, following what is appended meanwhile, but at most `limit` bytes.
-bool copy_tail(int source, int target, std::int64_t from, std::int64_t limit) {
-  std::array<char, 64 * 1024> buffer{};
-  for (std::int64_t copied = 0; copied < limit;) {
-    const ssize_t n = ::pread(source, buffer.data(), buffer.size(), from + copied);
-    if (n <= 0)
-      return n == 0;
-    if (::write(target, buffer.data(), static_cast<std::size_t>(n)) != n)
-      return false;
-    copied += n;
-  }
-  return true;
+std::string folder_of(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
 }
 
 } // namespace
-
-std::string older_log_path(const std::string& path) {
-  return path + ".1";
-}
-
-bool rotate_log(const std::string& path, std::int64_t cap) {
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0 || info.st_size <= cap)
-    return false;
-  const unique_fd source{::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW)};
-  if (!source)
-    return false;
-  const std::string older = older_log_path(path);
-  const std::string part = older + ".part";
-  const unique_fd target{::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640)};
-  // A disk too full for the copy must not keep the log from being emptied: that is what frees the space.
-  if (target && copy_tail(source.get(), target.get(), info.st_size - cap, cap))
-    ::rename(part.c_str(), older.c_str());
-  else
-    ::unlink(part.c_str());
-  return ::ftruncate(source.get(), 0) == 0;
-}
 
 bool rotate_conmon_log(const std::string& path, const std::string& reopen, std::int64_t cap) {
   struct stat info {};
@@ -92,14 +63,14 @@ log_keeper::~log_keeper() {
 void log_keeper::add(const std::string& path, const std::string& reopen) {
   {
     const std::lock_guard lock{mutex_};
-    const auto folder = path.substr(0, path.rfind('/'));
+    const auto folder = folder_of(path);
     logs_[path] = {inotify_ ? ::inotify_add_watch(inotify_.get(), folder.c_str(), IN_MODIFY) : -1, reopen};
   }
   ::eventfd_write(wake_.get(), 1); // it may be over the cap already: written while no agent was there
 }
 
 void log_keeper::remove(const std::string& path) {
-  const std::lock_guard lock{mutex_};
+  std::unique_lock lock{mutex_};
   const auto found = logs_.extract(path);
   if (!found)
     return;
@@ -107,19 +78,29 @@ void log_keeper::remove(const std::string& path) {
   const auto shares = [watch](const auto& log) { return log.second.watch == watch; };
   if (watch >= 0 && std::none_of(logs_.begin(), logs_.end(), shares))
     ::inotify_rm_watch(inotify_.get(), watch);
+  lock.unlock();
+  if (!found.mapped().reopen.empty())
+    return;
+  const std::lock_guard taking{taking_};
+  take_raw_output(folder_of(path), cap_, true);
 }
 
-// True if one was over the cap.
-bool log_keeper::rotate_all() {
+// True if there is more to do at once.
+bool log_keeper::look_at_all() {
   std::map<std::string, kept_log> logs;
   {
     const std::lock_guard lock{mutex_};
     logs = logs_;
   }
-  bool overflow = false;
+  bool more = false;
   for (const auto& [path, log] : logs)
-    overflow |= log.reopen.empty() ? rotate_log(path, cap_) : rotate_conmon_log(path, log.reopen, cap_);
-  return overflow;
+    if (!log.reopen.empty()) {
+      more |= rotate_conmon_log(path, log.reopen, cap_);
+    } else {
+      const std::lock_guard taking{taking_};
+      more |= take_raw_output(folder_of(path), cap_, false);
+    }
+  return more;
 }
 
 // Which files were written does not matter: a look at a size costs a microsecond.
@@ -135,10 +116,10 @@ void log_keeper::wait_for_writes() {
 
 void log_keeper::run() {
   while (!stopping_) {
-    const auto next = rotate_all() ? overflow_pause : pause;
+    const bool more = look_at_all();
     pollfd wake{wake_.get(), POLLIN, 0};
-    ::poll(&wake, 1, static_cast<int>(next.count()));
-    if (!stopping_)
+    ::poll(&wake, 1, static_cast<int>(pause.count()));
+    if (!stopping_ && !more)
       wait_for_writes();
   }
 }

@@ -9,8 +9,10 @@
 #include <utility>
 
 #include "actors/instance/container_folder.hpp"
+#include "actors/instance/container_log.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 #include "actors/instance/process_recovery.hpp"
+#include "actors/instance/raw_log.hpp"
 
 namespace prunella::actors {
 
@@ -54,14 +56,17 @@ public:
     auto request = prepare_folder(order, options_.data_directory, options_.agent);
     if (auto* failure = std::get_if<driver_failure>(&request))
       return std::move(*failure);
+    begin_raw_output(container_folder(options_.data_directory, order.name), options_.log_cap_bytes);
+    launched_container started;
+    started.record.started_at_ms = // from here on it may print
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
     auto launched = launch_process(std::get<launch_request>(request));
     if (auto* failure = std::get_if<driver_failure>(&launched))
       return std::move(*failure);
-    launched_container started;
     started.main = std::get<process_handle>(std::move(launched));
     started.record.pid = started.main.pid;
     started.record.start_time_ticks = started.main.start_ticks;
-    started.record.log_path = stdout_log_path(options_.data_directory, order.name);
+    started.record.log_path = container_log_path(options_.data_directory, order.name);
     started.logs = logs_of(order.name);
     return started;
   }
@@ -106,13 +111,12 @@ public:
   }
 
   std::string last_words(const storage::container_record& record) override {
-    return last_line(stderr_log_path(options_.data_directory, record.name), record.started_at_ms);
+    return last_error_line(record.log_path, record.started_at_ms);
   }
 
 private:
   std::vector<written_log> logs_of(const std::string& container) const {
-    return {{stdout_log_path(options_.data_directory, container), {}},
-            {stderr_log_path(options_.data_directory, container), {}}};
+    return {{container_log_path(options_.data_directory, container), {}}};
   }
 
   const process_backend_options options_;

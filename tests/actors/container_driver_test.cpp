@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <sys/stat.h>
+
 #include <csignal>
 #include <fstream>
 
@@ -13,8 +15,10 @@
 #include <caf/send.hpp>
 
 #include "actors/instance/container_folder.hpp"
+#include "actors/instance/container_log.hpp"
 #include "actors/instance/driver_error.hpp"
 #include "actors/instance/proc_filesystem.hpp"
+#include "actors/instance/raw_log.hpp"
 #include "actors/instance/container_driver.hpp"
 #include "runtime/exit_reason.hpp"
 #include "tests/actors/memory_container_records.hpp"
@@ -25,6 +29,20 @@ using namespace prunella::tests;
 using namespace std::chrono_literals;
 
 namespace {
+
+/// The lines of a stream in `log`; every line of it must be one.
+std::string lines_of(const std::string& log, const std::string& stream) {
+  std::string lines;
+  for (std::size_t at = 0; at < log.size();) {
+    const auto end = std::min(log.find('\n', at), log.size());
+    const auto line = parse_log_line(std::string_view{log}.substr(at, end - at));
+    CHECK(line);
+    if (line && line->is_error == (stream == "stderr"))
+      lines.append(line->text).append(line->is_partial ? "" : "\n");
+    at = end + 1;
+  }
+  return lines;
+}
 
 struct fixture {
   scratch_directory data;
@@ -99,7 +117,8 @@ struct fixture {
     return seen;
   }
 
-  std::string output() { return read_text(stdout_log_path(data.path(), order("").name)); }
+  std::string log() { return read_text(container_log_path(data.path(), order("").name)); }
+  std::string output() { return lines_of(log(), "stdout"); }
 
   bool has_output(const std::string& text) {
     return eventually([&] { return output().find(text) != std::string::npos; });
@@ -127,7 +146,7 @@ TEST_CASE_FIXTURE(fixture, "a container runs with its environment in its own fol
   CHECK(exited.pid == started.pid);
   CHECK_FALSE(exited.stopped);
   CHECK(output() == "hello default.shop.web-1.server\n" + container_folder(data.path(), exited.name) + "/work\n");
-  CHECK(read_text(stderr_log_path(data.path(), exited.name)) == "oops\n");
+  CHECK(lines_of(log(), "stderr") == "oops\n");
   CHECK(records->list()->empty());
 }
 
@@ -387,17 +406,35 @@ TEST_CASE_FIXTURE(fixture, "tidying deletes the folders of ended containers that
   CHECK(std::filesystem::exists(data.path()));
 }
 
-TEST_CASE_FIXTURE(fixture, "logs stay bounded, also what was written while no driver was there") {
-  const auto started = start(order("while [ ! -e go ]; do sleep 0.01; done; head -c 300000 /dev/zero; echo end; exec sleep 1000"));
-  const std::string log = stdout_log_path(data.path(), started.name);
+TEST_CASE_FIXTURE(fixture, "what a process prints is in its log with its time and stream, in order and whole when its end is told") {
+  start(order("for i in 1 2 3; do echo out $i; done; printf unfinished; echo err >&2"));
+  next_exit();
+  CHECK(output() == "out 1\nout 2\nout 3\nunfinished\n");
+  CHECK(lines_of(log(), "stderr") == "err\n");
+  start(order("echo again"));
+  next_exit();
+  CHECK(output() == "out 1\nout 2\nout 3\nunfinished\nagain\n");
+}
+
+TEST_CASE_FIXTURE(fixture, "logs stay bounded, also what was written while no driver was there, and nothing is kept twice") {
+  const auto started = start(order("while [ ! -e go ]; do sleep 0.01; done; i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i+1)); done; echo end; exec sleep 1000"));
+  const auto folder = container_folder(data.path(), started.name);
+  const auto raw = raw_stdout_path(folder);
   end_driver(caf::exit_reason::kill);
-  std::ofstream{container_folder(data.path(), started.name) + "/work/go"} << "now";
-  REQUIRE(eventually([&] { return std::filesystem::file_size(log) == 300004; }));
+  std::ofstream{folder + "/work/go"} << "now";
+  REQUIRE(eventually([&] {
+    const auto text = read_text(raw);
+    return text.size() > 4 && text.substr(text.size() - 4) == "end\n";
+  }));
   driver = spawn();
-  CHECK(eventually([&] { return std::filesystem::file_size(log) <= 64 * 1024; }));
-  const auto older = read_text(older_log_path(log));
-  CHECK(older.size() == 64 * 1024);
-  CHECK(older.substr(older.size() - 4) == "end\n");
+  const auto path = container_log_path(data.path(), started.name);
+  const auto all = [&] { return lines_of(read_text(older_log_path(path)) + read_text(path), "stdout"); };
+  REQUIRE(eventually([&] { return all().size() > 4 && all().substr(all().size() - 4) == "end\n"; }));
+  CHECK(all().find("line 29999\n") == all().rfind("line 29999\n"));
+  CHECK(std::filesystem::file_size(older_log_path(path)) <= 512 * 1024); // a cap of text, each line with its time
+  struct stat info {};
+  REQUIRE(::stat(raw.c_str(), &info) == 0);
+  CHECK(info.st_blocks * 512 <= 128 * 1024);
   CHECK_FALSE(is_gone(to_pid(started)));
   stop();
 }

@@ -47,5 +47,6 @@ TEST_CASE("the last words are the last line of standard error with something on 
   const auto start = ms_of(parse_log_line("2026-11-21T17:59:24.500Z stderr F x"));
   CHECK(last_error_line(path, start) == "bind: caf??");
   CHECK(last_error_line(path, start + 1'000) == "");
-  CHECK(shown_words(std::string(300, 'x')).size() == 200);
+  CHECK(shown_words(std::string(5'000, 'x')) == std::string(200, 'x'));
+  CHECK(shown_words(" red \x1b[31m \xc3\xbc\r\n") == "red ?[31m ??");
 }

@@ -180,23 +180,3 @@ TEST_CASE("a driver error is known by its code, and no error is none of them") {
   CHECK_FALSE(is_driver_error(error, driver_errc::released));
   CHECK_FALSE(is_driver_error({}, driver_errc::not_running));
 }
-
-TEST_CASE("the last line of a log has at most 200 printable characters, and is none of an earlier start's") {
-  auto name = (std::filesystem::temp_directory_path() / "prunella-words-XXXXXX").string();
-  ::close(::mkstemp(name.data()));
-  const auto line_of = [&](const std::string& text) {
-    std::ofstream{name, std::ios::binary} << text;
-    return last_line(name, 0);
-  };
-  CHECK(line_of("") == "");
-  CHECK(line_of("\n \n") == "");
-  CHECK(line_of("Traceback\nOSError: Address already in use\n\n") == "OSError: Address already in use");
-  CHECK(line_of("no end of line") == "no end of line");
-  CHECK(line_of("red \x1b[31m \xc3\xbc") == "red ?[31m ??");
-  CHECK(line_of(std::string(5'000, 'x')) == std::string(200, 'x'));
-  const std::int64_t in_a_minute = std::chrono::duration_cast<std::chrono::milliseconds>(
-                                     std::chrono::system_clock::now().time_since_epoch()).count() + 60'000;
-  CHECK(last_line(name, in_a_minute) == "");
-  std::filesystem::remove(name);
-  CHECK(last_line(name, 0) == "");
-}

@@ -12,10 +12,12 @@
 #include <future>
 
 #include "actors/instance/container_folder.hpp"
+#include "actors/instance/container_log.hpp"
 #include "actors/instance/log_keeper.hpp"
 #include "actors/instance/process.hpp"
 #include "actors/instance/process_recovery.hpp"
 #include "actors/instance/process_watcher.hpp"
+#include "actors/instance/raw_log.hpp"
 #include "tests/actors/real_process.hpp"
 
 using namespace prunella::actors;
@@ -307,43 +309,74 @@ TEST_CASE_FIXTURE(bench, "the watcher tells of an end once, also of one that hap
   collect_end(late);
 }
 
-TEST_CASE_FIXTURE(bench, "a log of exactly the cap stays, one byte more moves its last cap bytes aside") {
-  const std::string log = data.path() + "/log";
-  std::ofstream{log} << std::string(100, 'a');
-  CHECK_FALSE(rotate_log(log, 100));
-  std::ofstream{log, std::ios::app} << "b";
-  CHECK(rotate_log(log, 100));
-  CHECK(read_text(log).empty());
-  CHECK(read_text(older_log_path(log)) == std::string(99, 'a') + "b");
-  CHECK_FALSE(rotate_log(data.path() + "/missing", 100));
+TEST_CASE_FIXTURE(bench, "whole lines are taken once, a last one without newline when the process is over, long ones in pieces") {
+  const auto raw = raw_stdout_path(data.path());
+  const auto log = data.path() + "/log";
+  const auto texts = [&] {
+    std::string all;
+    std::ifstream in{log};
+    for (std::string line; std::getline(in, line);) {
+      const auto parsed = parse_log_line(line);
+      REQUIRE(parsed);
+      all.append(parsed->is_partial ? "P" : "F").append(std::to_string(parsed->text.size()) + " ");
+    }
+    return all;
+  };
+  CHECK_FALSE(take_raw_output(data.path(), 1 << 20, false));
+  std::ofstream{raw} << "one\n\nunfin";
+  take_raw_output(data.path(), 1 << 20, false);
+  take_raw_output(data.path(), 1 << 20, false);
+  CHECK(texts() == "F3 F0 ");
+  std::ofstream{raw, std::ios::app} << "ished";
+  take_raw_output(data.path(), 1 << 20, true);
+  CHECK(texts() == "F3 F0 F10 ");
+  begin_raw_output(data.path(), 1 << 20);
+  CHECK_FALSE(std::filesystem::exists(raw));
+  std::ofstream{raw} << std::string(16 * 1024, 'x') << "rest\n";
+  take_raw_output(data.path(), 1 << 20, false);
+  CHECK(texts() == "F3 F0 F10 P16384 F4 ");
 }
 
-TEST_CASE_FIXTURE(bench, "a process that writes without end keeps two bounded files, and goes on writing") {
+TEST_CASE_FIXTURE(bench, "a log of exactly the cap stays, and one byte more makes it the older half") {
+  const auto log = data.path() + "/log";
+  std::ofstream{log} << std::string(100, 'a');
+  take_raw_output(data.path(), 100, false);
+  CHECK_FALSE(std::filesystem::exists(older_log_path(log)));
+  std::ofstream{log, std::ios::app} << "b";
+  take_raw_output(data.path(), 100, false);
+  CHECK(read_text(older_log_path(log)) == std::string(100, 'a') + "b");
+  CHECK_FALSE(std::filesystem::exists(log));
+}
+
+TEST_CASE_FIXTURE(bench, "a process that writes without end keeps bounded files, and goes on writing") {
   constexpr std::int64_t cap = 256 * 1024;
+  auto wanted = request("exec yes 0123456789");
+  wanted.output_path = raw_stdout_path(data.path());
+  const auto log = data.path() + "/log";
   log_keeper keeper{cap};
-  const auto process = launch(request("exec yes 0123456789"));
-  keeper.add(data.path() + "/out");
+  const auto process = launch(wanted);
+  keeper.add(log, {});
   int rotations = 0;
-  std::int64_t largest = 0;
   auto before = std::filesystem::file_time_type::min();
   REQUIRE(eventually([&] {
     std::error_code missing;
-    largest = std::max(largest, static_cast<std::int64_t>(std::filesystem::file_size(data.path() + "/out", missing)));
-    const auto time = std::filesystem::last_write_time(older_log_path(data.path() + "/out"), missing);
+    const auto time = std::filesystem::last_write_time(older_log_path(log), missing);
     if (!missing && time != before) {
       before = time;
       ++rotations;
     }
     return rotations >= 5;
   }));
-  MESSAGE("largest live log seen: ", largest / 1024, " KiB with a cap of ", cap / 1024, " KiB");
   CHECK(is_alive(process));
-  CHECK(std::filesystem::file_size(older_log_path(data.path() + "/out")) == static_cast<std::uintmax_t>(cap));
   signal_group(process, SIGKILL);
   end_of(process);
-  CHECK(eventually([&] { return std::filesystem::file_size(data.path() + "/out") <= static_cast<std::uintmax_t>(cap); }));
+  keeper.remove(log);
+  CHECK(std::filesystem::file_size(older_log_path(log)) <= 12 * cap); // what is taken at once, each line with its time
+  struct stat info {};
+  REQUIRE(::stat(wanted.output_path.c_str(), &info) == 0);
+  MESSAGE("its own file has ", info.st_blocks / 2, " KiB of ", info.st_size / 1024, " KiB written");
+  CHECK(info.st_size > 4 * cap);
 }
-
 TEST_CASE_FIXTURE(bench, "a process starts in a few milliseconds") {
   std::vector<double> took;
   for (int i = 0; i < 20; ++i) {

@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include <system_error>
 
 #include "actors/instance/proc_filesystem.hpp"
+#include "tests/cluster/image_containers.hpp"
 
 namespace prunella::tests {
 
@@ -38,6 +38,10 @@ void kill_everything_in(const fs::path& folder) {
   bool found = true;
   for (int round = 0; found && round < 200; ++round) {
     found = false;
+    for (const auto& container : image_containers_in(folder)) { // it has no such word itself, but its conmon
+      kill(container.main > 0 ? container.main : container.conmon, SIGKILL);
+      found = true;
+    }
     for (const auto pid : actors::list_processes())
       if (pid != getpid() && mentions(pid, word)) {
         kill(pid, SIGKILL);
@@ -61,9 +65,8 @@ void kill_everything_in(const fs::path& folder) {
   while (read(0, &byte, 1) < 0 && errno == EINTR) {
   }
   kill_everything_in(folder);
+  remove_container_traces(folder); // and the disks of a test that died with one of its own
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator{folder, ignored})
-    umount2(entry.path().c_str(), MNT_DETACH | UMOUNT_NOFOLLOW); // of a test that died with a disk of its own
   fs::remove_all(folder, ignored);
   _exit(0);
 }

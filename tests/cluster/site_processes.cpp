@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "actors/instance/proc_filesystem.hpp"
+#include "tests/cluster/image_containers.hpp"
 #include "net/http_client.hpp"
 #include "net/identity.hpp"
 #include "storage/data_dir.hpp"
@@ -170,7 +171,10 @@ void site_processes::kill_hosts(const std::vector<std::string>& hosts) {
       const auto left = actors::find_marked_processes(data_dir(host).string());
       for (const auto& process : left)
         kill(process.stat.pid, SIGKILL);
-      return left.empty();
+      const auto images = image_containers_in(data_dir(host).string());
+      for (const auto& container : images)
+        kill(container.main > 0 ? container.main : container.conmon, SIGKILL);
+      return left.empty() && images.empty();
     });
 }
 
@@ -185,6 +189,8 @@ std::map<std::string, pid_t> site_processes::containers_of(const std::string& ho
   std::map<std::string, pid_t> result;
   for (const auto& process : actors::find_marked_processes(data_dir(host).string()))
     result.emplace(process.mark.container, process.stat.pid);
+  for (const auto& container : image_containers_in(data_dir(host).string()))
+    result.emplace(container.name, container.main);
   return result;
 }
 
