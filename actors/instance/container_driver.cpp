@@ -24,6 +24,8 @@ using std::chrono::milliseconds;
 // A status that only the (foreign) parent may collect appears within microseconds; ask this often, 10 ms apart.
 constexpr std::uint32_t collect_attempts = 50;
 constexpr milliseconds collect_pause{10};
+constexpr milliseconds clear_pause{200};
+constexpr std::size_t most_to_clear = 16; // then starts have to bear with it
 
 driver_failure record_failure(const std::string& what, const storage::storage_error& why) {
   return {driver_errc::record_failed, what + ": " + why.message};
@@ -98,6 +100,7 @@ caf::behavior container_driver_state::make_behavior(container_driver_options opt
     [this](const container_ended& event) { on_container_ended(event); },
     [this](const grace_over& event) { on_grace_over(event); },
     [this](const job_done& event) { jobs_->finish(event.key); },
+    [this](const clear_due&) { on_clear_due(); },
   };
 }
 
@@ -203,7 +206,7 @@ void container_driver_state::finish(container_map::iterator ended, const contain
   keys_.erase(record.name);
   for (const auto& log : entry.launched.logs)
     logs_->remove(log.path);
-  clear(*entry.backend, record, entry.stopping);
+  clear_later(*entry.backend, record, entry.stopping);
   // If that fails, the record means a container that is gone: the next recovery sees it, and tries again.
   static_cast<void>(options_.records->erase(record.name));
   const auto& how = end.process;
@@ -223,14 +226,35 @@ void container_driver_state::finish(container_map::iterator ended, const contain
   settle_if_empty();
 }
 
-void container_driver_state::clear(driver_backend& backend, const storage::container_record& record, bool stopped) {
+/// Later than the start that often follows an end, which it would slow down.
+void container_driver_state::clear_later(driver_backend& backend, const storage::container_record& record, bool stopped) {
   if (!backend.is_slow())
     return backend.clear(record, stopped);
   clearing_.insert(record.name);
-  jobs_->run([this, &backend, record, stopped]() -> job_threads::completion {
-    backend.clear(record, stopped);
-    return [this, name = record.name] { clearing_.erase(clearing_.find(name)); };
-  });
+  to_clear_.push_back({&backend, record, stopped});
+  if (to_clear_.size() == 1)
+    self_->delayed_send(self_, clear_pause, clear_due{});
+}
+
+void container_driver_state::on_clear_due() {
+  if (!rising_.empty() && to_clear_.size() < most_to_clear)
+    self_->delayed_send(self_, clear_pause, clear_due{});
+  else
+    clear_all();
+}
+
+void container_driver_state::clear_all() {
+  for (auto& next : std::exchange(to_clear_, {}))
+    jobs_->run([this, next = std::move(next)]() -> job_threads::completion {
+      next.backend->clear(next.record, next.stopped);
+      return [this, name = next.record.name] { clearing_.erase(clearing_.find(name)); };
+    });
+}
+
+container_driver_state::~container_driver_state() {
+  if (jobs_)
+    clear_all();
+  jobs_.reset();
 }
 
 void container_driver_state::settle_if_empty() {

@@ -46,6 +46,13 @@ struct job_done {
   PRUNELLA_FIELDS(job_done, key)
 };
 
+// Timer: clear away what ended containers left.
+struct clear_due {
+  std::uint8_t unused = 0;
+
+  PRUNELLA_FIELDS(clear_due, unused)
+};
+
 // Timer: the grace of the stop with this epoch is over.
 struct grace_over {
   std::uint64_t key = 0;
@@ -91,6 +98,8 @@ public:
   static inline const char* name = "container_driver";
 
   explicit container_driver_state(caf::stateful_actor<container_driver_state, runtime::supervised_actor>* self);
+  /// What is left to be cleared away is cleared away.
+  ~container_driver_state();
 
   caf::behavior make_behavior(container_driver_options options);
 
@@ -133,7 +142,9 @@ private:
   void replace(running_container& container, pending_start next);
   static void cancel(std::optional<pending_start>& start, const std::string& why);
   void finish(container_map::iterator ended, const container_end& end);
-  void clear(driver_backend& backend, const storage::container_record& record, bool stopped);
+  void clear_later(driver_backend& backend, const storage::container_record& record, bool stopped);
+  void on_clear_due();
+  void clear_all();
   void settle_if_empty();
   void watch(const std::string& container);
 
@@ -149,7 +160,13 @@ private:
   std::vector<std::unique_ptr<driver_backend>> backends_;
   container_map containers_;
   rising_map rising_;
-  std::multiset<std::string> clearing_; // containers with a job that clears away what one of them left
+  struct pending_clear {
+    driver_backend* backend = nullptr;
+    storage::container_record record;
+    bool stopped = false;
+  };
+  std::vector<pending_clear> to_clear_; // of slow backends
+  std::multiset<std::string> clearing_; // names in `to_clear_`, and with a job that does it
   std::uint64_t last_attempt_ = 0;
   std::map<std::uint64_t, std::string> watched_; // key of the watch → container
   std::map<std::string, std::uint64_t> keys_;    // the other way round

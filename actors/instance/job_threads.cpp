@@ -20,7 +20,6 @@ job_threads::~job_threads() {
   {
     const std::lock_guard lock{mutex_};
     stopping_ = true;
-    waiting_.clear();
   }
   changed_.notify_all();
   for (auto& thread : threads_)
@@ -53,7 +52,7 @@ void job_threads::work() {
     {
       std::unique_lock lock{mutex_};
       changed_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
-      if (stopping_)
+      if (waiting_.empty())
         return;
       next = std::move(waiting_.front());
       waiting_.pop_front();

@@ -25,7 +25,7 @@ public:
   job_threads(std::size_t threads, std::function<void(std::uint64_t key)> on_done);
   job_threads(const job_threads&) = delete;
   job_threads& operator=(const job_threads&) = delete;
-  /// Waits for the jobs under way; those that wait are dropped, as are completions that nobody finished.
+  /// Waits for all jobs, also those that wait; completions that nobody finished are dropped.
   ~job_threads();
 
   /// Jobs begin in the order in which they came. The caller bounds how many there are.

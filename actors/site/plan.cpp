@@ -28,7 +28,25 @@ struct wanted_service {
   // The last explanation, for the next replica that meets the same.
   rejection_counts explained{};
   std::string explanation;
+
+  bool has_volumes = false; ///< that stay on their host, and its instances with them
 };
+
+bool has_persistent_volumes(const config::service_spec& service) {
+  const auto is_persistent = [](const auto& volume) { return volume.kind == config::volume_kind::persistent; };
+  for (const auto* containers : {&service.containers, &service.init_containers})
+    for (const auto& container : *containers)
+      if (std::any_of(container.volumes.begin(), container.volumes.end(), is_persistent))
+        return true;
+  return false;
+}
+
+/// The host that has the volumes of an instance of a service that has some; empty: it was nowhere yet.
+std::string home_of(const assignment_row* row) {
+  if (row == nullptr)
+    return {};
+  return row->second.home.empty() ? row->second.host : row->second.home;
+}
 
 /// An instance that needs a (new) host.
 struct homeless_instance {
@@ -65,7 +83,8 @@ private:
       const auto id = board_.add(record.spec);
       for (std::uint32_t i = 0; i < record.spec.services.size(); ++i) {
         const auto& service = record.spec.services[i];
-        services_.push_back({&record.spec, &service, id + i, {}, {}, {}, {}});
+        services_.push_back({&record.spec, &service, id + i, {}, {}, {}, {}, false});
+        services_.back().has_volumes = has_persistent_volumes(service);
         services_.back().replicas.resize(service.replicas);
         services_.back().at.resize(service.replicas, nowhere);
       }
@@ -129,6 +148,8 @@ private:
       return homeless_.push_back({service, replica, {}, {}, row == nullptr ? std::vector<avoided_host>{} : row->second.avoided});
     const auto& [name, current] = *row;
     const auto& host = current.host;
+    if (why == rejection::down && at != nowhere && x.has_volumes && home_of(row) == host)
+      return board_.occupy(x.id, at); // it would find its volumes empty anywhere else: it waits for its host
     homeless_instance leaves{service, replica, {}, {}, {}};
     if (why == rejection::down) {
       leaves.reason = host + " is down" + (at == nowhere ? std::string{} : ": " + board_.host(at).reason);
@@ -174,10 +195,13 @@ private:
   void place(homeless_instance& x) {
     auto& service = services_[x.service];
     const auto* row = service.replicas[x.replica - 1];
-    auto choice = board_.choose(service.id, x.avoided, now_);
+    const auto home = service.has_volumes ? home_of(row) : std::string{};
+    auto choice = home.empty() ? board_.choose(service.id, x.avoided, now_) : choose_home(service, home, x.avoided);
     if (!choice.host) {
       look_again_for(x.avoided);
-      x.reason = last_failure(x.avoided) + explanation(service, choice.rejected);
+      x.reason = last_failure(x.avoided)
+                 + (home.empty() ? explanation(service, choice.rejected)
+                                 : "its volumes are on " + home + ", and " + explanation(service, choice.rejected));
       // Nothing new to say: an unplaced instance is written once, not at every look.
       if (row != nullptr && row->second.host.empty() && row->second.reason == x.reason)
         return;
@@ -200,7 +224,24 @@ private:
     change.next.host = choice.host ? board_.host(*choice.host).spec.id : std::string{};
     change.next.reason = x.reason.empty() ? "placed" : std::move(x.reason);
     change.next.avoided = std::move(x.avoided);
+    if (service.has_volumes)
+      change.next.home = home.empty() ? change.next.host : home;
     result_.changes.changes.push_back(std::move(change));
+  }
+
+  /// There or nowhere.
+  placement_result choose_home(const wanted_service& service, const std::string& home,
+                               const std::vector<avoided_host>& avoided) const {
+    const auto at = board_.find(home);
+    auto why = at ? board_.check(service.id, *at) : rejection::down;
+    const auto is_avoided = [&](const avoided_host& x) { return x.host == home && now_ < x.until; };
+    if (!why && std::any_of(avoided.begin(), avoided.end(), is_avoided))
+      why = rejection::avoided;
+    if (!why)
+      return {at, {}};
+    placement_result none;
+    none.rejected[static_cast<std::size_t>(*why)] = 1;
+    return none;
   }
 
   void look_again_for(const std::vector<avoided_host>& avoided) {

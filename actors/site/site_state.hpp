@@ -63,8 +63,9 @@ struct assignment {
   time_ms assigned_at = 0;
   std::string reason;
   std::vector<avoided_host> avoided;
+  std::string home{}; ///< the host that has its persistent volumes; it goes nowhere else. Empty: it has none
 
-  PRUNELLA_FIELDS(assignment, tenant, application, service, replica, host, generation, assigned_at, reason, avoided)
+  PRUNELLA_FIELDS(assignment, tenant, application, service, replica, host, generation, assigned_at, reason, avoided, home)
 };
 
 /// The site's own row: kind "site", key "site".

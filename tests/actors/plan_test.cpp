@@ -288,3 +288,37 @@ TEST_CASE("an image goes to a host with a driver for images, a command to one fo
   CHECK(site.host_of("default.shop.web-1") == "");
   CHECK(site.run(actors::set_host_drivers{"host-9", {driver_kind::oci}}).outcome.result == actors::command_result::not_found);
 }
+
+TEST_CASE("an instance with persistent volumes waits for its host, and comes back to it after it gave up there") {
+  small_site site{{host("host-1"), host("host-2")}};
+  auto keeper = service("db", 1);
+  keeper.containers[0].volumes = {{"/data", config::volume_kind::persistent, "data", "", 0, false}};
+  site.run(actors::put_application{application("shop", {keeper})});
+  site.settle();
+  const std::string name = "default.shop.db-1";
+  const auto home = site.host_of(name);
+  const auto generation = site.state.assignments.at(name).generation;
+  site.run(actors::set_host_state{home, false, "silent"});
+  site.settle();
+  CHECK(site.host_of(name) == home);
+  site.run(actors::set_host_state{home, true, "heartbeats arrive again"});
+  site.settle();
+  CHECK(site.state.assignments.at(name).generation == generation); // nothing of it was restarted
+
+  site.gave_up[name] = {home, generation, "exited with code 1"};
+  site.settle();
+  CHECK(site.host_of(name) == "");
+  CHECK(site.state.assignments.at(name).reason
+        == "gave up on " + home + ": exited with code 1; its volumes are on " + home
+             + ", and 0 of 1 hosts fit: 1 avoided because it gave up there");
+  site.gave_up.clear();
+  site.now += 60'000;
+  site.settle();
+  CHECK(site.host_of(name) == home);
+
+  site.run(actors::set_host_state{home, false, "silent"});
+  site.run(actors::put_application{application("shop", {service("db", 1)})}); // the next version keeps nothing
+  site.settle();
+  CHECK(site.host_of(name) != home);
+  CHECK(site.state.assignments.at(name).home.empty());
+}

@@ -135,8 +135,7 @@ private:
 std::vector<double> bare_runs(const std::string& folder, const provided_image& image) {
   const auto bundle = folder + "/bare";
   fs::create_directories(bundle);
-  bundle_options options;
-  options.data_directory = folder + "/data";
+  const auto options = options_of_machine(folder + "/data", {});
   if (const auto failure = make_bundle(order_of(true), image, bundle, "/prunella-bench-bare", options))
     stop(failure->message);
   std::vector<double> took;

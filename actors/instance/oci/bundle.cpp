@@ -1,5 +1,6 @@
 #include "actors/instance/oci/bundle.hpp"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,7 +12,10 @@
 #include <iterator>
 #include <set>
 
+#include "actors/instance/oci/cgroup.hpp"
+#include "actors/instance/oci/seccomp_profile.hpp"
 #include "config/json.hpp"
+#include "storage/images/platform.hpp"
 #include "storage/images/root_filesystem.hpp"
 
 namespace prunella::actors {
@@ -26,6 +30,25 @@ constexpr std::size_t max_hostname = 64;
 driver_failure unusable(const std::string& path, const std::string& why) {
   return {driver_errc::data_directory_unusable,
           "the container's folder `" + path + "` cannot be made: " + why + "; free space or look after the disk"};
+}
+
+std::string text_of(const std::string& path) {
+  std::ifstream file{path, std::ios::binary};
+  return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+std::uint64_t hard_limit_of_open_files() {
+  rlimit limit{};
+  return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY ? limit.rlim_max : 0;
+}
+
+boost::json::object default_seccomp() {
+  const auto profile = text_of(std::string{default_seccomp_path});
+  if (profile.empty())
+    return {};
+  auto section = seccomp_section(profile, default_capabilities, storage::this_platform().architecture);
+  auto* found = std::get_if<boost::json::object>(&section);
+  return found == nullptr ? boost::json::object{} : std::move(*found);
 }
 
 /// Collects the parts of one bundle; the first failure ends it.
@@ -123,8 +146,7 @@ private:
     add_default("/etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.0.1 " + name + "\n");
     if (order_.network == config::instance_network::none)
       return;
-    std::ifstream resolver{"/etc/resolv.conf"};
-    add_default("/etc/resolv.conf", {std::istreambuf_iterator<char>{resolver}, {}});
+    add_default("/etc/resolv.conf", text_of("/etc/resolv.conf"));
   }
 
   /// Unless the spec has something of its own there, or above it.
@@ -188,6 +210,16 @@ private:
 };
 
 } // namespace
+
+bundle_options options_of_machine(std::string data_directory, std::vector<std::string> host_paths) {
+  bundle_options options;
+  options.data_directory = std::move(data_directory);
+  options.host_paths = std::move(host_paths);
+  options.open_files = hard_limit_of_open_files();
+  options.swap_is_counted = cgroup_counts_swap();
+  options.seccomp = default_seccomp();
+  return options;
+}
 
 std::string persistent_volume_path(const std::string& data_directory, const std::string& instance,
                                    const std::string& volume) {

@@ -31,6 +31,9 @@ struct bundle_options {
   boost::json::object seccomp;
 };
 
+/// As this machine and this process are: limits, swap, and the seccomp profile that Debian ships, if it is there.
+bundle_options options_of_machine(std::string data_directory, std::vector<std::string> host_paths);
+
 /// Where a persistent volume of `instance` lies.
 std::string persistent_volume_path(const std::string& data_directory, const std::string& instance,
                                    const std::string& volume);

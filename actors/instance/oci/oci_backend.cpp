@@ -1,6 +1,5 @@
 #include "actors/instance/oci/oci_backend.hpp"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,7 +16,6 @@
 #include "actors/instance/oci/bundle.hpp"
 #include "actors/instance/oci/cgroup.hpp"
 #include "actors/instance/oci/conmon.hpp"
-#include "actors/instance/oci/seccomp_profile.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 #include "config/signal.hpp"
 #include "storage/images/child_process.hpp"
@@ -53,20 +51,6 @@ std::optional<process_handle> find_process(pid_t pid) {
   return stat ? open_process(pid, stat->start_ticks) : std::nullopt;
 }
 
-std::uint64_t hard_limit_of_open_files() {
-  rlimit limit{};
-  return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY ? limit.rlim_max : 0;
-}
-
-boost::json::object default_seccomp() {
-  const auto profile = text_of(std::string{default_seccomp_path});
-  if (profile.empty())
-    return {};
-  auto section = seccomp_section(profile, default_capabilities, storage::this_platform().architecture);
-  auto* found = std::get_if<boost::json::object>(&section);
-  return found == nullptr ? boost::json::object{} : std::move(*found);
-}
-
 /// The group of a container has one part, as the runtime takes only the last one away.
 std::string cgroup_of(const std::string& id) {
   return "/prunella-" + id;
@@ -74,13 +58,8 @@ std::string cgroup_of(const std::string& id) {
 
 class oci_backend final : public driver_backend {
 public:
-  explicit oci_backend(oci_backend_options options) : options_(std::move(options)) {
-    bundle_.data_directory = options_.data_directory;
-    bundle_.host_paths = options_.host_paths;
-    bundle_.open_files = hard_limit_of_open_files();
-    bundle_.swap_is_counted = cgroup_counts_swap();
-    bundle_.seccomp = default_seccomp();
-  }
+  explicit oci_backend(oci_backend_options options)
+    : options_(std::move(options)), bundle_(options_of_machine(options_.data_directory, options_.host_paths)) {}
 
   config::driver_kind kind() const override { return config::driver_kind::oci; }
   bool is_slow() const override { return true; }
@@ -118,7 +97,7 @@ private:
   std::string draw_id(const std::string& name);
 
   const oci_backend_options options_;
-  bundle_options bundle_;
+  const bundle_options bundle_;
   std::mutex id_mutex_;
   std::mt19937_64 random_{std::random_device{}()};
 };
