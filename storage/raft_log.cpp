@@ -21,14 +21,11 @@ class sqlite_raft_log final : public raft_log {
 public:
   sqlite_raft_log(std::shared_ptr<sqlite_file> file, commit_mark mark)
       : file_(std::move(file)), mark_(std::move(mark)),
-        insert_(file_->db(), "INSERT INTO entry(idx, term, kind, data, sum) VALUES(?,?,?,?,?)"),
+        writer_(file_->db()), finder_(file_->db()),
         truncate_(file_->db(), "DELETE FROM entry WHERE idx>=?"),
         compact_(file_->db(), "DELETE FROM entry WHERE idx<=?"),
         get_link_(file_->db(), "SELECT term, sum FROM entry WHERE idx=?"), head_(read_head(*file_)) {
-    SQLite::Statement last(file_->db(), "SELECT max(idx) FROM entry");
-    last.executeStep();
-    const auto column = last.getColumn(0);
-    tail_ = link_at(head_, column.isNull() ? head_.compacted_index : static_cast<std::uint64_t>(column.getInt64()));
+    tail_ = link_at(head_, std::max(head_.compacted_index, finder_.span_at(max_log_index).last));
     SQLite::Statement snapshot(file_->db(), "SELECT idx, term FROM snapshot");
     if (snapshot.executeStep()) {
       snapshot_index_ = column_number(snapshot, 0);
@@ -65,21 +62,18 @@ public:
     auto problem = check(batch);
     if (!problem.empty())
       return refused(std::move(problem));
-    const bool compacts = batch.compact_to > head_.compacted_index;
+    const auto compact_to = batch.compact_to > head_.compacted_index ? end_of_row_within(batch.compact_to) : 0;
+    const bool compacts = compact_to > head_.compacted_index;
     if (!batch.has_state && batch.truncate_from == 0 && batch.entries.empty() && !compacts)
       return {};
     auto head = head_;
     auto tail = tail_;
     auto done = file_->transact("append to", [&] {
-      if (batch.truncate_from != 0 && batch.truncate_from <= tail.index) {
-        bind_number(truncate_, 1, batch.truncate_from);
-        run(truncate_);
-        tail = link_at(head, batch.truncate_from - 1);
-      }
-      for (const auto& entry : batch.entries)
-        insert(entry, tail);
+      if (batch.truncate_from != 0 && batch.truncate_from <= tail.index)
+        tail = truncate(head, batch.truncate_from);
+      writer_.add(batch.entries, tail);
       if (compacts)
-        compact(head, batch.compact_to);
+        compact(head, compact_to);
       if (batch.has_state)
         head.state = batch.state;
       // A shorter log must not look as if it had lost its end, so truncation too makes a new revision.
@@ -158,38 +152,61 @@ private:
     return {};
   }
 
-  void insert(const log_entry& entry, raft_log_tail& tail) {
-    if (entry.term < tail.term || entry.term == 0)
-      fail(storage_errc::invalid_argument, "entry " + text(entry.index) + " has term " + text(entry.term) +
-                                               " after term " + text(tail.term) +
-                                               "; terms start at 1 and never go back");
-    const auto sum = entry_sum(sums_, tail.sum, entry);
-    bind_number(insert_, 1, entry.index);
-    bind_number(insert_, 2, entry.term);
-    insert_.bind(3, static_cast<int>(entry.kind));
-    bind_blob(insert_, 4, entry.data);
-    bind_blob(insert_, 5, as_bytes(sum));
-    run(insert_);
-    tail = {entry.index, entry.term, sum};
-  }
-
   /// The link at `index`, which is kept or the last compacted one.
   raft_log_tail link_at(const raft_log_head& head, std::uint64_t index) {
     if (index == head.compacted_index)
       return {head.compacted_index, head.compacted_term, head.compacted_sum};
-    bind_number(get_link_, 1, index);
+    const auto span = finder_.span_at(index);
+    if (span.first <= head.compacted_index || index > span.last)
+      throw storage_failure{file_->damage("entry " + text(index) + " is missing")};
+    if (index < span.last) { // in the middle of a row: what it holds tells
+      const auto [entry, sum] = row_of(head, span)[static_cast<std::size_t>(index - span.first)];
+      return {entry.index, entry.term, sum};
+    }
+    const statement_reset after(get_link_);
+    bind_number(get_link_, 1, span.first);
     raft_log_tail link;
     link.index = index;
     const bool found = get_link_.executeStep();
-    if (found && column_bytes(get_link_, 1).size() == link.sum.size()) {
-      link.term = column_number(get_link_, 0);
-      const auto sum = column_bytes(get_link_, 1);
-      std::copy_n(reinterpret_cast<const unsigned char*>(sum.data()), link.sum.size(), link.sum.begin());
-      get_link_.reset();
-      return link;
-    }
-    get_link_.tryReset();
-    throw storage_failure{file_->damage("entry " + text(index) + " is missing")};
+    if (!found || column_bytes(get_link_, 1).size() != link.sum.size())
+      throw storage_failure{file_->damage("entry " + text(index) + " is missing")};
+    link.term = column_number(get_link_, 0);
+    const auto sum = column_bytes(get_link_, 1);
+    std::copy_n(reinterpret_cast<const unsigned char*>(sum.data()), link.sum.size(), link.sum.begin());
+    return link;
+  }
+
+  linked_entries row_of(const raft_log_head& head, const raft_log_span& span) {
+    const auto before = span.first - 1;
+    if (before != head.compacted_index && finder_.span_at(before).last != before)
+      throw storage_failure{file_->damage("entry " + text(before) + " is missing")};
+    linked_entries entries;
+    const auto problem = finder_.read_behind(link_at(head, before), entries);
+    if (!problem.empty())
+      throw storage_failure{file_->damage(problem)};
+    return entries;
+  }
+
+  /// Drops the entries from `from` on, and returns the link before them.
+  raft_log_tail truncate(const raft_log_head& head, std::uint64_t from) {
+    auto span = finder_.span_at(from);
+    std::vector<log_entry> kept; // of a row that is cut in two
+    if (span.first < from && from <= span.last)
+      for (auto& linked : row_of(head, span))
+        if (linked.first.index < from)
+          kept.push_back(std::move(linked.first));
+    const auto first = kept.empty() ? from : span.first;
+    bind_number(truncate_, 1, first);
+    run(truncate_);
+    auto tail = link_at(head, first - 1);
+    writer_.add(kept, tail);
+    return tail;
+  }
+
+  /// `index`, or if its row reaches beyond it the last index before that row.
+  std::uint64_t end_of_row_within(std::uint64_t index) {
+    const auto span = finder_.span_at(index);
+    return span.last > index ? span.first - 1 : index;
   }
 
   void compact(raft_log_head& head, std::uint64_t up_to) {
@@ -230,7 +247,9 @@ private:
 
   std::shared_ptr<sqlite_file> file_;
   commit_mark mark_;
-  SQLite::Statement insert_, truncate_, compact_, get_link_;
+  raft_log_row_writer writer_;
+  raft_log_row_finder finder_;
+  SQLite::Statement truncate_, compact_, get_link_;
   checksum_builder sums_;
   raft_log_head head_;
   raft_log_tail tail_;
@@ -250,8 +269,7 @@ void verify_against_mark(sqlite_file& file, const commit_mark& mark) {
     return;
   }
   const auto head = read_head(file);
-  const auto last =
-      static_cast<std::uint64_t>(file.db().execAndGet("SELECT coalesce(max(idx), 0) FROM entry").getInt64());
+  const auto last = raft_log_row_finder(file.db()).span_at(max_log_index).last;
   const mark_position position{head.revision, std::max(last, head.compacted_index)};
   if (seen && is_behind(position, *seen))
     throw storage_failure{file.damage("it ends at entry " + text(position.last_index) + " and revision " +

@@ -39,7 +39,9 @@ struct raft_log_batch {
   hard_state state;
   std::uint64_t truncate_from = 0; ///< first index to drop before `entries` are added; 0: drop none. > compacted index
   std::vector<log_entry> entries;  ///< consecutive; the first follows the last kept entry
-  std::uint64_t compact_to = 0;    ///< entries up to it go; not beyond the snapshot. What is gone already: nothing
+  /// Entries up to it go; not beyond the snapshot. What is gone already: nothing. Up to 15 may stay that are stored
+  /// together with a later one (`raft_log_rows.hpp`).
+  std::uint64_t compact_to = 0;
 
   PRUNELLA_FIELDS(raft_log_batch, has_state, state, truncate_from, entries, compact_to)
 };

@@ -73,9 +73,7 @@ salvage read_salvage(const std::string& path, const sqlite_file_options& expecte
     }
     note(found, read_entries(db, *found.head,
                              [&](log_entry&& entry, const checksum&) { found.entries.push_back(std::move(entry)); }));
-    SQLite::Statement count(db, "SELECT count(*) FROM entry");
-    if (count.executeStep())
-      found.rows = column_number(count, 0);
+    found.rows = count_entries(db);
   } catch (const SQLite::Exception& error) {
     note(found, std::string("it cannot be read on (") + error.what() + ")");
   }
@@ -92,21 +90,6 @@ void fit_entries(salvage& found) {
   found.head->compacted_term = found.snapshot.term;
   checksum_builder sums;
   found.head->compacted_sum = chain_start(sums, found.snapshot.index, found.snapshot.term);
-}
-
-void insert_entries(SQLite::Database& db, const raft_log_head& head, const std::vector<log_entry>& entries) {
-  checksum_builder sums;
-  auto previous = head.compacted_sum;
-  SQLite::Statement insert(db, "INSERT INTO entry(idx, term, kind, data, sum) VALUES(?,?,?,?,?)");
-  for (const auto& entry : entries) {
-    previous = entry_sum(sums, previous, entry);
-    bind_number(insert, 1, entry.index);
-    bind_number(insert, 2, entry.term);
-    insert.bind(3, static_cast<int>(entry.kind));
-    bind_blob(insert, 4, entry.data);
-    bind_blob(insert, 5, as_bytes(previous));
-    run(insert);
-  }
 }
 
 result<void> build(const std::string& path, const raft_log_owner& owner, const salvage& found) {
@@ -126,7 +109,8 @@ result<void> build(const std::string& path, const raft_log_owner& owner, const s
       checksum_builder sums;
       write_snapshot((*file)->db(), sums, found.snapshot);
     }
-    insert_entries((*file)->db(), head, found.entries);
+    raft_log_tail tail{head.compacted_index, head.compacted_term, head.compacted_sum};
+    raft_log_row_writer((*file)->db()).add(found.entries, tail);
   });
   if (filled)
     filled = (*file)->checkpoint();

@@ -26,6 +26,7 @@ sqlite_file_options raft_log_file_options(const std::string& path, const raft_lo
   sqlite_file_options options;
   options.purpose = "Raft log";
   options.format = raft_log_format;
+  options.oldest_format = oldest_raft_log_format;
   options.site = owner.site;
   options.holder = "member " + std::to_string(owner.member);
   options.schema = "CREATE TABLE entry(idx INTEGER PRIMARY KEY, term INTEGER NOT NULL, kind INTEGER NOT NULL,"
@@ -49,47 +50,163 @@ raft_log_head read_head(sqlite_file& file) {
 
 namespace {
 
-std::string link_problem(checksum_builder& sums, const log_entry& entry, const raft_log_tail& tail,
-                         std::string_view stored_sum) {
-  const auto expected = tail.index + 1;
-  if (entry.index != expected)
-    return "entry " + std::to_string(expected) + " is missing, the next one stored is " + std::to_string(entry.index);
-  const auto name = "entry " + std::to_string(entry.index);
-  if (as_bytes(entry_sum(sums, tail.sum, entry)) != stored_sum)
+std::uint64_t last_of(std::uint64_t first, std::uint64_t kind) {
+  return kind == packed_kind ? first + entries_per_packed_row - 1 : first;
+}
+
+std::string name_of(std::uint64_t first, std::uint64_t last) {
+  return first == last ? "entry " + std::to_string(first)
+                       : "entries " + std::to_string(first) + " to " + std::to_string(last);
+}
+
+/// Memory grows with what is read, not with what the bytes claim.
+bool unpack(std::string_view bytes, linked_entries& out) {
+  try {
+    bytes_input_archive archive(bytes);
+    for (std::size_t i = 0; i < entries_per_packed_row; ++i)
+      archive(out.emplace_back().first);
+    return archive.left() == 0;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+/// "" or why the entries of a row with that `term` and `sum` do not continue `previous`. Fills in their links.
+std::string link(linked_entries& entries, raft_log_tail previous, std::uint64_t term, std::string_view sum) {
+  checksum_builder sums;
+  const auto name = name_of(previous.index + 1, previous.index + entries.size());
+  bool possible = true;
+  for (auto& [entry, own] : entries) {
+    own = entry_sum(sums, previous.sum, entry);
+    possible = possible && entry.index == previous.index + 1 && entry.term >= previous.term &&
+               static_cast<std::uint8_t>(entry.kind) <= static_cast<std::uint8_t>(entry_kind::barrier);
+    previous = {previous.index + 1, entry.term, own};
+  }
+  if (as_bytes(previous.sum) != sum)
     return "the checksum of " + name + " is wrong";
-  if (entry.term < tail.term || static_cast<std::uint8_t>(entry.kind) > static_cast<std::uint8_t>(entry_kind::barrier))
-    return name + " has an impossible term or kind";
-  return {};
+  return possible && previous.term == term ? "" : "the term or kind of " + name + " is impossible";
+}
+
+/// Of a row with the columns idx, term, kind, data, sum.
+std::string read_row(SQLite::Statement& row, const raft_log_tail& previous, linked_entries& out) {
+  out.clear();
+  const auto index = column_number(row, 0);
+  const auto term = column_number(row, 1);
+  const auto kind = column_number(row, 2);
+  const auto expected = previous.index + 1;
+  if (index != expected)
+    return "entry " + std::to_string(expected) + " is missing, the next one stored is " + std::to_string(index);
+  std::string problem;
+  if (kind != packed_kind)
+    out.push_back({{term, index, static_cast<entry_kind>(std::min<std::uint64_t>(kind, 255)),
+                    std::string(column_bytes(row, 3))},
+                   {}});
+  else if (!unpack(column_bytes(row, 3), out))
+    problem = name_of(index, last_of(index, kind)) + " cannot be told apart";
+  if (problem.empty())
+    problem = link(out, previous, term, column_bytes(row, 4));
+  if (!problem.empty())
+    out.clear();
+  return problem;
 }
 
 } // namespace
 
+raft_log_row_writer::raft_log_row_writer(SQLite::Database& db)
+    : insert_(db, "INSERT INTO entry(idx, term, kind, data, sum) VALUES(?,?,?,?,?)") {
+}
+
+void raft_log_row_writer::follow(const log_entry& entry, raft_log_tail& tail) {
+  if (entry.term < tail.term || entry.term == 0)
+    fail(storage_errc::invalid_argument, "entry " + std::to_string(entry.index) + " has term " +
+                                             std::to_string(entry.term) + " after term " + std::to_string(tail.term) +
+                                             "; terms start at 1 and never go back");
+  tail = {entry.index, entry.term, entry_sum(sums_, tail.sum, entry)};
+}
+
+void raft_log_row_writer::put(std::uint64_t index, std::uint64_t kind, std::string_view data,
+                              const raft_log_tail& tail) {
+  bind_number(insert_, 1, index);
+  bind_number(insert_, 2, tail.term);
+  bind_number(insert_, 3, kind);
+  bind_blob(insert_, 4, data);
+  bind_blob(insert_, 5, as_bytes(tail.sum));
+  run(insert_);
+}
+
+void raft_log_row_writer::add(const std::vector<log_entry>& entries, raft_log_tail& tail) {
+  const auto fits = [&](std::size_t first) {
+    std::size_t bytes = 0;
+    for (auto i = first; i < first + entries_per_packed_row && bytes <= max_packed_bytes; ++i)
+      bytes += entries[i].data.size();
+    return bytes <= max_packed_bytes;
+  };
+  for (std::size_t i = 0; i < entries.size();) {
+    const auto& first = entries[i];
+    if (entries.size() - i < entries_per_packed_row || !fits(i)) {
+      follow(first, tail);
+      put(first.index, static_cast<std::uint64_t>(first.kind), first.data, tail);
+      ++i;
+      continue;
+    }
+    packed_.clear();
+    bytes_output_archive archive(packed_);
+    for (const auto end = i + entries_per_packed_row; i < end; ++i) {
+      follow(entries[i], tail);
+      archive(entries[i]);
+    }
+    put(first.index, packed_kind, packed_, tail);
+  }
+}
+
+raft_log_row_finder::raft_log_row_finder(SQLite::Database& db)
+    : span_(db, "SELECT idx, kind FROM entry WHERE idx<=? ORDER BY idx DESC LIMIT 1"),
+      row_(db, "SELECT idx, term, kind, data, sum FROM entry WHERE idx=?") {
+}
+
+raft_log_span raft_log_row_finder::span_at(std::uint64_t index) {
+  const statement_reset after(span_);
+  bind_number(span_, 1, index);
+  if (!span_.executeStep())
+    return {};
+  const auto first = column_number(span_, 0);
+  return {first, last_of(first, column_number(span_, 1))};
+}
+
+std::string raft_log_row_finder::read_behind(const raft_log_tail& previous, linked_entries& out) {
+  const statement_reset after(row_);
+  out.clear();
+  bind_number(row_, 1, previous.index + 1);
+  return row_.executeStep() ? read_row(row_, previous, out)
+                            : "entry " + std::to_string(previous.index + 1) + " is missing";
+}
+
 std::string read_entries(SQLite::Database& db, const raft_log_head& head,
                          const std::function<void(log_entry&&, const checksum&)>& take) {
-  checksum_builder sums;
   raft_log_tail tail{head.compacted_index, head.compacted_term, head.compacted_sum};
+  linked_entries entries;
   try {
     SQLite::Statement rows(db, "SELECT idx, term, kind, data, sum FROM entry ORDER BY idx");
     while (rows.executeStep()) {
-      log_entry entry;
-      entry.index = column_number(rows, 0);
-      entry.term = column_number(rows, 1);
-      const auto kind = column_number(rows, 2);
-      entry.kind = static_cast<entry_kind>(std::min<std::uint64_t>(kind, 255));
-      entry.data = column_bytes(rows, 3);
-      const auto stored = column_bytes(rows, 4);
-      auto problem = link_problem(sums, entry, tail, stored);
+      auto problem = read_row(rows, tail, entries);
       if (!problem.empty())
         return problem;
-      tail.index = entry.index;
-      tail.term = entry.term;
-      std::copy_n(reinterpret_cast<const unsigned char*>(stored.data()), tail.sum.size(), tail.sum.begin());
-      take(std::move(entry), tail.sum);
+      for (auto& [entry, sum] : entries) {
+        tail = {entry.index, entry.term, sum};
+        take(std::move(entry), sum);
+      }
     }
   } catch (const SQLite::Exception& error) {
     return "entry " + std::to_string(tail.index + 1) + " cannot be read (" + error.what() + ")";
   }
   return {};
+}
+
+std::uint64_t count_entries(SQLite::Database& db) {
+  SQLite::Statement rows(db, "SELECT count(*), coalesce(sum(kind=?), 0) FROM entry");
+  bind_number(rows, 1, packed_kind);
+  rows.executeStep();
+  return column_number(rows, 0) + column_number(rows, 1) * (entries_per_packed_row - 1);
 }
 
 std::string read_snapshot(SQLite::Database& db, raft_snapshot& out) {

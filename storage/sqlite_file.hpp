@@ -38,6 +38,8 @@ class sqlite_file;
 struct sqlite_file_options {
   std::string purpose;      ///< "Raft log": what the file is, for the meta row and for sentences
   std::uint32_t format = 1; ///< of our tables; the file says which it was written with
+  /// A file of this format or a later one is read too, and becomes one of `format` when it has passed all checks. 0: none.
+  std::uint32_t oldest_format = 0;
   std::string site;
   std::string holder;                                            ///< host id or "member 3"; only compared and printed
   std::string schema;                                            ///< statements that make the tables of a new file
@@ -126,6 +128,7 @@ private:
   process_lock lock_;
   std::optional<storage_error> poisoned_;
   bool created_ = false;
+  bool is_older_ = false; ///< of an older format that is read
   checksum_builder sums_;
   std::unique_ptr<SQLite::Database> db_;
   std::unique_ptr<SQLite::Statement> begin_, commit_, rollback_, put_meta_;
@@ -144,6 +147,19 @@ std::uint64_t column_number(SQLite::Statement& statement, int index);
 /// Binds without copying: `bytes` must live until the statement was run.
 void bind_blob(SQLite::Statement& statement, int index, std::string_view bytes);
 void bind_number(SQLite::Statement& statement, int index, std::uint64_t number);
+
+/// Makes a statement ready for its next use, also when that throws: it would stay busy and the next use fail with a
+/// misleading error.
+class statement_reset {
+public:
+  explicit statement_reset(SQLite::Statement& statement) : statement_(statement) {}
+  ~statement_reset() { statement_.tryReset(); }
+  statement_reset(const statement_reset&) = delete;
+  statement_reset& operator=(const statement_reset&) = delete;
+
+private:
+  SQLite::Statement& statement_;
+};
 
 /// Runs a statement that returns no rows and makes it ready for the next use.
 void run(SQLite::Statement& statement);

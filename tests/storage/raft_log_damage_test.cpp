@@ -234,6 +234,38 @@ TEST_CASE("a missing row, a changed row and swapped rows are named by their inde
   check_refused(loaded, storage_errc::damaged, "prunella host repair");
 }
 
+TEST_CASE("a changed, a shortened and a missing row of sixteen entries are named by the entries they held") {
+  temporary_folder folder;
+  const auto path = folder / "raft.db";
+  must(open_log(path)->append(entries(1, 40)));
+  std::string expected;
+  SUBCASE("a changed byte of the data") {
+    run_sql(path, "UPDATE entry SET data=CAST(replace(data, 'entry 20', 'entry 21') AS BLOB) WHERE idx=17");
+    expected = "checksum of entries 17 to 32 is wrong";
+  }
+  SUBCASE("shortened data") {
+    run_sql(path, "UPDATE entry SET data=substr(data, 1, 100) WHERE idx=17");
+    expected = "entries 17 to 32 cannot be told apart";
+  }
+  SUBCASE("a changed term") {
+    run_sql(path, "UPDATE entry SET term=2 WHERE idx=17");
+    expected = "the term or kind of entries 17 to 32 is impossible";
+  }
+  SUBCASE("said to be one entry") {
+    run_sql(path, "UPDATE entry SET kind=0 WHERE idx=17");
+    expected = "checksum of entry 17 is wrong";
+  }
+  SUBCASE("missing") {
+    run_sql(path, "DELETE FROM entry WHERE idx=17");
+    expected = "entry 17 is missing, the next one stored is 33";
+  }
+  check_refused(open_log(path)->load(), storage_errc::damaged, expected);
+  const auto done = must(storage::repair_raft_log(path, owner));
+  CHECK(done.last_kept == 16);
+  CHECK(done.entries_kept == 16);
+  CHECK(load(path).entries == entries(1, 16).entries);
+}
+
 TEST_CASE("a newer and an older format are refused with both numbers") {
   temporary_folder folder;
   const auto path = folder / "raft.db";
@@ -244,7 +276,7 @@ TEST_CASE("a newer and an older format are refused with both numbers") {
     check_refused(storage::open_raft_log(path, owner), why, "has format " + std::to_string(other) + ", this version");
   };
   refused(format + 1, storage_errc::newer_format);
-  refused(format - 1, storage_errc::older_format);
+  refused(storage::oldest_raft_log_format - 1, storage_errc::older_format);
   set_meta(path, "format", std::to_string(format));
   CHECK(load(path).entries.size() == 1);
 }

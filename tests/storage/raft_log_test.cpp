@@ -1,5 +1,7 @@
 // What a Raft log promises while nothing goes wrong, and what it refuses.
 
+#include "storage/raft_log_rows.hpp"
+#include "tests/storage/damage.hpp"
 #include "tests/storage/raft_log_fixture.hpp"
 
 using namespace prunella;
@@ -244,21 +246,125 @@ TEST_CASE("one batch adds entries, sets the state and drops old entries, all of 
   {
     auto log = open_log(path);
     must(log->append(entries(1, 20, 1)));
-    must(log->save_snapshot(snapshot(15, 1)));
+    must(log->save_snapshot(snapshot(16, 1)));
     auto batch = entries(21, 22, 1);
     batch.has_state = true;
     batch.state = {1, 0, 22};
-    batch.compact_to = 16;
-    check_refused(log->append(batch), storage_errc::invalid_argument, "snapshot holds only those up to 15");
+    batch.compact_to = 17;
+    check_refused(log->append(batch), storage_errc::invalid_argument, "snapshot holds only those up to 16");
     CHECK(log->last_index() == 20);
-    batch.compact_to = 15;
+    batch.compact_to = 16;
     must(log->append(batch));
-    CHECK(log->first_index() == 16);
+    CHECK(log->first_index() == 17);
     CHECK(log->last_index() == 22);
   }
   const auto found = load(path);
-  CHECK(found.compacted_index == 15);
-  CHECK(found.entries.size() == 7);
+  CHECK(found.compacted_index == 16);
+  CHECK(found.entries.size() == 6);
   CHECK(found.state.commit == 22);
 }
 
+
+namespace {
+
+/// How many rows hold the entries.
+int rows_of(const std::string& path) {
+  SQLite::Database db(path, SQLite::OPEN_READWRITE);
+  return db.execAndGet("SELECT count(*) FROM entry").getInt();
+}
+
+} // namespace
+
+TEST_CASE("sixteen small entries appended together are one row, fifteen and large ones have a row each") {
+  temporary_folder folder;
+  const auto path = folder / "raft.db";
+  must(open_log(path)->append(entries(1, 35)));
+  CHECK(rows_of(path) == 2 + 3);
+  must(open_log(path)->append(entries(36, 50)));
+  CHECK(rows_of(path) == 5 + 15);
+  must(open_log(path)->append(entries(51, 66, 1, 4096)));
+  CHECK(rows_of(path) == 20 + 1);
+  must(open_log(path)->append(entries(67, 82, 1, 4097)));
+  CHECK(rows_of(path) == 21 + 16);
+  const auto found = load(path);
+  REQUIRE(found.entries.size() == 82);
+  CHECK(found.entries[19] == entry(20));
+  CHECK(found.entries[65] == entry(66, 1, 4096));
+}
+
+TEST_CASE("truncation cuts a row of sixteen entries at any of them, and the log goes on behind what is left") {
+  for (std::uint64_t from = 16; from <= 33; ++from) {
+    CAPTURE(from);
+    temporary_folder folder;
+    const auto path = folder / "raft.db";
+    {
+      auto log = open_log(path);
+      must(log->append(entries(1, 40)));
+      auto batch = entries(from, from + 20, 2);
+      batch.truncate_from = from;
+      must(log->append(batch));
+      CHECK(log->last_index() == from + 20);
+    }
+    auto expected = entries(1, from - 1).entries;
+    for (const auto& later : entries(from, from + 20, 2).entries)
+      expected.push_back(later);
+    CHECK(load(path).entries == expected);
+  }
+}
+
+TEST_CASE("compaction within a row of sixteen entries ends before that row, at its last entry it takes the row too") {
+  temporary_folder folder;
+  const auto path = folder / "raft.db";
+  {
+    auto log = open_log(path);
+    must(log->append(entries(1, 40)));
+    must(log->save_snapshot(snapshot(33, 1)));
+    must(compact(*log, 31));
+    CHECK(log->first_index() == 17);
+    must(compact(*log, 31)); // again: nothing
+    CHECK(log->first_index() == 17);
+  }
+  CHECK(load(path).compacted_index == 16);
+  {
+    auto log = open_log(path);
+    must(compact(*log, 32));
+    CHECK(log->first_index() == 33);
+  }
+  CHECK(load(path).entries == entries(33, 40).entries);
+}
+
+TEST_CASE("a received snapshot is compared with an entry in the middle of a row") {
+  temporary_folder folder;
+  const auto path = folder / "raft.db";
+  auto log = open_log(path);
+  auto batch = entries(1, 8);
+  for (const auto& later : entries(9, 40, 2).entries)
+    batch.entries.push_back(later);
+  must(log->append(batch));
+  must(log->save_snapshot(snapshot(8, 1)));
+  must(log->save_snapshot(snapshot(20, 2)));
+  CHECK(log->last_index() == 40); // both are this log's own
+  must(log->save_snapshot(snapshot(21, 3)));
+  CHECK(log->last_index() == 21);
+}
+
+TEST_CASE("a term that goes back within sixteen entries is refused, and none of them is stored") {
+  temporary_folder folder;
+  auto log = open_log(folder / "raft.db");
+  auto batch = entries(1, 20, 2);
+  batch.entries[9].term = 1;
+  check_refused(log->append(batch), storage_errc::invalid_argument, "entry 10 has term 1 after term 2");
+  CHECK(log->last_index() == 0);
+  must(log->append(entries(1, 20, 2)));
+}
+
+TEST_CASE("a log of the format before packed rows is read, and is one of this format from then on") {
+  temporary_folder folder;
+  const auto path = folder / "raft.db";
+  must(open_log(path)->append(entries(1, 10)));
+  set_meta(path, "format", std::to_string(storage::oldest_raft_log_format));
+  must(open_log(path)->append(entries(11, 30)));
+  CHECK(load(path).entries == entries(1, 30).entries);
+  set_meta(path, "format", std::to_string(storage::raft_log_format)); // as it is: nothing changes
+  CHECK(load(path).entries.size() == 30);
+}
