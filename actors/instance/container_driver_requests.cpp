@@ -68,9 +68,11 @@ caf::result<void> container_driver_state::on_tidy(const tidy_folders& request) {
   const auto unwanted = folders_except(keep, options_.data_directory);
   const auto failure = remove_folders(unwanted, options_.data_directory);
   const auto images = options_.images && !unwanted.empty() ? options_.images() : caf::actor{};
-  for (const auto& container : unwanted)
+  for (const auto& container : unwanted) {
+    images_.erase(container);
     if (images) // one that held none is no error there
       self_->send(images, release_image{container});
+  }
   if (failure)
     return to_error(*failure);
   return caf::unit;

@@ -182,11 +182,17 @@ void container_driver_state::provide(const container_order& order,
                                      std::function<void(driver_failure)> on_failure) {
   if (order.spec.image.empty())
     return on_image(nullptr);
+  if (const auto held = images_.find(order.name); held != images_.end() && held->second.reference == order.spec.image)
+    return on_image(held->second.image); // what it holds is not collected
   const auto keeper = options_.images ? options_.images() : caf::actor{};
   if (!keeper)
     return on_failure({driver_errc::image_unavailable, "the image " + order.spec.image + " cannot be had: this host's image keeper does not run"});
   self_->request(keeper, options_.image_patience, provide_image{order.spec.image, order.name})
-    .then([on_image](provided_image& image) { on_image(std::make_shared<const provided_image>(std::move(image))); },
+    .then([this, on_image, container = order.name, reference = order.spec.image](provided_image& image) {
+            auto& held = images_[container];
+            held = {reference, std::make_shared<const provided_image>(std::move(image))};
+            on_image(held.image);
+          },
           [on_failure](const caf::error& why) {
             on_failure({driver_errc::image_unavailable, runtime::reason_text(why)});
           });
@@ -206,6 +212,7 @@ void container_driver_state::launch(const std::string& container, std::shared_pt
 }
 
 void container_driver_state::on_failed(const std::string& container, const driver_failure& why) {
+  images_.erase(container); // it may be what is wrong
   auto rising = std::move(rising_.extract(container).mapped());
   if (!rising.is_unwanted)
     rising.start.promise.deliver(to_error(why));

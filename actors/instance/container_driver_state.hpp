@@ -165,6 +165,11 @@ private:
     storage::container_record record;
     bool stopped = false;
   };
+  struct held_image {
+    std::string reference;
+    std::shared_ptr<const provided_image> image;
+  };
+  std::map<std::string, held_image> images_; // by container that holds it: a restart asks nobody
   std::vector<pending_clear> to_clear_; // of slow backends
   std::multiset<std::string> clearing_; // names in `to_clear_`, and with a job that does it
   std::uint64_t last_attempt_ = 0;

@@ -27,6 +27,23 @@ TEST_CASE("a container of an image runs the image's command or its own, with its
   CHECK(x->nothing_is_left());
 }
 
+TEST_CASE("a container is started again without its image being asked for anew, until its folder is tidied away") {
+  const auto x = make_oci_driver();
+  if (!x)
+    return;
+  x->run(x->order(""));
+  x->has_images = false;
+  x->run(x->order("", 2));
+  CHECK(x->output() == "from the image\nfrom the image\n");
+  REQUIRE(x->nothing_is_left());
+  REQUIRE(eventually([&] { // not while the last start is being cleared away
+    x->tell(tidy_folders{});
+    return !fs::exists(container_folder(x->data.path(), x->order("").name));
+  }));
+  x->ask<container_started>(start_container{x->order("", 3)});
+  CHECK(is_driver_error(x->error, driver_errc::image_unavailable));
+}
+
 TEST_CASE("a container that is killed is reported with its signal at once, and one that says 137 itself with its code") {
   const auto x = make_oci_driver();
   if (!x)

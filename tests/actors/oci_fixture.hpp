@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <memory>
@@ -93,7 +94,7 @@ public:
     chosen.records = records;
     chosen.drivers = {{config::driver_kind::process, ""}, {config::driver_kind::oci, runc_path()}};
     chosen.host_paths = {data.path() + "/allowed"};
-    chosen.images = [this] { return images_; };
+    chosen.images = [this] { return has_images ? images_ : caf::actor{}; };
     chosen.image_patience = 20s;
     chosen.log_cap_bytes = 64 * 1024;
     return chosen;
@@ -202,6 +203,7 @@ public:
   caf::actor driver;
   caf::error error;
   container_exited last_exit;
+  std::atomic<bool> has_images{true}; ///< false: the image keeper does not run
 
 private:
   temporary_folder store_folder_;
