@@ -3,6 +3,8 @@
 // Every message that crosses from one host to another, and nothing else: each names the local actor it is for. Their type
 // ids are in `type_ids.hpp`. Units are in the names; a message with a default-constructed field is an older sender's.
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -10,6 +12,7 @@
 #include "actors/api/views.hpp"
 #include "actors/site/site_state.hpp"
 #include "config/fields.hpp"
+#include "net/door/door.hpp"
 
 namespace prunella::actors {
 
@@ -73,6 +76,50 @@ struct heartbeat_answer {
   PRUNELLA_FIELDS(heartbeat_answer, leader, term, sent_at_ns, lease_ms, confirmed_revision)
 };
 
+/// Whether the instance takes traffic.
+inline bool is_ready(const instance_report& report) { return report.phase == instance_phase::running; }
+
+/// Asks the leader which instances of published services are ready, for the door of `host`. → `ready_table`: at once if the
+/// leader's is another than that of `term` and `revision`, else as soon as it changes, at the latest after
+/// `ready_watch_hold` with the same. One per host; the next takes the place of one that waits.
+struct watch_ready {
+  std::string host;
+  std::uint64_t term = 0; ///< 0: it knows nothing
+  std::uint64_t revision = 0;
+  std::string door; ///< numeric ADDRESS:PORT where its door listens for those of other hosts
+
+  PRUNELLA_FIELDS(watch_ready, host, term, revision, door)
+};
+
+inline constexpr std::chrono::milliseconds ready_watch_hold{4'000};
+
+struct ready_instance {
+  std::string instance;
+  std::uint64_t generation = 0;
+  std::string host;
+
+  PRUNELLA_FIELDS(ready_instance, instance, generation, host)
+};
+
+struct host_door {
+  std::string host;
+  std::string address;
+
+  PRUNELLA_FIELDS(host_door, host, address)
+};
+
+struct ready_table {
+  std::uint64_t term = 0; ///< of the leader
+  std::uint64_t revision = 0;
+  std::vector<ready_instance> ready; ///< of published services, by name; as many as `max_ready_bytes` take
+  std::vector<host_door> doors;      ///< those that are known, by host
+  std::vector<std::string> silent;   ///< hosts that have not reported to this leader yet: what was known of them still holds
+
+  PRUNELLA_FIELDS(ready_table, term, revision, ready, doors, silent)
+};
+
+inline constexpr std::size_t max_ready_bytes = 768 * 1024;
+
 // -- API of any host → site (actor "site" on the leader) -------------------------------------------------------------------
 
 /// A `site_command` asked for by a user; the leader checks it, sets its time and proposes it. → `site_answer`, after it is
@@ -132,6 +179,20 @@ struct events_answer {
   std::vector<event_view> events;
 
   PRUNELLA_FIELDS(events_answer, events)
+};
+
+/// To actor "door": its published ports and what is open. → `door_status_answer`.
+struct door_status_request {
+  std::uint8_t unused = 0;
+
+  PRUNELLA_FIELDS(door_status_request, unused)
+};
+
+struct door_status_answer {
+  std::string host;
+  std::vector<net::door_listener_status> ports;
+
+  PRUNELLA_FIELDS(door_status_answer, host, ports)
 };
 
 /// To actor "tree": all actors of the agent. → `actors_answer`.

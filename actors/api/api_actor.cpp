@@ -11,6 +11,7 @@
 
 #include "actors/api/api_call.hpp"
 #include "actors/api/api_requests.hpp"
+#include "actors/door/published_views.hpp"
 #include "actors/host/host_actor.hpp"
 #include "actors/host/journal_actor.hpp"
 #include "actors/names.hpp"
@@ -107,6 +108,7 @@ private:
     case api_route::application: return answer_application(call);
     case api_route::instances: return answer_page(call, "instances", application);
     case api_route::events: return answer_events(call);
+    case api_route::services: return answer_services(call.respond);
     case api_route::actors: return answer_actors(call.respond);
     case api_route::put_application: return begin_write(call, put_command(call.request));
     case api_route::delete_application: return begin_write(call, delete_command(call.request));
@@ -256,6 +258,17 @@ private:
       [respond = call.respond, request](std::vector<event_view> rows, const std::string& unreachable) {
         const auto merged = merge_events(std::move(rows), request.after, request.limit);
         respond(with_partial(json_response(config::json_text(config::to_json(merged))), unreachable));
+      });
+  }
+
+  void answer_services(const net::http_responder& respond) {
+    gather<door_status_answer, door_status_answer>(
+      "door", door_status_request{},
+      [](const std::string&, door_status_answer& answer, std::vector<door_status_answer>& all) { all.push_back(std::move(answer)); },
+      [this, respond](std::vector<door_status_answer> doors, const std::string& unreachable) {
+        std::sort(doors.begin(), doors.end(), [](const auto& a, const auto& b) { return a.host < b.host; });
+        const auto rows = published_views(*options_.state->get(), doors);
+        respond(with_partial(json_response(config::json_text(config::to_json(rows))), unreachable));
       });
   }
 
@@ -432,6 +445,7 @@ net::http_router make_api_router(std::function<caf::actor()> api, const api_opti
   router.add("POST", "/v1/applications/{name}/scale", to(api_route::scale_service));
   router.add("GET", "/v1/instances", to(api_route::instances));
   router.add("GET", "/v1/events", to(api_route::events));
+  router.add("GET", "/v1/services", to(api_route::services));
   router.add("GET", "/v1/actors", to(api_route::actors));
   router.add("POST", "/v1/actors/kill", to(api_route::kill_actor));
   return router;

@@ -14,6 +14,7 @@ enum class api_route : std::uint8_t {
   application,
   instances,
   events,
+  services,
   actors,
   put_application,
   delete_application,

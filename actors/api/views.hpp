@@ -81,6 +81,36 @@ struct application_view {
   PRUNELLA_FIELDS(application_view, name, tenant, version, state, services, revision, updated_at, reason)
 };
 
+struct published_backend_view {
+  std::string instance;
+  std::string host;
+  std::string state; ///< ready | draining: it keeps what is open
+  std::uint32_t connections = 0; ///< open, through the doors of all hosts
+
+  PRUNELLA_FIELDS(published_backend_view, instance, host, state, connections)
+};
+
+/// `GET /v1/services` → array of these: published ports, ordered by service. Asks the door of each host; the header
+/// `Prunella-Unreachable` lists those that did not answer.
+struct published_view {
+  std::string service; ///< tenant.application.service
+  std::uint16_t port = 0;
+  std::string protocol;   ///< tcp | udp
+  std::string publish_on; ///< all | loopback
+  std::string state;      ///< ready | degraded: too few instances, or a host does not answer on it | unserved
+  std::vector<std::string> addresses; ///< where hosts answer on it: ADDRESS:PORT
+  std::uint32_t ready = 0;            ///< instances
+  std::uint32_t wanted = 0;
+  std::uint32_t connections = 0;
+  std::uint64_t accepted = 0; ///< connections and flows since the agents started
+  std::uint64_t unserved = 0; ///< of them, those for which no instance was found in time
+  std::vector<published_backend_view> backends;
+  std::vector<std::string> problems; ///< `host-2: 10.0.0.5:80/tcp is in use …`
+
+  PRUNELLA_FIELDS(published_view, service, port, protocol, publish_on, state, addresses, ready, wanted, connections, accepted,
+                  unserved, backends, problems)
+};
+
 /// `GET /v1/events[?after=ID][&limit=N]` → array of these, oldest first. `after` continues behind an event's id.
 struct event_view {
   std::string id; ///< sorts like time

@@ -25,6 +25,7 @@
 #include "actors/instance/container_driver.hpp"
 #include "actors/instance/driver_error.hpp"
 #include "actors/site/membership.hpp"
+#include "config/address.hpp"
 #include "net/http_server.hpp"
 #include "net/identity.hpp"
 #include "net/link_socket.hpp"
@@ -97,6 +98,18 @@ storage::result<std::unique_ptr<storage::site_database>> open_checked_database(c
     if (const auto rows = (*opened)->load_all(); !rows.ok())
       return rows.error();
   return opened;
+}
+
+/// Where instances of this host may listen. One of several hosts on a machine (its address is loopback) has its own first: on
+/// 127.0.0.1 may be those of all.
+std::vector<std::string> door_addresses(const std::string& own) {
+  const bool is_loopback = own.rfind("127.", 0) == 0 || own == "::1";
+  std::vector<std::string> result{"127.0.0.1"};
+  if (own != result.front())
+    result.insert(is_loopback ? result.begin() : result.end(), own);
+  if (own != "::1")
+    result.push_back("::1");
+  return result;
 }
 
 std::uint64_t random_seed() {
@@ -177,6 +190,19 @@ outer_parts agent::parts::outside() {
   for (const auto& driver : drivers.drivers)
     x.drivers.push_back(driver.kind);
   std::sort(x.drivers.begin(), x.drivers.end());
+  x.make_door = [this](net::door_options door) {
+    // The site's document has a port for links; the door has its own.
+    const auto mine = config::parse_address(numeric_address(door.address));
+    door.address = mine->host;
+    door.tunnel = door.tunnel.empty() ? net::join_address(mine->host, 0) : numeric_address(door.tunnel);
+    door.identity = net::load_identity(options.identity_dir, options.host);
+    host_door_parts made;
+    made.own_addresses = door_addresses(mine->host);
+    const auto tunnel_host = config::parse_address(door.tunnel);
+    made.door = net::make_front_door(door);
+    made.tunnel = net::join_address(tunnel_host ? tunnel_host->host : mine->host, made.door->tunnel_port());
+    return made;
+  };
   x.spawn_driver = [this] {
     container_driver_options driver;
     driver.data_directory = data.path();

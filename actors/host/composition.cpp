@@ -55,6 +55,7 @@ composition::composition(caf::actor_system& system, composition_options options,
   links_ = outer_.make_links(link_options());
   if (outer_.images)
     run_fetch_ = outer_.make_image_runner([this](const std::string& host) { return actor_on(host, "images"); });
+  door_ = make_door();
 }
 
 caf::actor composition::start() {
@@ -152,6 +153,9 @@ runtime::supervision_tree composition::make_tree() {
   if (!outer_.images)
     children.erase(children.begin() + 1);
   root_tree.children = std::move(children);
+  if (door_.door)
+    root_tree.children.push_back(
+      worker(spec_of("door"), [this](const runtime::start_context& my) { return start_door(my); }));
   return root_tree;
 }
 
@@ -280,7 +284,7 @@ caf::actor composition::start_leadership(const runtime::start_context& my) {
   x.on_changed = [this](const leadership& now) { on_leader(now); };
   x.listeners = [this] {
     std::vector<caf::actor> listeners;
-    for (const auto* name : {"site", "host", "images"})
+    for (const auto* name : {"site", "host", "images", "door"})
       if (auto listener = local(name))
         listeners.push_back(std::move(listener));
     return listeners;
@@ -321,7 +325,49 @@ caf::actor composition::start_host(const runtime::start_context& my) {
   x.figures = figures_;
   x.drivers = outer_.drivers;
   x.clock = outer_.clock;
+  if (door_.door) {
+    x.on_report = [this](const instance_report& report) {
+      if (const auto door = local("door"))
+        caf::anon_send(door, own_report{report});
+    };
+    x.on_gone = [this](const std::string& instance) {
+      if (const auto door = local("door"))
+        caf::anon_send(door, own_instance_gone{instance});
+    };
+  }
   return spawn_host(my.self, x);
+}
+
+// -- the front door ------------------------------------------------------------------------------------------------------
+
+host_door_parts composition::make_door() {
+  if (!outer_.make_door)
+    return {};
+  net::door_options x;
+  x.host = options_.host;
+  for (const auto& host : options_.site.hosts)
+    if (host.id == options_.host) {
+      x.address = host.address;
+      x.tunnel = host.door;
+    }
+  x.on_listener = [this](const net::door_listener_event& event) {
+    const auto port = std::to_string(event.port) + '/' + std::string{config::to_text(event.protocol)};
+    const auto state = event.problem.empty() ? "answers on port " + port : "does not answer on port " + port;
+    say(event.problem.empty() ? log_level::info : log_level::warning,
+        "the front door " + state + (event.problem.empty() ? "" : ": " + event.problem));
+    record({"", 0, 0, "service/" + event.service, "", options_.host + ' ' + state, event.problem, "host/" + options_.host});
+  };
+  return outer_.make_door(std::move(x));
+}
+
+caf::actor composition::start_door(const runtime::start_context& my) {
+  door_actor_options x;
+  x.host = options_.host;
+  x.parts = door_;
+  x.state = state_;
+  x.leader = leader_;
+  x.actor_on = [this](const std::string& host, const std::string& name) { return actor_on(host, name); };
+  return spawn_door(my.self, x);
 }
 
 api_options composition::api_parts() {

@@ -12,6 +12,7 @@
 //   ├─ core (supervisor, rest_for_one) log, consensus, leadership, link-watch
 //   ├─ applications (supervisor)       application → instance → container
 //   ├─ host                            reconciles, reports
+//   ├─ door                            tells the front door which instances are ready, if the host has one
 //   ├─ tree, api                       answers
 
 #include <cstdint>
@@ -25,6 +26,7 @@
 #include <caf/fwd.hpp>
 
 #include "actors/api/api_actor.hpp"
+#include "actors/door/door_actor.hpp"
 #include "actors/host/host_actor.hpp"
 #include "actors/host/image_worker.hpp"
 #include "actors/host/log_sink.hpp"
@@ -54,13 +56,16 @@ struct log_hooks {
 /// Takes a sentence about a file that was replaced.
 using file_trouble = std::function<void(const std::string& sentence)>;
 
-/// What reaches out of the process. All but `make_links` are called again when a supervisor restarts what uses them.
+/// What reaches out of the process. All but `make_links` and `make_door` are called again when a supervisor restarts what uses them.
 struct outer_parts {
   /// Links of this host. `options` names host, peers, exports and timeouts; addresses are as in the site's document.
   /// Called once.
   std::function<std::shared_ptr<net::links>(net::link_options options)> make_links;
   /// What the driver actor can run, ascending; the site places by it.
   std::vector<config::driver_kind> drivers{config::driver_kind::process};
+  /// The front door of this host; empty: it has none. Called once. `options` names the host and its addresses as in the
+  /// site's document, and what to tell.
+  std::function<host_door_parts(net::door_options options)> make_door;
   /// The driver actor (`actors/instance/driver.hpp`).
   std::function<caf::actor()> spawn_driver;
   /// The log writer of this member.
@@ -134,6 +139,8 @@ private:
   caf::actor start_consensus(const runtime::start_context& my);
   caf::actor start_leadership(const runtime::start_context& my);
   caf::actor start_host(const runtime::start_context& my);
+  host_door_parts make_door();
+  caf::actor start_door(const runtime::start_context& my);
   api_options api_parts();
   caf::actor start_api(const runtime::start_context& my);
   site_actor_options site_options(std::uint64_t term, const std::string& former);
@@ -160,6 +167,7 @@ private:
   std::shared_ptr<host_memory> memory_ = std::make_shared<host_memory>();
   std::shared_ptr<net::links> links_;
   image_runner run_fetch_;
+  host_door_parts door_;
   std::mutex proxies_mutex_;
   std::map<std::pair<std::string, std::string>, caf::actor> proxies_; ///< bounded: hosts × exported names
 };

@@ -20,8 +20,9 @@ std::map<std::string, net::link_export> exports_of(const std::function<caf::acto
   };
   serve("consensus", {"prunella::runtime::raft_message"});
   serve("site", {type("host_heartbeat"), type("site_request"), type("view_request"), type("status_request"),
-                 type("image_report")});
+                 type("image_report"), type("watch_ready")});
   serve("images", {type("image_orders"), type("find_image"), type("read_blob")});
+  serve("door", {type("door_status_request")});
   serve("journal", {type("events_request")});
   serve("tree", {type("actors_request"), type("kill_request")});
   // A host speaks for itself only: not for another's vote, nor for another's life.
@@ -32,6 +33,8 @@ std::map<std::string, net::link_export> exports_of(const std::function<caf::acto
   result["site"].may_say = [](const std::string& peer, const caf::message& content) {
     if (content.match_elements<image_report>())
       return content.get_as<image_report>(0).host == peer;
+    if (content.match_elements<watch_ready>())
+      return content.get_as<watch_ready>(0).host == peer;
     return !content.match_elements<host_heartbeat>() || content.get_as<host_heartbeat>(0).host == peer;
   };
   result["images"].may_say = [](const std::string& peer, const caf::message& content) {
@@ -43,7 +46,8 @@ std::map<std::string, net::link_export> exports_of(const std::function<caf::acto
 std::vector<std::string> answer_types() {
   std::vector<std::string> result;
   for (const auto* name : {"heartbeat_answer", "site_answer", "view_answer", "status_view", "events_answer", "actors_answer",
-                           "kill_answer", "image_report", "image_found", "blob_part"})
+                           "kill_answer", "image_report", "image_found", "blob_part", "ready_table",
+                           "door_status_answer"})
     result.push_back(std::string{"prunella::actors::"} + name);
   return result;
 }

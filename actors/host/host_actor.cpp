@@ -376,6 +376,8 @@ private:
         continue;
       memory().instances.forget(instance);
       reporter_->remove(instance);
+      if (options_.on_gone)
+        options_.on_gone(instance);
     }
   }
 
@@ -444,6 +446,8 @@ private:
     const auto old_restarts = before == nullptr ? 0 : before->restarts;
     if (!reporter_->put(*report))
       return;
+    if (options_.on_report)
+      options_.on_report(*report);
     // That it waits to be started is no news beside its assignment, which is an event of its own.
     if (old_phase != to_text(report->phase) && report->phase != instance_phase::pending)
       note("instance/" + instance, old_phase, to_text(report->phase),

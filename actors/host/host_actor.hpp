@@ -69,6 +69,9 @@ struct host_actor_options {
   /// works from its own copy.
   std::chrono::milliseconds sync_patience{4'000};
   std::chrono::milliseconds retry_after{1'000};
+  /// Told of each change of what this host reports; may be empty.
+  std::function<void(const instance_report& report)> on_report;
+  std::function<void(const std::string& instance)> on_gone;
 };
 
 caf::actor spawn_host(caf::local_actor* parent, host_actor_options options);

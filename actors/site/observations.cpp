@@ -78,6 +78,11 @@ const instance_report* observations::find(const std::string& host, const std::st
   return it == all.end() ? nullptr : &it->second;
 }
 
+bool observations::has_heard(const std::string& host) const {
+  const auto at = hosts_.find(host);
+  return at != hosts_.end() && at->second.revision != 0;
+}
+
 const observations::reports& observations::of_host(const std::string& host) const {
   static const reports none;
   const auto at = hosts_.find(host);

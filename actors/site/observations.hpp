@@ -33,6 +33,9 @@ public:
   /// What `host` last said of `instance`; null if it said nothing.
   const instance_report* find(const std::string& host, const std::string& instance) const;
 
+  /// Whether `host` has said what runs there, if only that nothing does.
+  bool has_heard(const std::string& host) const;
+
   /// All that `host` reports.
   const reports& of_host(const std::string& host) const;
 

@@ -16,6 +16,7 @@
 #include "actors/site/leadership_actor.hpp"
 #include "actors/site/observations.hpp"
 #include "actors/site/plan.hpp"
+#include "actors/site/ready_watch.hpp"
 #include "actors/site/requests.hpp"
 #include "actors/site/site_command_bytes.hpp"
 #include "actors/site/site_views.hpp"
@@ -54,14 +55,19 @@ struct site_actor_state {
     options_ = std::move(options);
     liveness_ = std::make_unique<host_liveness>(options_.figures, options_.host);
     options_.contacts->take(); // of before; what of it still counts is in `last_heard`
+    ready_watch_ = std::make_unique<ready_watch>(self_, options_.term);
     learn_what_is_committed();
     return {
       [this](const host_heartbeat& x) { return on_heartbeat(x); },
       [this](const site_request& x) { return on_request(x); },
       [this](const view_request& x) { return on_view(x); },
       [this](const status_request&) { return on_status(); },
+      [this](const watch_ready& x) { return ready_watch_->on_watch(x); },
+      [this](const refresh_ready&) { ready_watch_->on_refresh(*state(), seen_); },
+      [this](const end_ready_watch& x) { ready_watch_->on_end(x); },
       [this](const state_applied&) {
         confirm_status();
+        ready_watch_->on_change();
         decide();
       },
       [](const leader_changed&) {}, // who no longer leads is stopped by the leadership actor
@@ -93,6 +99,7 @@ private:
 
   void on_caught_up() {
     ready_ = true;
+    ready_watch_->start(); // not before: what was committed might not be applied yet
     liveness_->watch(state()->hosts, options_.last_heard, self_->clock().now());
     decide();
   }
@@ -115,7 +122,11 @@ private:
     answer.term = options_.term;
     answer.sent_at_ns = beat.sent_at_ns;
     const auto gave_up = seen_.gave_up_revision();
+    const auto revision = seen_.revision();
+    const bool was_heard = seen_.has_heard(beat.host);
     answer.confirmed_revision = seen_.take(beat);
+    if (seen_.revision() != revision || seen_.has_heard(beat.host) != was_heard)
+      ready_watch_->on_change();
     confirm_status();
     if (config::has_known_enumerators(beat.drivers)) // bytes of another host
       offered_[beat.host] = beat.drivers;
@@ -314,6 +325,7 @@ private:
   site_self* self_;
   site_actor_options options_;
   std::unique_ptr<host_liveness> liveness_;
+  std::unique_ptr<ready_watch> ready_watch_;
   observations seen_;
   std::map<std::string, std::vector<config::driver_kind>> offered_; ///< host → drivers, of its last heartbeat
   std::deque<change_assignments> portions_; ///< of the last plan, not proposed yet

@@ -8,6 +8,7 @@
 //   host_heartbeat → heartbeat_answer   at once
 //   site_request   → site_answer        when the command is applied; site_errc on no quorum; idempotent
 //   view_request   → view_answer        at once, from the applied state
+//   watch_ready    → ready_table        when it changes, at the latest after `ready_watch_hold`; one per host
 // Bounds: `max_requests` unfinished site_requests, one unfinished plan.
 
 #include <chrono>

@@ -21,13 +21,14 @@ using backend_key = std::pair<std::string, std::uint64_t>;
 struct door_backend {
   std::string instance;
   std::uint64_t generation = 0;
-  std::string host;    ///< id of the host where it runs
-  std::string address; ///< numeric ADDRESS:PORT on which it listens there; empty: it is not on this host
+  std::string host; ///< id of the host where it runs
+  /// Numeric ADDRESS:PORT where it may listen: each is tried while the one before refuses. None: it is not on this host.
+  std::vector<std::string> addresses;
 
-  bool is_local() const { return !address.empty(); }
+  bool is_local() const { return !addresses.empty(); }
   backend_key key() const { return {instance, generation}; }
 
-  PRUNELLA_FIELDS(door_backend, instance, generation, host, address)
+  PRUNELLA_FIELDS(door_backend, instance, generation, host, addresses)
 };
 
 struct balance_options {

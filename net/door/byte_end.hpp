@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <sys/types.h>
 
@@ -37,8 +38,9 @@ public:
 
 std::unique_ptr<byte_end> make_socket_end(tcp::socket socket);
 
-/// Connects to `address` (numeric); `done` is called once, with null and a reason if it failed or `until` passed.
-void connect_local(door_core& core, const std::string& address, door_time until,
+/// Connects to the first of `addresses` (numeric) that does not refuse; `done` is called once, with null and a reason if none
+/// is left or `until` passed.
+void connect_local(door_core& core, std::vector<std::string> addresses, door_time until,
                    std::function<void(std::unique_ptr<byte_end>, const std::string& why)> done);
 
 /// Passes bytes both ways until both sides said their last, one of them breaks, or nothing moves for too long.

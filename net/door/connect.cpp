@@ -153,23 +153,35 @@ class local_opening : public std::enable_shared_from_this<local_opening> {
 public:
   using handler = std::function<void(std::unique_ptr<byte_end>, const std::string&)>;
 
-  local_opening(door_core& core, door_time until, handler done) : done_(std::move(done)), timer_(core.io), socket_(core.io) {
+  local_opening(door_core& core, std::vector<std::string> addresses, door_time until, handler done)
+    : addresses_(std::move(addresses)), done_(std::move(done)), timer_(core.io), socket_(core.io) {
     timer_.expires_at(until);
   }
 
-  void start(const tcp::endpoint& endpoint) {
+  void start() {
     timer_.async_wait([self = shared_from_this()](error_code error) {
       if (!error)
         self->end(nullptr, "no answer in time");
     });
-    socket_.async_connect(endpoint, [self = shared_from_this()](error_code error) {
-      if (error)
-        return self->end(nullptr, error.message());
-      self->end(make_socket_end(std::move(self->socket_)), {});
-    });
+    next("it has no address");
   }
 
 private:
+  void next(const std::string& why) {
+    if (!done_)
+      return;
+    if (tried_ == addresses_.size())
+      return end(nullptr, why);
+    error_code ignored;
+    socket_.close(ignored);
+    socket_.async_connect(endpoint_of(addresses_[tried_++]), [self = shared_from_this()](error_code error) {
+      if (error)
+        self->next(error.message());
+      else
+        self->end(make_socket_end(std::move(self->socket_)), {});
+    });
+  }
+
   void end(std::unique_ptr<byte_end> reached, const std::string& why) {
     timer_.cancel();
     error_code ignored;
@@ -180,6 +192,8 @@ private:
       reached->abort();
   }
 
+  std::vector<std::string> addresses_;
+  std::size_t tried_ = 0;
   handler done_;
   asio::steady_timer timer_;
   tcp::socket socket_;
@@ -187,9 +201,9 @@ private:
 
 } // namespace
 
-void connect_local(door_core& core, const std::string& address, door_time until,
+void connect_local(door_core& core, std::vector<std::string> addresses, door_time until,
                    std::function<void(std::unique_ptr<byte_end>, const std::string& why)> done) {
-  std::make_shared<local_opening>(core, until, std::move(done))->start(endpoint_of(address));
+  std::make_shared<local_opening>(core, std::move(addresses), until, std::move(done))->start();
 }
 
 } // namespace prunella::net

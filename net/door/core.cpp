@@ -1,7 +1,6 @@
 #include "net/door/core.hpp"
 
 #include <algorithm>
-#include <future>
 #include <stdexcept>
 #include <utility>
 
@@ -19,7 +18,6 @@ namespace {
 
 constexpr std::chrono::seconds sweep_every{1};
 constexpr std::chrono::seconds keep_idle_tunnels{60};
-constexpr std::chrono::seconds status_patience{2};
 
 /// Descriptors that the rest of the process may need.
 constexpr std::size_t reserved_files = 256;
@@ -217,13 +215,8 @@ public:
 
   std::uint16_t tunnel_port() const override { return core_->tunnel_port; }
 
-  std::vector<door_listener_status> status() const override {
-    auto answer = std::make_shared<std::promise<std::vector<door_listener_status>>>();
-    auto result = answer->get_future();
-    asio::post(core_->io, [core = core_.get(), answer] { answer->set_value(core->status()); });
-    if (result.wait_for(status_patience) != std::future_status::ready)
-      return {};
-    return result.get();
+  void status(std::function<void(std::vector<door_listener_status>)> done) const override {
+    asio::post(core_->io, [core = core_.get(), done = std::move(done)] { done(core->status()); });
   }
 
 private:

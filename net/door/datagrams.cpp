@@ -98,7 +98,7 @@ private:
     key_ = backend->key();
     has_backend_ = true;
     if (backend->is_local()) {
-      link_ = link_local(core_, backend->address, events());
+      link_ = link_local(core_, backend->addresses.front(), events());
       if (!link_)
         on_lost();
       return;

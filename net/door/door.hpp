@@ -3,7 +3,7 @@
 // The front door of a host: answers on published ports and passes each connection on to a ready instance, on this host or
 // on another one. One thread of its own serves all of them; every function here may be called by any thread.
 //
-// Instances of this host are reached where they listen (`door_backend::address`). Those of another host are reached through
+// Instances of this host are reached where they listen (`door_backend::addresses`). Those of another host are reached through
 // that host's door: a mutual TLS connection between the two (`tunnel`), so what a service listens on may be loopback or a
 // network of its host alone, and nothing crosses the site in the clear.
 //
@@ -113,8 +113,8 @@ public:
   /// The port where it listens for other doors.
   virtual std::uint16_t tunnel_port() const = 0;
 
-  /// As of the last moments; does not wait for the door's thread longer than a step of it takes.
-  virtual std::vector<door_listener_status> status() const = 0;
+  /// Calls `done` once in the door's thread, after every plan that was given before; never if the door ends first.
+  virtual void status(std::function<void(std::vector<door_listener_status>)> done) const = 0;
 };
 
 /// Starts the door's thread; its end closes everything. Throws std::runtime_error with a sentence if the tunnel's address

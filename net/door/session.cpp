@@ -43,7 +43,7 @@ private:
     const auto self = shared_from_this();
     key_ = backend.key();
     if (backend.is_local())
-      return connect_local(core_, backend.address, until,
+      return connect_local(core_, backend.addresses, until,
                            [self](std::unique_ptr<byte_end> reached, const std::string&) { self->on_reached(std::move(reached)); });
     const door_request request{port_->service.protocol, port_->service.port, backend.generation, backend.instance};
     open_tunnel(core_, backend.host, request, until,

@@ -72,8 +72,8 @@ private:
       return refuse(request->instance + " is not ready on " + core_.options.host);
     is_carrying_ = true;
     if (request->protocol == config::port_protocol::udp)
-      return carry_datagrams(backend->address);
-    connect_local(core_, backend->address, door_core::now() + open_timeout,
+      return carry_datagrams(backend->addresses.front());
+    connect_local(core_, backend->addresses, door_core::now() + open_timeout,
                   [self = shared_from_this()](std::unique_ptr<byte_end> reached, const std::string& why) {
                     if (self->is_over_ && reached)
                       return reached->abort();

@@ -16,11 +16,11 @@ namespace {
 const door_time start{std::chrono::hours{1}};
 
 door_backend local(const std::string& instance, std::uint64_t generation = 1) {
-  return {instance, generation, "host-1", "127.0.0.1:8000"};
+  return {instance, generation, "host-1", {"127.0.0.1:8000"}};
 }
 
 door_backend remote(const std::string& instance, const std::string& host = "host-2") {
-  return {instance, 1, host, ""};
+  return {instance, 1, host, {}};
 }
 
 std::string chosen(balancer& x, door_time now = start) {

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <future>
 #include <memory>
 #include <random>
 #include <stdexcept>
@@ -187,10 +188,15 @@ public:
       if (const auto number = static_cast<int>(other); number != host)
         plan.peers[id(number)] = {doors_[other - 1] ? tunnel(number) : std::string{}, id(number) == lost};
     door(host).apply(std::move(plan));
-    return door(host).status();
+    return all(host);
   }
 
-  net::door_listener_status status(int host) { return door(host).status().at(0); }
+  std::vector<net::door_listener_status> all(int host) {
+    std::promise<std::vector<net::door_listener_status>> answer;
+    door(host).status([&](auto rows) { answer.set_value(std::move(rows)); });
+    return answer.get_future().get();
+  }
+  net::door_listener_status status(int host) { return all(host).at(0); }
 
 private:
   temporary_folder folder_;
@@ -200,11 +206,11 @@ private:
 };
 
 inline net::door_backend local_backend(const std::string& instance, const std::string& address, int host = 1) {
-  return {instance, 1, test_doors::id(host), address};
+  return {instance, 1, test_doors::id(host), {address}};
 }
 
 inline net::door_backend remote_backend(const std::string& instance, int host) {
-  return {instance, 1, test_doors::id(host), ""};
+  return {instance, 1, test_doors::id(host), {}};
 }
 
 inline net::door_service service_on(std::uint16_t port, std::vector<net::door_backend> backends,

@@ -171,6 +171,17 @@ TEST_CASE("who sends to an instance that does not read is stopped, and nothing i
   }
 }
 
+TEST_CASE("an instance is reached at the first of its addresses that does not refuse") {
+  test_doors doors(1);
+  const letter_server good('g');
+  std::string closed;
+  { closed = test_listener().address(); }
+  const auto port = free_port(doors.address(1));
+  doors.apply(1, {service_on(port, {{"a", 1, "host-1", {closed, good.address()}}})});
+  CHECK(ask_once(doors.address(1) + ':' + std::to_string(port)) == 'g');
+  CHECK(doors.status(1).backends.at(0).is_ready);
+}
+
 TEST_CASE("an instance that refuses is left out and every client is served by the other") {
   test_doors doors(1);
   const letter_server good('g');
@@ -303,7 +314,7 @@ TEST_CASE("a port that is taken is said to be so once, other ports work, and it 
   const auto limit = std::chrono::steady_clock::now() + 10s;
   while (!problem_of_taken().empty() && std::chrono::steady_clock::now() < limit) {
     std::this_thread::yield();
-    status = doors.door(1).status();
+    status = doors.all(1);
   }
   CHECK(ask_once(doors.address(1) + ':' + std::to_string(taken)) == 'i');
   const std::lock_guard<std::mutex> guard(mutex);
@@ -405,7 +416,7 @@ TEST_CASE("only hosts of the site reach an instance through a tunnel, each other
   without_third.services = {service_on(port, {local_backend("a", instance.address(), 2)})};
   without_third.peers["host-1"] = {doors.tunnel(1), false};
   doors.door(2).apply(without_third);
-  doors.door(2).status();
+  doors.all(2);
   doors.apply(3, {service});
   const auto late = connect_to(doors.address(3) + ':' + std::to_string(port));
   CHECK(ask_once(doors.address(1) + ':' + std::to_string(port)) == 'i');
@@ -419,7 +430,7 @@ TEST_CASE("only hosts of the site reach an instance through a tunnel, each other
   plan.services = {service};
   plan.peers["host-2"] = {doors.tunnel(2), false};
   strangers.door(1).apply(plan);
-  strangers.door(1).status();
+  strangers.all(1);
   const auto stranger = connect_to(strangers.address(1) + ':' + std::to_string(port));
   ::setsockopt(stranger.fd(), SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon);
   CHECK_THROWS(stranger.receive(1));
@@ -433,10 +444,10 @@ TEST_CASE("a door that shows another host's certificate is not used") {
   doors.apply(2, {service_on(port, {local_backend("a", wrong.address(), 2)})});
   doors.apply(3, {service_on(port, {local_backend("b", right.address(), 3)})});
   net::door_plan plan;
-  plan.services = {service_on(port, {{"a", 1, "host-3", ""}, {"b", 1, "host-3", ""}})};
+  plan.services = {service_on(port, {{"a", 1, "host-3", {}}, {"b", 1, "host-3", {}}})};
   plan.peers["host-3"] = {doors.tunnel(2), false}; // host 2 is behind that address
   doors.door(1).apply(plan);
-  doors.door(1).status();
+  doors.all(1);
   const auto client = connect_to(doors.address(1) + ':' + std::to_string(port));
   while (doors.status(1).accepted == 0)
     std::this_thread::yield();

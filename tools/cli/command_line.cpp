@@ -179,7 +179,7 @@ private:
   }
 
   void add_looking() {
-    auto* get = add(&app_, "get", "List hosts, applications, instances or events",
+    auto* get = add(&app_, "get", "List hosts, applications, instances, services or events",
                     "  prunella get instances\n"
                     "  prunella get instances -a popcorn --watch\n"
                     "  prunella get hosts -o json\n"
@@ -193,9 +193,9 @@ private:
                       get_.output = output();
                       return run_get(get_, io_);
                     });
-    get->add_option("hosts|applications|instances|events", get_.what, "What to list")
+    get->add_option("hosts|applications|instances|services|events", get_.what, "What to list")
         ->required()
-        ->check(one_of({"hosts", "applications", "instances", "events"}))
+        ->check(one_of({"hosts", "applications", "instances", "services", "events"}))
         ->type_name("");
     add_output(get);
     get->add_option("-a,--application", get_.application, "Instances of this application only")->type_name("NAME");

@@ -40,6 +40,8 @@ std::string nothing_text(const std::string& what, const std::string& application
     return "no instances of `" + printable(application) + "`: `prunella get applications` lists what there is\n";
   if (what == "applications" || what == "instances")
     return "no " + what + " yet: `prunella apply -f FILE` deploys an application\n";
+  if (what == "services")
+    return "no service is published: `publish: PORT` at a container's port lets every host answer on it\n";
   return "no " + what + "\n";
 }
 
@@ -74,6 +76,8 @@ std::optional<std::string> table_text(const boost::json::value& value, const get
     return rows_text<actors::application_view>(value, options, io);
   if (options.what == "instances")
     return rows_text<actors::instance_view>(value, options, io);
+  if (options.what == "services")
+    return rows_text<actors::published_view>(value, options, io);
   return rows_text<actors::event_view>(value, options, io);
 }
 

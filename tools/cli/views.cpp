@@ -167,6 +167,33 @@ table to_table(const std::vector<instance_view>& instances, time_point now) {
   return t;
 }
 
+table to_table(const std::vector<actors::published_view>& services, time_point) {
+  const auto joined = [](const auto& list, auto text_of) {
+    std::string text;
+    for (const auto& x : list)
+      text += (text.empty() ? "" : ",") + text_of(x);
+    return text.empty() ? std::string{"-"} : text;
+  };
+  table t;
+  t.columns = {{"SERVICE"},           {"PUBLISHED"}, {"STATE", false, true},           {"READY", true},
+               {"CONNECTIONS", true}, {"ADDRESSES"}, {"BACKENDS", false, false, true}, {"REASON", false, false, true}};
+  for (const auto& s : services) {
+    auto reason = joined(s.problems, [](const std::string& x) { return x; });
+    if (s.problems.empty())
+      reason = s.ready == 0 && s.wanted > 0 ? "no instance is ready" : "";
+    t.rows.push_back({s.service, std::to_string(s.port) + '/' + s.protocol, s.state,
+                      std::to_string(s.ready) + '/' + std::to_string(s.wanted), std::to_string(s.connections),
+                      joined(s.addresses, [](const std::string& x) { return x; }),
+                      joined(s.backends,
+                             [&](const actors::published_backend_view& x) {
+                               return local_name(x.instance, s.service.substr(0, s.service.rfind('.'))) + " on " + x.host + ' ' +
+                                      std::to_string(x.connections) + (x.state == "ready" ? "" : " " + x.state);
+                             }),
+                      reason});
+  }
+  return t;
+}
+
 table to_table(const std::vector<event_view>& events, time_point now) {
   table t;
   t.columns = {{"TIME"},

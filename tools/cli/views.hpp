@@ -15,6 +15,7 @@ using time_point = std::chrono::system_clock::time_point;
 [[nodiscard]] table to_table(const std::vector<actors::host_view>& hosts, time_point now);
 [[nodiscard]] table to_table(const std::vector<actors::application_view>& applications, time_point now);
 [[nodiscard]] table to_table(const std::vector<actors::instance_view>& instances, time_point now);
+[[nodiscard]] table to_table(const std::vector<actors::published_view>& services, time_point now);
 [[nodiscard]] table to_table(const std::vector<actors::event_view>& events, time_point now);
 
 /// site > hosts > applications > instances > containers; what has no host yet stands under `not placed`.

@@ -82,7 +82,7 @@ std::vector<std::string> candidates(const std::vector<std::string>& before, cons
   if (before.size() > 1)
     return verb == "get" ? std::vector<std::string>{"-o"} : std::vector<std::string>{};
   if (verb == "get")
-    return {"applications", "events", "hosts", "instances"};
+    return {"applications", "events", "hosts", "instances", "services"};
   if (verb == "delete")
     return names.applications;
   if (verb == "scale")

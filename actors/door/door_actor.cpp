@@ -1,0 +1,168 @@
+#include "actors/door/door_actor.hpp"
+
+#include <map>
+#include <utility>
+
+#include <caf/actor_cast.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/local_actor.hpp>
+#include <caf/response_promise.hpp>
+#include <caf/result.hpp>
+#include <caf/send.hpp>
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_response_promise.hpp>
+
+#include "actors/door/door_plan.hpp"
+#include "actors/host/host_actor.hpp"
+#include "actors/site/leadership_actor.hpp"
+#include "runtime/supervised_actor.hpp"
+
+namespace prunella::actors {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds own_timeout{5'000};
+constexpr std::size_t max_waiting = 64;
+
+struct watch_again {
+  std::uint64_t epoch = 0;
+
+  PRUNELLA_FIELDS(watch_again, epoch)
+};
+
+/// From the door's thread.
+struct door_said {
+  std::uint64_t ticket = 0;
+  std::vector<net::door_listener_status> ports;
+
+  PRUNELLA_FIELDS(door_said, ticket, ports)
+};
+
+struct door_state;
+using door_self = caf::stateful_actor<door_state, runtime::supervised_actor>;
+
+struct door_state {
+  static inline const char* name = "door";
+
+  explicit door_state(door_self* self) : self_(self) {}
+
+  caf::behavior start(door_actor_options options) {
+    options_ = std::move(options);
+    ask_own();
+    watch();
+    refresh();
+    return {
+      [this](const own_report& x) {
+        own_[x.report.instance] = x.report;
+        refresh();
+      },
+      [this](const own_instance_gone& x) {
+        own_.erase(x.instance);
+        refresh();
+      },
+      [this](const state_applied&) { refresh(); },
+      [this](const leader_changed&) {
+        ++epoch_;
+        watch();
+      },
+      [this](const watch_again& x) {
+        if (x.epoch == epoch_)
+          watch();
+      },
+      [this](const door_status_request&) { return on_status(); },
+      [this](door_said& x) { on_said(x); },
+    };
+  }
+
+private:
+  /// What ran before this actor: the host actor tells it only what changes.
+  void ask_own() {
+    const auto host = options_.actor_on(options_.host, "host");
+    if (!host)
+      return; // it is being started, and will say everything
+    self_->request(host, own_timeout, get_reports{})
+      .then(
+        [this](const own_reports& x) {
+          for (const auto& report : x.reports)
+            own_.emplace(report.instance, report); // what was said meanwhile is newer
+          refresh();
+        },
+        [](const caf::error&) {});
+  }
+
+  /// One question to the leader at a time.
+  void watch() {
+    const auto leader = options_.leader->get().leader;
+    const auto site = leader.empty() ? caf::actor{} : options_.actor_on(leader, "site");
+    if (!site)
+      return again();
+    self_->request(site, ready_watch_hold + own_timeout,
+                   watch_ready{options_.host, table_.term, table_.revision, options_.parts.tunnel})
+      .then(
+        [this, epoch = epoch_](ready_table& x) {
+          if (epoch != epoch_)
+            return;
+          const bool is_news = x.term != table_.term || x.revision != table_.revision;
+          if (is_news) {
+            table_ = merged(table_, std::move(x));
+            refresh();
+          }
+          // A leader that just started has nothing to say yet and says so at once.
+          table_.revision == 0 ? again() : watch();
+        },
+        [this, epoch = epoch_](const caf::error&) {
+          if (epoch == epoch_)
+            again();
+        });
+  }
+
+  void again() {
+    self_->delayed_send(self_, options_.retry_after, watch_again{epoch_});
+  }
+
+  void refresh() {
+    auto plan = make_door_plan({*options_.state->get(), options_.host, options_.parts.own_addresses, own_, table_});
+    if (plan == plan_)
+      return;
+    plan_ = plan;
+    options_.parts.door->apply(std::move(plan));
+  }
+
+  caf::result<door_status_answer> on_status() {
+    if (waiting_.size() >= max_waiting)
+      return door_status_answer{options_.host, {}};
+    const auto ticket = ++last_ticket_;
+    const auto promise = self_->make_response_promise<door_status_answer>();
+    waiting_.emplace(ticket, promise);
+    options_.parts.door->status(
+      [ticket, self = caf::actor_cast<caf::actor>(self_)](std::vector<net::door_listener_status> ports) {
+        caf::anon_send(self, door_said{ticket, std::move(ports)});
+      });
+    return promise;
+  }
+
+  void on_said(door_said& x) {
+    if (auto node = waiting_.extract(x.ticket))
+      node.mapped().deliver(door_status_answer{options_.host, std::move(x.ports)});
+  }
+
+  door_self* self_;
+  door_actor_options options_;
+  std::map<std::string, instance_report> own_; ///< bounded: instances of this host
+  ready_table table_;
+  net::door_plan plan_;
+  std::map<std::uint64_t, caf::typed_response_promise<door_status_answer>> waiting_;
+  std::uint64_t last_ticket_ = 0;
+  std::uint64_t epoch_ = 0; ///< counts leaders: what an earlier one says no longer counts
+};
+
+} // namespace
+
+caf::actor spawn_door(caf::local_actor* parent, door_actor_options options) {
+  return parent->spawn([](door_self* self, door_actor_options x) { return self->state.start(std::move(x)); },
+                       std::move(options));
+}
+
+} // namespace prunella::actors

@@ -1,0 +1,59 @@
+#pragma once
+
+// Tells the door of this host (`net/door/door.hpp`) what to do: from the replicated state, from what its own instances
+// report, and from what the leader says of the others. Without a leader the last it said goes on to hold.
+//
+// Spawned by the agent's root supervisor; restart type permanent. A crash loses nothing: the door itself goes on, and the
+// successor asks for everything again.
+//
+// Messages:
+//   own_report, own_instance_gone   of the host actor, no answer
+//   door_status_request → door_status_answer   when the door's thread said it
+//   state_applied, leader_changed   no answer
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <caf/actor.hpp>
+#include <caf/fwd.hpp>
+
+#include "actors/messages.hpp"
+#include "actors/site/leadership.hpp"
+#include "actors/site/state_cell.hpp"
+#include "net/door/door.hpp"
+
+namespace prunella::actors {
+
+/// What the host actor says of an instance here, at each change.
+struct own_report {
+  instance_report report;
+
+  PRUNELLA_FIELDS(own_report, report)
+};
+struct own_instance_gone {
+  std::string instance;
+
+  PRUNELLA_FIELDS(own_instance_gone, instance)
+};
+
+/// The door of a host and what belongs to it.
+struct host_door_parts {
+  std::shared_ptr<net::front_door> door;  ///< null: this host has none
+  std::string tunnel;                     ///< numeric ADDRESS:PORT for the doors of other hosts
+  std::vector<std::string> own_addresses; ///< `door_knowledge::own_addresses`
+};
+
+struct door_actor_options {
+  std::string host;
+  host_door_parts parts;
+  std::shared_ptr<state_cell> state;
+  std::shared_ptr<leadership_cell> leader;
+  std::function<caf::actor(const std::string& host, const std::string& name)> actor_on;
+  std::chrono::milliseconds retry_after{100};
+};
+
+caf::actor spawn_door(caf::local_actor* parent, door_actor_options options);
+
+} // namespace prunella::actors

@@ -1,0 +1,33 @@
+#pragma once
+
+// What a host's door is to do, made of what the host knows. Pure.
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "actors/messages.hpp"
+#include "actors/site/site_state.hpp"
+#include "net/door/door.hpp"
+
+namespace prunella::actors {
+
+/// `next` as the leader sent it, with what `known` says of the hosts that `next` calls silent. A table without a revision
+/// says nothing: `known` stays.
+ready_table merged(const ready_table& known, ready_table next);
+
+struct door_knowledge {
+  const site_state& state;
+  std::string host;
+  /// Where instances of this host may listen, numeric without port: each is tried while the one before refuses.
+  std::vector<std::string> own_addresses;
+  const std::map<std::string, instance_report>& own; ///< what runs here, by instance; true at once
+  const ready_table& table;                          ///< what runs elsewhere
+};
+
+/// Each published port with its ready instances. Instances of this host are as its own reports say, others as the table says
+/// unless the state knows of a newer generation or has given their host up. Of two services that publish one port the one
+/// whose application comes first by name has it (the site refuses the other, unless both were asked for at once).
+net::door_plan make_door_plan(const door_knowledge& x);
+
+} // namespace prunella::actors

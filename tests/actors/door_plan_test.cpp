@@ -1,0 +1,243 @@
+// What doors are told, and who tells them: values.
+
+#include <doctest/doctest.h>
+
+#include "actors/door/door_plan.hpp"
+#include "actors/door/published_views.hpp"
+#include "actors/site/ready_board.hpp"
+#include "tests/actors/site_fixture.hpp"
+
+using namespace prunella;
+using namespace prunella::actors;
+using namespace prunella::test;
+
+namespace {
+
+using config::port_protocol;
+
+/// Three hosts; `web` publishes 80 and has an instance on each of the first two.
+struct shop {
+  small_site site{{host("host-1"), host("host-2"), host("host-3")}};
+  std::map<std::string, instance_report> own;
+  ready_table table;
+
+  shop() {
+    auto spec = application("shop", {service("web", 2)});
+    spec.services[0].containers[0].ports = {{"http", 8000, port_protocol::tcp, 80}, {"admin", 8001, port_protocol::tcp}};
+    site.run(put_application{spec});
+    assign("default.shop.web-1", 1, "host-1");
+    assign("default.shop.web-2", 2, "host-2");
+    table.term = 1;
+    table.revision = 1;
+    table.ready = {{"default.shop.web-1", 1, "host-1"}, {"default.shop.web-2", 1, "host-2"}};
+    table.doors = {{"host-1", "10.0.0.1:9001"}, {"host-2", "10.0.0.2:9002"}};
+  }
+
+  void assign(const std::string& instance, std::uint32_t replica, const std::string& where, std::uint64_t generation = 1) {
+    assignment x;
+    x.tenant = "default";
+    x.application = "shop";
+    x.service = "web";
+    x.replica = replica;
+    x.host = where;
+    x.generation = generation;
+    site.state.assignments[instance] = x;
+  }
+
+  void report(const std::string& instance, instance_phase phase, std::uint64_t generation = 1) {
+    instance_report x;
+    x.instance = instance;
+    x.generation = generation;
+    x.phase = phase;
+    own[instance] = x;
+  }
+
+  net::door_plan plan(const std::string& on) const {
+    return make_door_plan({site.state, on, {"127.0.0.1", "10.0.0.9"}, own, table});
+  }
+
+  /// `instance/generation@host` of the only service's backends; `+` behind those that are local.
+  std::vector<std::string> backends(const std::string& on) const {
+    std::vector<std::string> result;
+    const auto made = plan(on);
+    for (const auto& x : made.services.at(0).backends)
+      result.push_back(x.instance.substr(13) + '/' + std::to_string(x.generation) + '@' + x.host + (x.is_local() ? "+" : ""));
+    return result;
+  }
+};
+
+using texts = std::vector<std::string>;
+
+host_heartbeat beat(const std::string& host, std::vector<instance_report> reports) {
+  host_heartbeat x;
+  x.host = host;
+  x.incarnation = 1;
+  x.has_reports = true;
+  x.revision = 1;
+  x.reports = std::move(reports);
+  return x;
+}
+
+} // namespace
+
+TEST_CASE("a published port leads to instances of other hosts as the leader says, and to own ones as they report themselves") {
+  shop x;
+  CHECK(x.backends("host-3") == texts{"web-1/1@host-1", "web-2/1@host-2"});
+  CHECK(x.backends("host-1") == texts{"web-2/1@host-2"}); // the leader may not know yet that it ended
+  x.report("default.shop.web-1", instance_phase::running);
+  CHECK(x.backends("host-1") == texts{"web-1/1@host-1+", "web-2/1@host-2"});
+  x.report("default.shop.web-1", instance_phase::stopping);
+  CHECK(x.backends("host-1") == texts{"web-2/1@host-2"});
+  const auto plan = x.plan("host-3");
+  REQUIRE(plan.services.size() == 1); // `admin` is not published
+  CHECK(plan.services[0].name == "default.shop.web");
+  CHECK(plan.services[0].port == 80);
+  CHECK(plan.peers.at("host-1").tunnel == "10.0.0.1:9001");
+  CHECK(plan.peers.count("host-3") == 0);
+}
+
+TEST_CASE("an own instance is reached where it listens, on its own port, at each address it may have") {
+  shop x;
+  x.report("default.shop.web-1", instance_phase::running);
+  CHECK(x.plan("host-1").services[0].backends[0].addresses == texts{"127.0.0.1:8000", "10.0.0.9:8000"});
+}
+
+TEST_CASE("an instance in an older generation than the state knows is not used, one in a newer is") {
+  shop x;
+  x.assign("default.shop.web-1", 1, "host-3", 2);
+  CHECK(x.backends("host-2") == texts{}); // web-2 is its own and has not reported; web-1 is outdated
+  x.table.ready[0] = {"default.shop.web-1", 2, "host-3"};
+  CHECK(x.backends("host-2") == texts{"web-1/2@host-3"});
+  x.table.ready[0] = {"default.shop.web-1", 3, "host-1"}; // the log comes later
+  CHECK(x.backends("host-2") == texts{"web-1/3@host-1"});
+  x.report("default.shop.web-1", instance_phase::running, 1);
+  CHECK(x.backends("host-3") == texts{"web-2/1@host-2"}); // what still runs here is not what is assigned
+}
+
+TEST_CASE("instances of a host that is down are not used, and what is open to it is ended") {
+  shop x;
+  x.site.state.hosts["host-2"].up = false;
+  CHECK(x.backends("host-3") == texts{"web-1/1@host-1"});
+  CHECK(x.plan("host-3").peers.at("host-2").is_lost);
+  CHECK_FALSE(x.plan("host-3").peers.at("host-1").is_lost);
+  x.report("default.shop.web-2", instance_phase::running);
+  CHECK(x.backends("host-2") == texts{"web-1/1@host-1", "web-2/1@host-2+"}); // itself it knows better
+}
+
+TEST_CASE("of two applications that publish one port the first by name has it") {
+  shop x;
+  auto late = application("late", {service("web", 1)});
+  late.services[0].containers[0].ports = {{"http", 7000, port_protocol::tcp, 80}, {"dns", 7053, port_protocol::udp, 80}};
+  x.site.run(put_application{late});
+  const auto services = x.plan("host-3").services;
+  REQUIRE(services.size() == 2);
+  CHECK(services[0].name == "default.late.web");
+  CHECK(services[1].protocol == port_protocol::udp);
+}
+
+TEST_CASE("what a leader has not heard of yet stays as it was known, and a table without a revision changes nothing") {
+  shop x;
+  ready_table next;
+  next.term = 2;
+  CHECK(merged(x.table, next) == x.table);
+  next.revision = 1;
+  next.silent = {"host-2"};
+  const auto both = merged(x.table, next);
+  CHECK(both.term == 2);
+  REQUIRE(both.ready.size() == 1);
+  CHECK(both.ready[0].host == "host-2");
+  CHECK(both.doors == x.table.doors);
+  next.silent.clear();
+  CHECK(merged(both, next).ready.empty());
+}
+
+// -- the leader ----------------------------------------------------------------------------------------------------------
+
+TEST_CASE("the leader's table has the running instances of published services in their present generation") {
+  shop x;
+  observations seen;
+  instance_report one;
+  one.instance = "default.shop.web-1";
+  one.generation = 1;
+  one.phase = instance_phase::running;
+  seen.take(beat("host-1", {one}));
+  ready_board board(7);
+  CHECK(board.refresh(x.site.state, seen));
+  CHECK(board.table().term == 7);
+  CHECK(board.table().revision == 1);
+  CHECK(board.table().ready == std::vector<ready_instance>{{"default.shop.web-1", 1, "host-1"}});
+  CHECK(board.table().silent == texts{"host-2", "host-3"});
+  CHECK_FALSE(board.refresh(x.site.state, seen));
+
+  seen.take(beat("host-2", {}));
+  CHECK(board.refresh(x.site.state, seen));
+  CHECK(board.table().silent == texts{"host-3"});
+  board.note_door("host-2", "10.0.0.2:9002");
+  CHECK(board.refresh(x.site.state, seen));
+  CHECK(board.table().doors == std::vector<host_door>{{"host-2", "10.0.0.2:9002"}});
+
+  x.assign("default.shop.web-1", 1, "host-1", 2);
+  CHECK(board.refresh(x.site.state, seen));
+  CHECK(board.table().ready.empty());
+  CHECK(board.table().revision == 4);
+}
+
+TEST_CASE("instances that nobody published, that start, or whose host is down are in no door's table") {
+  shop x;
+  observations seen;
+  const auto ready_with = [&](auto change) {
+    auto state = x.site.state;
+    instance_report one;
+    one.instance = "default.shop.web-1";
+    one.generation = 1;
+    one.phase = instance_phase::running;
+    change(state, one);
+    observations heard;
+    heard.take(beat("host-1", {one}));
+    ready_board board(1);
+    board.refresh(state, heard);
+    return board.table().ready.size();
+  };
+  CHECK(ready_with([](auto&, auto&) {}) == 1);
+  CHECK(ready_with([](auto&, auto& report) { report.phase = instance_phase::starting; }) == 0);
+  CHECK(ready_with([](auto& state, auto&) { state.hosts["host-1"].up = false; }) == 0);
+  CHECK(ready_with([](auto& state, auto&) {
+          state.applications.begin()->second.spec.services[0].containers[0].ports[0].publish = 0;
+        }) == 0);
+}
+
+// -- what people see -----------------------------------------------------------------------------------------------------
+
+TEST_CASE("a service's row has the addresses of all hosts, sums what is open, and says which host does not answer on it") {
+  shop x;
+  net::door_listener_status port;
+  port.service = "default.shop.web";
+  port.port = 80;
+  port.addresses = {"[::]:80"};
+  port.accepted = 5;
+  port.backends = {{"default.shop.web-1", 1, "host-1", true, 2}, {"default.shop.web-2", 1, "host-2", true, 1}};
+  auto second = port;
+  second.backends[1].is_ready = false; // it is its own
+  auto third = port;
+  third.addresses.clear();
+  third.problem = "[::]:80/tcp is in use on this host";
+  x.site.state.hosts["host-1"].spec.address = "10.0.0.1:7101";
+  x.site.state.hosts["host-2"].spec.address = "[fd00::2]:7101";
+  const auto rows = published_views(x.site.state, {{"host-1", {port}}, {"host-2", {second}}, {"host-3", {third}}});
+  REQUIRE(rows.size() == 1);
+  const auto& row = rows[0];
+  CHECK(row.service == "default.shop.web");
+  CHECK(row.protocol == "tcp");
+  CHECK(row.publish_on == "all");
+  CHECK(row.addresses == texts{"10.0.0.1:80", "[fd00::2]:80"});
+  CHECK(row.ready == 1);
+  CHECK(row.wanted == 2);
+  CHECK(row.connections == 9);
+  CHECK(row.accepted == 15);
+  REQUIRE(row.backends.size() == 2);
+  CHECK(row.backends[0].connections == 6);
+  CHECK(row.backends[1].state == "draining");
+  CHECK(row.problems == texts{"host-3: [::]:80/tcp is in use on this host"});
+  CHECK(row.state == "degraded");
+  CHECK(published_views(x.site.state, {}).at(0).state == "unserved");
+}
