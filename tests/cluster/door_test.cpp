@@ -130,8 +130,9 @@ TEST_CASE("a published port answers on every host, and each client loses at most
     clients.push_back(std::make_unique<door_client>(own_address(site, host), port));
   constexpr int deaths = 6;
   for (int i = 0; i < deaths; ++i) {
-    const auto victim = site.instances().at(static_cast<std::size_t>(i % 2));
     await_served(site, clients, 5);
+    const auto victim = site.instances().at(static_cast<std::size_t>(i % 2));
+    REQUIRE(victim.pid > 0); // 0 would be this test and all that it started
     REQUIRE(::kill(static_cast<pid_t>(victim.pid), SIGKILL) == 0);
     site.wait_for("it runs again", [&] { return site.instance(victim.name).restarts > victim.restarts && site.all_running(2); });
   }

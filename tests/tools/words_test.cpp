@@ -69,7 +69,7 @@ TEST_CASE("the first word completes to commands") {
 }
 
 TEST_CASE("the second word completes to what the command takes") {
-  CHECK(complete("get ", small_site()) == words{"applications", "events", "hosts", "instances"});
+  CHECK(complete("get ", small_site()) == words{"applications", "events", "hosts", "instances", "services"});
   CHECK(complete("get ho", small_site()) == words{"hosts"});
   CHECK(complete("delete default.p", small_site()) == words{"default.popcorn"});
   CHECK(complete("scale ", small_site()) == words{"default.popcorn/web"});
