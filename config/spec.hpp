@@ -263,6 +263,14 @@ struct when_cut_off_spec {
   PRUNELLA_FIELDS(when_cut_off_spec, mode, after)
 };
 
+/// How the instances of a service come to a changed spec that they have to be restarted for.
+struct update_spec {
+  std::uint32_t parallel = 1;                    ///< instances that may be away for it at a time, 1 … 1000
+  std::chrono::milliseconds healthy_time{5'000}; ///< an instance has to run so long before the next one is updated
+
+  PRUNELLA_FIELDS(update_spec, parallel, healthy_time)
+};
+
 /// A part of an application: `replicas` copies of a group of containers.
 struct service_spec {
   std::string name;
@@ -275,9 +283,10 @@ struct service_spec {
   /// 0 … 16, run one after the other to exit code 0 before the first of `containers` is started.
   std::vector<container_spec> init_containers;
   instance_network network = instance_network::host; ///< of all of them
+  update_spec update;
 
   PRUNELLA_FIELDS(service_spec, name, replicas, placement, strategy, restart, when_cut_off, containers, init_containers,
-                  network)
+                  network, update)
 };
 
 /// `kind: application`.

@@ -144,6 +144,8 @@ void check_service(checker& c, const std::string& path, const service_spec& serv
   c.range(path + ".replicas", service.replicas, 0U, limits::replicas);
   check_placement(c, path + ".placement", service.placement, services);
   check_restart(c, path + ".restart", service.restart);
+  c.range(path + ".update.parallel", service.update.parallel, 1U, limits::replicas);
+  c.duration(path + ".update.healthy-time", service.update.healthy_time, milliseconds{0}, limits::pause);
   check_cut_off(c, path + ".when-cut-off", service.when_cut_off);
   c.check(service.network != instance_network::bridge, path + ".network",
           "is bridge, which this version does not offer yet",

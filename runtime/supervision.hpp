@@ -177,7 +177,7 @@ public:
   /// Adds a child and starts it; replied to when it is ready. If its start fails it is not kept.
   supervision_actions start_child(std::uint64_t request, child_spec spec, moment at);
   /// Ends the child; replied to when it has ended. Its spec is kept, unless temporary. Also ends a row of restarts.
-  supervision_actions terminate_child(std::uint64_t request, const std::string& id, moment at);
+  supervision_actions terminate_child(std::uint64_t request, const std::string& id, moment at, bool brutal = false);
   /// Starts a stopped child again; replied to when it is ready.
   supervision_actions restart_child(std::uint64_t request, const std::string& id, moment at);
   /// Removes the spec of a stopped child.

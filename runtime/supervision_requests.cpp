@@ -43,7 +43,7 @@ supervision_actions supervision::start_child(std::uint64_t request, child_spec s
   return std::move(s.out);
 }
 
-supervision_actions supervision::terminate_child(std::uint64_t request, const std::string& id, moment at) {
+supervision_actions supervision::terminate_child(std::uint64_t request, const std::string& id, moment at, bool brutal) {
   step s{at, {}};
   auto* found = by_id(id);
   if (found == nullptr || phase_ == phase::stopping || phase_ == phase::finished) {
@@ -61,8 +61,12 @@ supervision_actions supervision::terminate_child(std::uint64_t request, const st
   stop_requests.push_back(request);
   reply_to_start(c, supervision_errc::terminated, {}, s);
   if (c.is_alive()) {
-    if (c.state != child_state::stopping)
+    if (brutal && !c.killed) {
+      c.state = child_state::stopping;
+      kill(c, s);
+    } else if (c.state != child_state::stopping) {
       tell_to_stop(c, s);
+    }
   } else {
     c.timer = 0;
     c.state = child_state::stopped;

@@ -107,7 +107,8 @@ struct start_child {
 /// → child_done when it has ended.
 struct terminate_child {
   std::string id;
-  PRUNELLA_FIELDS(terminate_child, id)
+  bool brutal = false; ///< killed at once whatever its shutdown policy, and all below it
+  PRUNELLA_FIELDS(terminate_child, id, brutal)
 };
 /// → child_started when it is ready.
 struct restart_child {

@@ -49,7 +49,7 @@ caf::behavior supervisor_state::make_behavior(supervision_tree tree, supervisor_
           [this](const orphans_due& message) { on_orphans_due(message.incarnation); },
           [this](const start_child& request) { return on_start_child(request); },
           [this](const restart_child& request) { return on_restart_child(request.id); },
-          [this](const terminate_child& request) { return on_terminate_child(request.id); },
+          [this](const terminate_child& request) { return on_terminate_child(request); },
           [this](const delete_child& request) { return on_delete_child(request.id); },
           [this](const which_children&) { return on_which_children(); },
           [this](const count_children&) { return core->count_children(); },
@@ -147,8 +147,8 @@ caf::result<child_started> supervisor_state::on_restart_child(const std::string&
   return caf::delegated<child_started>{};
 }
 
-caf::result<child_done> supervisor_state::on_terminate_child(const std::string& id) {
-  apply(core->terminate_child(promise(false), id, now()));
+caf::result<child_done> supervisor_state::on_terminate_child(const terminate_child& request) {
+  apply(core->terminate_child(promise(false), request.id, now(), request.brutal));
   return caf::delegated<child_done>{};
 }
 

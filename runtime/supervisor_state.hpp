@@ -55,7 +55,7 @@ struct supervisor_state {
   void on_orphans_due(std::uint64_t incarnation);
   caf::result<child_started> on_start_child(const start_child& request);
   caf::result<child_started> on_restart_child(const std::string& id);
-  caf::result<child_done> on_terminate_child(const std::string& id);
+  caf::result<child_done> on_terminate_child(const terminate_child& request);
   caf::result<child_done> on_delete_child(const std::string& id);
   actor_rows on_which_children() const;
   caf::result<child_done> on_kill_actor(const std::string& path) const;

@@ -197,7 +197,7 @@ private:
       .then(
         [this, then](const own_reports& x) {
           observations own;
-          own.replace(options_.host, x.reports);
+          own.replace(options_.host, x.reports, self_->clock().now());
           then(own);
         },
         [then](const caf::error&) { then(observations{}); });

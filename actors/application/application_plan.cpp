@@ -64,6 +64,15 @@ config::container_spec expand_variables(config::container_spec container,
   return container;
 }
 
+/// Without what is the door's business: nothing that runs changes with it.
+config::container_spec unpublished(config::container_spec container) {
+  for (auto& port : container.ports) {
+    port.publish = 0;
+    port.publish_on = {};
+  }
+  return container;
+}
+
 container_order plan_container(const config::application_spec& spec, const config::service_spec& service,
                                const config::container_spec& container, const assigned_instance& assigned,
                                const plan_place& place, bool init) {
@@ -74,11 +83,7 @@ container_order plan_container(const config::application_spec& spec, const confi
   order.generation = assigned.generation;
   order.network = service.network;
   order.env = agent_variables(spec, service, container, assigned, place);
-  order.spec = expand_variables(container, variables_of(order.env, service));
-  for (auto& port : order.spec.ports) { // the door's business: what runs does not change with it
-    port.publish = 0;
-    port.publish_on = config::publish_scope::all;
-  }
+  order.spec = unpublished(expand_variables(container, variables_of(order.env, service)));
   order.env.insert(order.spec.env.begin(), order.spec.env.end()); // the agent's own names win: a validator refuses them
   order.spec_hash = hash_of(order);
   return order;
@@ -148,6 +153,13 @@ std::map<std::string, std::string> agent_variables(const config::application_spe
   return variables;
 }
 
+config::container_spec made_anew_for(config::container_spec spec) {
+  spec.grace = {};
+  if (spec.image.empty())
+    spec.resources = {}; // nothing holds a plain process to them
+  return unpublished(std::move(spec));
+}
+
 std::string hash_of(const container_order& order) {
   part_hash hash;
   hash.add(std::to_string(order.spec.command.size()));
@@ -160,10 +172,9 @@ std::string hash_of(const container_order& order) {
   hash.add(order.spec.working_directory);
   if (order.spec.image.empty())
     return hash.finish();
-  auto made_with = order.spec;
+  auto made_with = made_anew_for(order.spec);
   made_with.command.clear(); // counted above, where a shorter spelling cannot hide
   made_with.env.clear();
-  made_with.grace = {};
   made_with.ports.clear();
   hash.add(config::json_text(config::to_json(made_with)));
   hash.add(config::to_text(order.network));

@@ -67,10 +67,13 @@ std::map<std::string, std::string> agent_variables(const config::application_spe
                                                    const config::container_spec& container,
                                                    const assigned_instance& assigned, const plan_place& place);
 
+/// The part of `spec` that a running container cannot change to: without grace, published ports, and what a plain process
+/// only reserves. Containers whose parts differ have to be made anew.
+config::container_spec made_anew_for(config::container_spec spec);
+
 /// 32 hex digits that are equal for orders which one running container can serve: they cover command, environment,
 /// working directory, and what a container of an image is made with (limits too). A driver asked for another grace, or for
-/// another reservation of a plain process, adopts what runs; `reconcile` still replaces the instance, as its supervisor
-/// has to change.
+/// another reservation of a plain process, adopts what runs.
 std::string hash_of(const container_order& order);
 
 } // namespace prunella::actors

@@ -30,11 +30,17 @@ bool supervises_alike(const application_plan& a, const application_plan& b) {
   return std::tie(a.strategy, a.intensity, a.period) == std::tie(b.strategy, b.intensity, b.period);
 }
 
-std::string why_replaced(const instance_plan& wanted, const instance_plan& runs) {
-  if (wanted.generation != runs.generation)
-    return "generation " + std::to_string(wanted.generation) + " was assigned, "
-           + std::to_string(runs.generation) + " ran";
-  return "its spec changed";
+/// Whether one process per container can serve both.
+bool run_alike(const instance_plan& a, const instance_plan& b) {
+  return std::equal(a.containers.begin(), a.containers.end(), b.containers.begin(), b.containers.end(),
+                    [](const auto& x, const auto& y) { return x.name == y.name && x.spec_hash == y.spec_hash; });
+}
+
+reconcile_action replacement(const std::string& application, const instance_plan& wanted, const instance_plan& runs) {
+  if (wanted.generation == runs.generation)
+    return {reconcile_step::resupervise_instance, application, wanted.name, "the way it is supervised changed"};
+  return {reconcile_step::replace_instance, application, wanted.name,
+          "generation " + std::to_string(wanted.generation) + " was assigned, " + std::to_string(runs.generation) + " ran"};
 }
 
 void add_stops(const application_plan& wanted, const application_plan& runs, std::vector<reconcile_action>& actions) {
@@ -48,8 +54,7 @@ void add_replacements(const application_plan& wanted, const application_plan& ru
                       std::vector<reconcile_action>& actions) {
   for (const auto& instance : wanted.instances)
     if (const auto* old = find(runs, instance.name); old && *old != instance)
-      actions.push_back(
-        {reconcile_step::replace_instance, wanted.name, instance.name, why_replaced(instance, *old)});
+      actions.push_back(replacement(wanted.name, instance, *old));
 }
 
 void add_starts(const application_plan& wanted, const application_plan& runs, std::vector<reconcile_action>& actions) {
@@ -64,10 +69,12 @@ std::string_view to_text(reconcile_step step) {
   switch (step) {
     case reconcile_step::stop_application:
       return "stop application";
-    case reconcile_step::replace_application:
-      return "replace application";
+    case reconcile_step::resupervise_application:
+      return "resupervise application";
     case reconcile_step::stop_instance:
       return "stop instance";
+    case reconcile_step::resupervise_instance:
+      return "resupervise instance";
     case reconcile_step::replace_instance:
       return "replace instance";
     case reconcile_step::start_instance:
@@ -98,7 +105,7 @@ std::vector<reconcile_action> reconcile(const std::vector<application_plan>& des
     add_stops(*plan, *old, actions);
   for (const auto& [name, plan] : wanted)
     if (const auto old = runs.find(name); old != runs.end() && !supervises_alike(*plan, *old->second))
-      actions.push_back({reconcile_step::replace_application, name, "", "the way it is supervised changed"});
+      actions.push_back({reconcile_step::resupervise_application, name, "", "the way it is supervised changed"});
   for (const auto& [plan, old] : kept)
     add_replacements(*plan, *old, actions);
   for (const auto& [plan, old] : kept)
@@ -107,6 +114,15 @@ std::vector<reconcile_action> reconcile(const std::vector<application_plan>& des
     if (runs.count(name) == 0)
       actions.push_back({reconcile_step::start_application, name, "", "it was assigned to this host"});
   return actions;
+}
+
+application_plan in_force(application_plan desired, const std::map<std::string, instance_plan>& started) {
+  for (auto& instance : desired.instances) {
+    const auto known = started.find(instance.name);
+    if (known != started.end() && known->second.generation == instance.generation && !run_alike(known->second, instance))
+      instance = known->second;
+  }
+  return desired;
 }
 
 std::vector<recovered_container> unwanted_containers(const std::vector<recovered_container>& recovered,

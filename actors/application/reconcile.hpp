@@ -16,9 +16,10 @@ namespace prunella::actors {
 
 enum class reconcile_step : std::uint8_t {
   stop_application,    ///< and all its instances
-  replace_application, ///< how it supervises changed: stop it, then start it as planned
+  resupervise_application, ///< how it supervises changed: other supervisors over the same containers
   stop_instance,
-  replace_instance, ///< stop it, then start it as planned
+  resupervise_instance, ///< how it is supervised changed: other actors over the same containers
+  replace_instance,     ///< stop it, then start it as planned
   start_instance,
   start_application, ///< and all its instances
 };
@@ -38,8 +39,14 @@ struct reconcile_action {
 /// an application without instances counts as not desired. Order: everything that frees resources first (applications
 /// by name, instances in reverse order of start), then replacements, then starts in order of start. A step touches only
 /// what changed: equal instances are in none, unless the way their application supervises them changed.
+/// `desired` must be in force (below): then within a generation an instance changes only in how it is supervised.
 std::vector<reconcile_action> reconcile(const std::vector<application_plan>& desired,
                                         const std::vector<application_plan>& running);
+
+/// `desired`, but instances whose containers differ from those that were started in the same generation (`started`, by
+/// instance) as they were started: what runs is replaced by a new generation only, which the site gives to one instance after
+/// the other.
+application_plan in_force(application_plan desired, const std::map<std::string, instance_plan>& started);
 
 /// Containers that run (`recovered`, after a start of the agent) and belong to no desired instance in its generation: to
 /// be stopped. Ordered by name.

@@ -125,9 +125,9 @@ private:
     self_->request(driver, request_margin, recover_containers{true})
       .then(
         [this, driver](const recovered_containers& found) {
-          if (!synchronised_)
+          if (!synchronised_ || found.containers.empty())
             return;
-          for (const auto& x : unwanted_containers(found.containers, desired_plans())) {
+          for (const auto& x : unwanted_containers(found.containers, plans_in_force())) {
             if (!ending_.insert({x.name, x.generation}).second)
               continue; // told before, within its grace
             note("container/" + x.name, "running", "stopping", "no longer assigned to " + options_.host, "instance/" + x.instance);
@@ -160,6 +160,13 @@ private:
   // -- reconcile -------------------------------------------------------------------------------------------------------
 
   const application_plans& desired_plans() { return assigned_->plans(*options_.state->get(), memory().instances); }
+
+  application_plans plans_in_force() {
+    application_plans result;
+    for (const auto& [application, plan] : desired_plans())
+      result.emplace(application, in_force(plan, memory().started));
+    return result;
+  }
 
   /// Of many entries that were applied at once, the first message finds the newest state; the others find nothing to do.
   void on_applied() {
@@ -216,7 +223,7 @@ private:
     std::vector<application_plan> want;
     std::vector<application_plan> have;
     if (wanted != desired.end())
-      want.push_back(wanted->second);
+      want.push_back(in_force(wanted->second, memory().started));
     if (runs != memory().running.end())
       have.push_back(runs->second);
     const auto actions = reconcile(want, have);
@@ -228,10 +235,11 @@ private:
     switch (action.step) {
     case reconcile_step::start_application: return start_application(plan);
     case reconcile_step::start_instance: return start_instance(action, plan);
-    case reconcile_step::stop_application:
-    case reconcile_step::replace_application: return stop_application(action.application);
+    case reconcile_step::stop_application: return stop_application(action.application, false);
+    case reconcile_step::resupervise_application: return stop_application(action.application, true);
     case reconcile_step::stop_instance:
-    case reconcile_step::replace_instance: return stop_instance(action);
+    case reconcile_step::replace_instance: return stop_instance(action, false);
+    case reconcile_step::resupervise_instance: return stop_instance(action, true);
     }
   }
 
@@ -243,7 +251,7 @@ private:
         start_time(plan.instances), [this, application = plan.name](const caf::error& reason) {
           drop_application(application);
           if (is_there_already(reason))
-            stop_application(application);
+            stop_application(application, false);
         });
   }
 
@@ -256,7 +264,7 @@ private:
         [this, action](const caf::error& reason) {
           drop_instance(action.application, action.instance);
           if (is_there_already(reason))
-            stop_instance(action);
+            stop_instance(action, false);
         });
   }
 
@@ -267,16 +275,18 @@ private:
            || reason == supervision_errc::restarting;
   }
 
-  void stop_application(const std::string& application) {
+  /// `keeps_containers`: who is killed stops no container; the next actors over it adopt it.
+  void stop_application(const std::string& application, bool keeps_containers) {
     ask<runtime::child_done>(application, options_.applications_path,
-                             runtime::terminate_child{application_id(application)}, stop_time(application),
+                             runtime::terminate_child{application_id(application), keeps_containers}, stop_time(application),
                              [](const caf::error&) {}, [this, application] { drop_application(application); });
   }
 
-  void stop_instance(const reconcile_action& action) {
+  void stop_instance(const reconcile_action& action, bool keeps_containers) {
     const auto id = instance_id(action.instance);
     ask<runtime::child_done>(
-      action.application, path_of(action.application), runtime::terminate_child{id}, stop_time(action.application),
+      action.application, path_of(action.application), runtime::terminate_child{id, keeps_containers},
+      stop_time(action.application),
       [](const caf::error&) {},
       [this, action, id] {
         delete_child(path_of(action.application), id);
@@ -340,6 +350,7 @@ private:
   }
 
   void expect(const instance_plan& plan) {
+    memory().started[plan.name] = plan;
     memory().instances.expect(plan);
     refresh(plan.name);
   }
@@ -375,6 +386,7 @@ private:
       if (is_assigned || kept.count(instance) != 0)
         continue;
       memory().instances.forget(instance);
+      memory().started.erase(instance);
       reporter_->remove(instance);
       if (options_.on_gone)
         options_.on_gone(instance);

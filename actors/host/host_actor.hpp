@@ -32,6 +32,7 @@ namespace prunella::actors {
 /// What outlives a crash of the host actor; used by it only.
 struct host_memory {
   std::map<std::string, application_plan> running; ///< as told to the supervisors, by application
+  std::map<std::string, instance_plan> started;    ///< as last told, by instance; of those in `instances`
   instance_table instances;
 };
 

@@ -14,7 +14,7 @@ std::size_t weight_of(const instance_report& report) {
 
 } // namespace
 
-std::uint64_t observations::take(const host_heartbeat& beat) {
+std::uint64_t observations::take(const host_heartbeat& beat, runtime::instant now) {
   auto& x = hosts_[beat.host];
   const auto known = beat.incarnation == x.incarnation ? x.revision : 0;
   if (!beat.has_reports)
@@ -26,7 +26,7 @@ std::uint64_t observations::take(const host_heartbeat& beat) {
   x.incarnation = beat.incarnation;
   x.revision = beat.revision;
   for (const auto& report : beat.reports)
-    put(x, report);
+    put(x, report, now);
   for (const auto& instance : beat.gone)
     remove(x, instance);
   if (x.bytes > max_held_bytes) { // no sound host has as much to say
@@ -36,22 +36,23 @@ std::uint64_t observations::take(const host_heartbeat& beat) {
   return x.revision;
 }
 
-void observations::replace(const std::string& host, const std::vector<instance_report>& all) {
+void observations::replace(const std::string& host, const std::vector<instance_report>& all, runtime::instant now) {
   auto& x = hosts_[host];
   clear(x);
   for (const auto& report : all)
-    put(x, report);
+    put(x, report, now);
 }
 
 void observations::clear(from_host& x) {
   revision_ += x.reports.empty() ? 0 : 1;
   gave_up_revision_ += x.gave_up.empty() ? 0 : 1;
   x.reports.clear();
+  x.running_since.clear();
   x.gave_up.clear();
   x.bytes = 0;
 }
 
-void observations::put(from_host& x, const instance_report& report) {
+void observations::put(from_host& x, const instance_report& report, runtime::instant now) {
   ++revision_;
   if (report.gave_up) {
     x.gave_up.insert(report.instance);
@@ -60,6 +61,10 @@ void observations::put(from_host& x, const instance_report& report) {
     gave_up_revision_ += x.gave_up.erase(report.instance);
   }
   auto& held = x.reports[report.instance];
+  if (report.phase != instance_phase::running)
+    x.running_since.erase(report.instance);
+  else if (held.phase != report.phase || held.generation != report.generation || held.restarts != report.restarts)
+    x.running_since[report.instance] = now;
   x.bytes += weight_of(report) - (held.instance.empty() ? 0 : weight_of(held));
   held = report;
 }
@@ -68,6 +73,7 @@ void observations::remove(from_host& x, const std::string& instance) {
   if (const auto known = x.reports.extract(instance)) {
     ++revision_;
     x.bytes -= weight_of(known.mapped());
+    x.running_since.erase(instance);
   }
   gave_up_revision_ += x.gave_up.erase(instance);
 }
@@ -81,6 +87,16 @@ const instance_report* observations::find(const std::string& host, const std::st
 bool observations::has_heard(const std::string& host) const {
   const auto at = hosts_.find(host);
   return at != hosts_.end() && at->second.revision != 0;
+}
+
+std::optional<runtime::instant> observations::running_since(const std::string& host, const std::string& instance,
+                                                            std::uint64_t generation) const {
+  const auto* report = find(host, instance);
+  if (report == nullptr || report->generation != generation)
+    return std::nullopt;
+  const auto& since = hosts_.at(host).running_since;
+  const auto it = since.find(instance);
+  return it == since.end() ? std::nullopt : std::optional{it->second};
 }
 
 const observations::reports& observations::of_host(const std::string& host) const {

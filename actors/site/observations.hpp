@@ -6,12 +6,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "actors/messages.hpp"
 #include "actors/site/plan.hpp"
+#include "runtime/instant.hpp"
 
 namespace prunella::actors {
 
@@ -25,16 +27,21 @@ public:
   /// Takes the reports of a heartbeat. Returns the revision that the host may consider known: its own if the differences
   /// fit to what is held here, else what is held, or 0, which makes it send everything. A host whose reports together are
   /// above `max_held_bytes` has none.
-  std::uint64_t take(const host_heartbeat& beat);
+  std::uint64_t take(const host_heartbeat& beat, runtime::instant now);
 
   /// Takes all that `host` reports, in place of what it reported before.
-  void replace(const std::string& host, const std::vector<instance_report>& all);
+  void replace(const std::string& host, const std::vector<instance_report>& all, runtime::instant now);
 
   /// What `host` last said of `instance`; null if it said nothing.
   const instance_report* find(const std::string& host, const std::string& instance) const;
 
   /// Whether `host` has said what runs there, if only that nothing does.
   bool has_heard(const std::string& host) const;
+
+  /// Since when `host` has been heard to run `instance` in this generation, without a restart; nothing if it does not. By
+  /// the clock of the calls of `take`: a host's own may be wrong.
+  std::optional<runtime::instant> running_since(const std::string& host, const std::string& instance,
+                                                std::uint64_t generation) const;
 
   /// All that `host` reports.
   const reports& of_host(const std::string& host) const;
@@ -53,12 +60,13 @@ private:
     std::uint64_t incarnation = 0;
     std::uint64_t revision = 0;
     observations::reports reports;
+    std::map<std::string, runtime::instant> running_since; ///< by instance
     std::set<std::string> gave_up; ///< instances
     std::size_t bytes = 0;         ///< of the reports
   };
 
   void clear(from_host& x);
-  void put(from_host& x, const instance_report& report);
+  void put(from_host& x, const instance_report& report, runtime::instant now);
   void remove(from_host& x, const std::string& instance);
 
   std::map<std::string, from_host> hosts_;

@@ -13,7 +13,7 @@ namespace {
 
 constexpr time_ms longest_avoidance_ms = 3'600'000;
 
-using assignment_row = std::map<std::string, assignment>::value_type;
+using assignment_row = std::pair<const std::string, assignment>;
 
 constexpr auto nowhere = std::numeric_limits<host_slot>::max();
 
@@ -22,8 +22,10 @@ struct wanted_service {
   const config::application_spec* application = nullptr;
   const config::service_spec* service = nullptr;
   placement_board::service_id id = 0;
-  std::vector<const assignment_row*> replicas; ///< at N - 1; null: never placed
-  std::vector<host_slot> at;                   ///< the same: where it is, or `nowhere`
+  std::uint64_t revision = 0;             ///< of the application
+  std::uint64_t changed_at = 0;           ///< revision that running instances need
+  std::vector<assigned_replica> replicas; ///< at N - 1
+  std::vector<host_slot> at;              ///< the same: where it is, or `nowhere`
 
   // The last explanation, for the next replica that meets the same.
   rejection_counts explained{};
@@ -59,15 +61,14 @@ struct homeless_instance {
 
 class planner {
 public:
-  planner(const site_state& state, const gave_up_reports& gave_up, time_ms now)
-    : state_(state), gave_up_(gave_up), now_(now), board_(state) {}
+  planner(const site_state& state, const gave_up_reports& gave_up, time_ms now, const sight& seen)
+    : state_(state), gave_up_(gave_up), now_(now), seen_(seen), board_(state) {}
 
   site_plan run() {
     collect_wanted();
     collect_assigned();
     for (std::size_t i = 0; i < services_.size(); ++i)
-      for (std::uint32_t replica = 1; replica <= services_[i].replicas.size(); ++replica)
-        judge(i, replica);
+      judge_service(i);
     for (auto& x : homeless_)
       place(x);
     return std::move(result_);
@@ -83,7 +84,9 @@ private:
       const auto id = board_.add(record.spec);
       for (std::uint32_t i = 0; i < record.spec.services.size(); ++i) {
         const auto& service = record.spec.services[i];
-        services_.push_back({&record.spec, &service, id + i, {}, {}, {}, {}, false});
+        const auto changed = record.changed_at.find(service.name);
+        services_.push_back({&record.spec, &service, id + i, record.revision,
+                             changed == record.changed_at.end() ? 0 : changed->second, {}, {}, {}, {}, false});
         services_.back().has_volumes = has_persistent_volumes(service);
         services_.back().replicas.resize(service.replicas);
         services_.back().at.resize(service.replicas, nowhere);
@@ -136,12 +139,28 @@ private:
 
   // -- who may stay ----------------------------------------------------------------------------------------------------
 
-  /// Leaves an instance where it is, or says why it has to leave.
-  void judge(std::size_t service, std::uint32_t replica) {
+  void judge_service(std::size_t service) {
+    const auto& x = services_[service];
+    const auto updates = to_update(x.replicas, *x.service, x.changed_at,
+                                   [this](const std::string& name, const assignment& a, const config::update_spec& update) {
+                                     const auto at = board_.find(a.host);
+                                     return at && board_.host(*at).up && seen_ ? seen_(name, a, update) : seen_as::away;
+                                   });
+    for (std::size_t i = 0; i < x.replicas.size(); ++i) {
+      const bool is_due = std::binary_search(updates.begin(), updates.end(), i);
+      const bool waits = !is_due && is_outdated(x.replicas[i], x.changed_at);
+      judge(service, static_cast<std::uint32_t>(i + 1), is_due ? update_turn::due : waits ? update_turn::waits : update_turn::none);
+    }
+  }
+
+  enum class update_turn : std::uint8_t { none, waits, due };
+
+  /// Leaves an instance where it is, updates it there, or says why it has to leave.
+  void judge(std::size_t service, std::uint32_t replica, update_turn turn) {
     const auto& x = services_[service];
     const auto at = x.at[replica - 1];
     const auto why = at == nowhere ? rejection::down : board_.check(x.id, at);
-    if (!why && gave_up_.empty())
+    if (!why && gave_up_.empty() && turn == update_turn::none)
       return board_.occupy(x.id, at);
     const auto* row = x.replicas[replica - 1];
     if (row == nullptr || row->second.host.empty())
@@ -159,14 +178,27 @@ private:
       leaves.reason = "gave up on " + host + ": " + report->reason;
       leaves.cause = "instance/" + name;
       leaves.avoided = with_failure(current.avoided, *report);
+    } else if (turn == update_turn::waits) { // whether the new spec still fits there is asked in its turn
+      result_.waits_for_reports = true;
+      return board_.occupy(x.id, at);
     } else if (why) {
       leaves.reason = host + " no longer fits (" + to_text(*why, *x.service) + ")";
       leaves.cause = application_object(x);
       leaves.avoided = current.avoided;
     } else {
-      return board_.occupy(x.id, at);
+      board_.occupy(x.id, at);
+      return turn == update_turn::due ? update(x, *row) : void();
     }
     homeless_.push_back(std::move(leaves));
+  }
+
+  /// A new generation where it is.
+  void update(const wanted_service& x, const assignment_row& row) {
+    const auto& [name, current] = row;
+    assignment_change change{name, current.host, current.generation, false, current, application_object(x)};
+    change.next.revision = x.revision;
+    change.next.reason = "updated to version " + x.application->version;
+    result_.changes.changes.push_back(std::move(change));
   }
 
   /// That it gave up where it is now; null: it did not.
@@ -224,6 +256,7 @@ private:
     change.next.host = choice.host ? board_.host(*choice.host).spec.id : std::string{};
     change.next.reason = x.reason.empty() ? "placed" : std::move(x.reason);
     change.next.avoided = std::move(x.avoided);
+    change.next.revision = service.revision;
     if (service.has_volumes)
       change.next.home = home.empty() ? change.next.host : home;
     result_.changes.changes.push_back(std::move(change));
@@ -272,6 +305,7 @@ private:
   const site_state& state_;
   const gave_up_reports& gave_up_;
   time_ms now_;
+  const sight& seen_;
   placement_board board_;
   std::vector<wanted_service> services_;
   std::map<std::string, std::pair<std::size_t, std::size_t>> of_application_; ///< range in `services_`
@@ -310,8 +344,8 @@ std::deque<change_assignments> in_portions(change_assignments all) {
   return portions;
 }
 
-site_plan plan(const site_state& state, const gave_up_reports& gave_up, time_ms now) {
-  return planner{state, gave_up, now}.run();
+site_plan plan(const site_state& state, const gave_up_reports& gave_up, time_ms now, const sight& seen) {
+  return planner{state, gave_up, now, seen}.run();
 }
 
 } // namespace prunella::actors

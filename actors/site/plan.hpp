@@ -9,6 +9,7 @@
 #include <string>
 
 #include "actors/site/site_state.hpp"
+#include "actors/site/update.hpp"
 
 namespace prunella::actors {
 
@@ -26,6 +27,7 @@ struct site_plan {
   /// Removals first, then by application, service and number of the replica. Empty: all is as it should be.
   change_assignments changes;
   time_ms look_again_at = 0;  ///< when time alone changes the plan (an avoided host becomes eligible); 0: never
+  bool waits_for_reports = false; ///< an update goes on when instances are steady, so what is seen, and time, change the plan
 };
 
 /// Changes as log entries take them: in order, each portion below the longest entry and with less changes than a journal has
@@ -38,8 +40,9 @@ inline constexpr std::size_t max_portion_bytes = 512 * 1024; ///< about; an expl
 /// until it did not give up there for an hour after it was avoided last.
 time_ms avoidance_ms(std::uint32_t times_in_a_row);
 
-/// Decides placement, healing and removal. Instances stay where they are unless the host is down, no longer matches, or
-/// they gave up there; a host that returns gets nothing back by itself (failback is a decision of its own).
-site_plan plan(const site_state& state, const gave_up_reports& gave_up, time_ms now);
+/// Decides placement, healing, updates and removal. Instances stay where they are unless the host is down, no longer matches, or
+/// they gave up there; a host that returns gets nothing back by itself (failback is a decision of its own). `seen` is asked
+/// only about services that have to be updated; empty: all are away.
+site_plan plan(const site_state& state, const gave_up_reports& gave_up, time_ms now, const sight& seen = {});
 
 } // namespace prunella::actors

@@ -30,6 +30,9 @@ namespace prunella::actors {
 
 namespace {
 
+/// How often an update looks whether the instances before the next are steady.
+constexpr std::chrono::milliseconds update_look{500};
+
 struct look_again {
   std::uint64_t epoch = 0;
 
@@ -82,7 +85,8 @@ private:
   struct settled_site {
     std::uint64_t applied_index = 0;
     std::uint64_t gave_up_revision = 0;
-    time_ms look_again_at = 0; ///< 0: never
+    std::optional<std::uint64_t> reports_revision; ///< if it waits for instances to run
+    time_ms look_again_at = 0;                     ///< 0: never
   };
 
   // -- becoming leader -----------------------------------------------------------------------------------------------
@@ -121,16 +125,15 @@ private:
     answer.leader = options_.host;
     answer.term = options_.term;
     answer.sent_at_ns = beat.sent_at_ns;
-    const auto gave_up = seen_.gave_up_revision();
     const auto revision = seen_.revision();
     const bool was_heard = seen_.has_heard(beat.host);
-    answer.confirmed_revision = seen_.take(beat);
+    answer.confirmed_revision = seen_.take(beat, self_->clock().now());
     if (seen_.revision() != revision || seen_.has_heard(beat.host) != was_heard)
       ready_watch_->on_change();
     confirm_status();
     if (config::has_known_enumerators(beat.drivers)) // bytes of another host
       offered_[beat.host] = beat.drivers;
-    if (seen_.gave_up_revision() != gave_up || next_drivers(*state()))
+    if ((settled_ && !is_settled(*state())) || next_drivers(*state()))
       decide();
     return answer;
   }
@@ -227,13 +230,20 @@ private:
       return propose_portion();
     portions_.clear();
     if (!is_settled(*current)) {
-      auto next = plan(*current, seen_.gave_up(), options_.clock());
+      auto next = plan(*current, seen_.gave_up(), options_.clock(),
+                       [this](const std::string& instance, const assignment& x, const config::update_spec& update) {
+                         return see(instance, x, update);
+                       });
       if (!next.changes.changes.empty()) {
         portions_ = in_portions(std::move(next.changes));
         gave_up_at_plan_ = seen_.gave_up_revision();
         return propose_portion();
       }
-      settled_ = settled_site{current->applied_index, seen_.gave_up_revision(), next.look_again_at};
+      settled_ = settled_site{current->applied_index, seen_.gave_up_revision(), {}, next.look_again_at};
+      if (next.waits_for_reports) {
+        settled_->reports_revision = seen_.revision();
+        settled_->look_again_at = options_.clock() + update_look.count();
+      }
     }
     arm_timer(settled_->look_again_at);
   }
@@ -262,7 +272,15 @@ private:
   /// Whether the next plan would be as empty as the last: it was made from the same, and time does not change it yet.
   bool is_settled(const site_state& now) const {
     return settled_ && settled_->applied_index == now.applied_index && settled_->gave_up_revision == seen_.gave_up_revision()
+           && (!settled_->reports_revision || settled_->reports_revision == seen_.revision())
            && (settled_->look_again_at == 0 || options_.clock() < settled_->look_again_at);
+  }
+
+  seen_as see(const std::string& instance, const assignment& x, const config::update_spec& update) const {
+    const auto since = seen_.running_since(x.host, instance, x.generation);
+    if (!since)
+      return seen_as::away;
+    return self_->clock().now() - *since < update.healthy_time ? seen_as::fresh : seen_as::steady;
   }
 
   template <class Body>

@@ -1,8 +1,10 @@
 #include "actors/site/site_state.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "actors/names.hpp"
+#include "actors/site/update.hpp"
 
 namespace prunella::actors {
 
@@ -45,8 +47,9 @@ public:
     const auto from = is_new ? std::string{} : "version " + record.spec.version;
     if (is_new)
       record.created_at = at_;
-    record.spec = x.spec;
+    const auto before = std::exchange(record.spec, x.spec);
     touch(key, record);
+    note_changes(before, record);
     forget_failures(x.spec);
     event({"application/" + key, from, "version " + x.spec.version, is_new ? "created" : "updated", ""});
     result(is_new ? command_result::created : command_result::updated, record.revision);
@@ -152,6 +155,18 @@ private:
         x.avoided.clear();
         row("assignment", name);
       }
+  }
+
+  /// Which services are not only written differently, but have to run anew.
+  static void note_changes(const config::application_spec& before, application_record& record) {
+    std::map<std::string, std::uint64_t> changed_at;
+    for (const auto& service : record.spec.services) {
+      const auto old = std::find_if(before.services.begin(), before.services.end(),
+                                    [&](const auto& s) { return s.name == service.name; });
+      const bool is_new = old == before.services.end() || needs_restart(*old, service);
+      changed_at[service.name] = is_new ? record.revision : record.changed_at[service.name];
+    }
+    record.changed_at = std::move(changed_at);
   }
 
   void touch(const std::string& key, application_record& record) {

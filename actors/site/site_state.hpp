@@ -36,8 +36,10 @@ struct application_record {
   std::uint64_t revision = 0; ///< counts changes of the spec, from 1
   time_ms created_at = 0;
   time_ms updated_at = 0;
+  /// Service → revision of its last change that running instances have to be restarted for (`site/update.hpp`).
+  std::map<std::string, std::uint64_t> changed_at;
 
-  PRUNELLA_FIELDS(application_record, spec, revision, created_at, updated_at)
+  PRUNELLA_FIELDS(application_record, spec, revision, created_at, updated_at, changed_at)
 };
 
 /// A host on which an instance gave up, and until when placement avoids it.
@@ -63,9 +65,11 @@ struct assignment {
   time_ms assigned_at = 0;
   std::string reason;
   std::vector<avoided_host> avoided;
-  std::string home{}; ///< the host that has its persistent volumes; it goes nowhere else. Empty: it has none
+  std::string home{};         ///< the host that has its persistent volumes; it goes nowhere else. Empty: it has none
+  std::uint64_t revision = 0; ///< of the application's spec when it was placed or updated
 
-  PRUNELLA_FIELDS(assignment, tenant, application, service, replica, host, generation, assigned_at, reason, avoided, home)
+  PRUNELLA_FIELDS(assignment, tenant, application, service, replica, host, generation, assigned_at, reason, avoided, home,
+                  revision)
 };
 
 /// The site's own row: kind "site", key "site".

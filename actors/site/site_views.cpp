@@ -9,6 +9,7 @@
 
 #include "actors/names.hpp"
 #include "actors/site/membership.hpp"
+#include "actors/site/update.hpp"
 #include "config/json.hpp"
 #include "config/time.hpp"
 
@@ -105,6 +106,18 @@ std::string state_of(const std::vector<const instance_view*>& instances, std::st
   if (running > 0)
     return "degraded";
   return starting > 0 ? "starting" : "pending";
+}
+
+/// How far an update has come; empty when it is done.
+std::string update_text(const application_record& record, const site_state& state, const std::vector<const instance_view*>& own) {
+  std::size_t outdated = 0;
+  for (const auto* x : own) {
+    const auto row = state.assignments.find(x->name);
+    const auto changed = record.changed_at.find(x->service);
+    outdated += row != state.assignments.end() && changed != record.changed_at.end() && is_outdated(&*row, changed->second) ? 1 : 0;
+  }
+  return outdated == 0 ? std::string{}
+                       : std::to_string(outdated) + " of " + std::to_string(own.size()) + " instances wait to be updated";
 }
 
 /// Instances and what they reserve, by host.
@@ -258,6 +271,8 @@ std::vector<application_view> application_views(const view_source& from, const r
     for (const auto& service : record.spec.services)
       row.services.push_back({service.name, service.replicas, running[service.name]});
     row.state = state_of(own, row.reason);
+    if (row.reason.empty())
+      row.reason = update_text(record, from.state, own);
     rows.push_back(std::move(row));
   }
   return rows;

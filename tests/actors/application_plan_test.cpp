@@ -201,7 +201,7 @@ TEST_CASE("scaling touches only the replicas that come and go, the last one firs
   CHECK(steps({one}, {three}) == texts{"stop instance default.shop.web-3", "stop instance default.shop.web-2"});
 }
 
-TEST_CASE("a new generation or a changed container replaces that instance only") {
+TEST_CASE("a new generation replaces that instance only, a changed container waits for one") {
   const auto before = plan({{"database", 1, 1}, {"web", 1, 1}});
   CHECK(steps({plan({{"database", 1, 1}, {"web", 1, 2}})}, {before}) == texts{"replace instance default.shop.web-1"});
   CHECK(reconcile({plan({{"database", 1, 1}, {"web", 1, 2}})}, {before})[0].reason == "generation 2 was assigned, 1 ran");
@@ -209,8 +209,14 @@ TEST_CASE("a new generation or a changed container replaces that instance only")
   spec.version = "2";
   spec.services[0].containers[0].command.push_back("--fast");
   const auto after = plan({{"database", 1, 1}, {"web", 1, 1}}, spec);
-  CHECK(steps({after}, {before}) == texts{"replace instance default.shop.database-1"});
-  CHECK(reconcile({after}, {before})[0].reason == "its spec changed");
+  std::map<std::string, instance_plan> started;
+  for (const auto& x : before.instances)
+    started[x.name] = x;
+  CHECK(in_force(after, started) == before);
+  CHECK(in_force(after, {}) == after);
+  const auto next = plan({{"database", 1, 2}, {"web", 1, 1}}, spec);
+  CHECK(in_force(next, started) == next);
+  CHECK(steps({in_force(next, started)}, {before}) == texts{"replace instance default.shop.database-1"});
 }
 
 TEST_CASE("a new version with equal services restarts nothing") {
@@ -221,11 +227,33 @@ TEST_CASE("a new version with equal services restarts nothing") {
   CHECK(steps({plan({{"web", 1, 1}}, spec)}, {plan({{"web", 1, 1}})}).empty());
 }
 
-TEST_CASE("a changed strategy or intensity of the application replaces all of it") {
+TEST_CASE("a changed grace, reservation or restart policy of a service puts other actors over the same containers") {
+  const auto before = plan({{"web", 1, 1}});
+  for (const int change : {0, 1, 2, 3}) {
+    auto spec = shop();
+    for (auto& service : spec.services) {
+      if (change == 0)
+        service.containers[0].grace += std::chrono::seconds{1};
+      else if (change == 1)
+        service.containers[0].resources.cpu_millis += 100;
+      else if (change == 2)
+        ++service.restart.intensity;
+      else
+        service.strategy = config::restart_strategy::one_for_all;
+    }
+    const auto after = plan({{"web", 1, 1}}, spec);
+    REQUIRE(after != before);
+    std::map<std::string, instance_plan> started{{before.instances[0].name, before.instances[0]}};
+    CHECK(in_force(after, started) == after);
+    CHECK(steps({after}, {before}) == texts{"resupervise instance default.shop.web-1"});
+  }
+}
+
+TEST_CASE("a changed strategy or intensity of the application puts another supervisor over all of it") {
   auto spec = shop();
   spec.intensity = 9;
   CHECK(steps({plan({{"web", 1, 1}, {"web", 2, 1}}, spec)}, {plan({{"web", 1, 1}})})
-        == texts{"replace application default.shop"});
+        == texts{"resupervise application default.shop"});
 }
 
 TEST_CASE("what frees resources comes first, what needs them last") {

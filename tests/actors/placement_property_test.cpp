@@ -14,12 +14,18 @@ namespace {
 /// A site that changes at random in everything that placement looks at.
 class random_site {
 public:
-  explicit random_site(std::uint32_t seed) : random_(seed), site_(hosts()) {}
+  explicit random_site(std::uint32_t seed) : random_(seed), site_(hosts()) {
+    site_.seen = [this](const std::string& instance, const actors::assignment& x, const config::update_spec&) {
+      const auto number = (std::hash<std::string>{}(instance) + x.generation + salt_) % 6;
+      return number == 0 ? actors::seen_as::away : number == 1 ? actors::seen_as::fresh : actors::seen_as::steady;
+    };
+  }
 
   std::uint32_t pick(std::uint32_t n) { return static_cast<std::uint32_t>(random_() % n); }
   small_site& site() { return site_; }
 
   void change() {
+    salt_ = pick(100);
     switch (pick(7)) {
     case 0:
     case 1: site_.run(actors::put_application{any_application()}); break;
@@ -75,12 +81,15 @@ private:
         x.containers.back().image = "shop/web:1";
       if (pick(4) == 0)
         x.init_containers = {x.containers[0]};
+      x.containers[0].command = {"serve", std::to_string(pick(3))};
+      x.restart.type = pick(4) == 0 ? config::restart_type::transient : config::restart_type::permanent;
       services.push_back(std::move(x));
     }
     return application("app-" + std::to_string(pick(4)), std::move(services));
   }
 
   std::mt19937 random_;
+  std::size_t salt_ = 0; ///< of which instances run
   small_site site_;
 };
 
@@ -95,9 +104,10 @@ TEST_CASE("random sites are planned exactly as by a look at every host for every
       CAPTURE(seed);
       CAPTURE(step);
       x.change();
-      const auto expected = reference_plan(x.site().state, x.site().gave_up, x.site().now);
+      const auto expected = reference_plan(x.site().state, x.site().gave_up, x.site().now, x.site().seen);
       const auto found = x.site().plan();
       REQUIRE(found.look_again_at == expected.look_again_at);
+      REQUIRE(found.waits_for_reports == expected.waits_for_reports);
       REQUIRE(found.changes.changes.size() == expected.changes.changes.size());
       for (std::size_t i = 0; i < expected.changes.changes.size(); ++i) {
         const auto& a = found.changes.changes[i];

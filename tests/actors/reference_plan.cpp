@@ -157,6 +157,40 @@ std::vector<wanted> all_wanted(const site_state& state) {
   return all;
 }
 
+/// Whether it runs as before a change that it has to be restarted for.
+bool is_old(const site_state& state, const wanted& x) {
+  const auto row = state.assignments.find(x.name);
+  return row != state.assignments.end() && !row->second.host.empty()
+         && row->second.revision < state.applications.at(x.application_id()).changed_at.at(x.service->name);
+}
+
+/// Whether an old one is to be updated now: it is away anyway, or with it and the steady ones before it no more than
+/// `parallel` are not steady.
+bool is_next(const site_state& state, const std::vector<wanted>& all, const wanted& x, const sight& seen) {
+  const auto changed = state.applications.at(x.application_id()).changed_at.at(x.service->name);
+  const auto look = [&](const auto& row) {
+    const auto host = state.hosts.find(row.second.host);
+    const bool is_up = host != state.hosts.end() && host->second.up;
+    const auto found = is_up ? seen(row.first, row.second, x.service->update) : seen_as::away;
+    return found == seen_as::fresh && row.second.revision < changed ? seen_as::steady : found;
+  };
+  const auto own = look(*state.assignments.find(x.name));
+  if (x.service->restart.type != config::restart_type::permanent || own == seen_as::away)
+    return true;
+  std::uint32_t unsteady = 0;
+  for (const auto& other : all) {
+    const auto there = state.assignments.find(other.name);
+    if (other.application != x.application || other.service != x.service || there == state.assignments.end())
+      continue;
+    const auto& row = there->second;
+    if (row.host.empty())
+      unsteady += row.avoided.empty() ? 0 : 1;
+    else
+      unsteady += look(*there) != seen_as::steady || (other.replica < x.replica && is_old(state, other)) ? 1 : 0;
+  }
+  return own == seen_as::steady && unsteady < x.service->update.parallel;
+}
+
 void note_failure(std::vector<avoided_host>& all, const gave_up_report& report, time_ms now) {
   avoided_host x{report.host, 0, 0, 0, {}};
   const auto is_it = [&](const auto& a) { return a.host == report.host; };
@@ -182,7 +216,7 @@ std::string last_failure(const std::vector<avoided_host>& avoided) {
 
 } // namespace
 
-site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up, time_ms now) {
+site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up, time_ms now, const sight& seen) {
   site_plan result;
   auto all = all_wanted(state);
   for (const auto& [name, x] : state.assignments)
@@ -203,6 +237,7 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
   for (auto& x : all) {
     const auto current = state.assignments.find(x.name);
     const auto object = "application/" + x.application_id();
+    const auto& record = state.applications.at(x.application_id());
     if (current == state.assignments.end() || current->second.host.empty()) {
       if (current != state.assignments.end())
         x.avoided = current->second.avoided;
@@ -219,11 +254,20 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
       x.avoided = current->second.avoided;
       note_failure(x.avoided, report->second, now);
       homeless.emplace_back(x, "gave up on " + at + ": " + report->second.reason, "instance/" + x.name);
+    } else if (is_old(state, x) && !is_next(state, all, x, seen)) {
+      result.waits_for_reports = true;
+      hosts.on[at].push_back(x);
     } else if (const auto why = hosts.check(x, host->second, now)) {
       x.avoided = current->second.avoided;
       homeless.emplace_back(x, at + " no longer fits (" + to_text(*why, *x.service) + ")", object);
     } else {
       hosts.on[at].push_back(x);
+      if (!is_old(state, x))
+        continue;
+      assignment_change change{x.name, at, current->second.generation, false, current->second, object};
+      change.next.revision = record.revision;
+      change.next.reason = "updated to version " + record.spec.version;
+      result.changes.changes.push_back(change);
     }
   }
 
@@ -242,6 +286,7 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
     change.next.service = x.service->name;
     change.next.replica = x.replica;
     change.next.avoided = x.avoided;
+    change.next.revision = state.applications.at(x.application_id()).revision;
     change.next.reason = change.next.host.empty() ? last_failure(x.avoided) + explain(rejected, *x.service) : reason;
     if (!change.next.host.empty()) {
       hosts.on[change.next.host].push_back(x);

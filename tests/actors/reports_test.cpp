@@ -15,7 +15,7 @@ std::string name(int n) { return "default.shop.web-" + std::to_string(n); }
 /// Sends heartbeats until the leader holds everything. Number of heartbeats; at most 100.
 int exchange(actors::report_log& log, actors::observations& seen, std::uint64_t confirmed) {
   for (int n = 1; n <= 100; ++n) {
-    confirmed = seen.take(beat_of(log, confirmed));
+    confirmed = seen.take(beat_of(log, confirmed), {});
     if (confirmed == log.revision())
       return n;
   }
@@ -29,7 +29,7 @@ TEST_CASE("reports reach the leader as differences, and whole when it knows none
   actors::observations seen;
   log.put(running("default.a.web-1", 1));
   log.put(running("default.a.web-2", 1));
-  auto confirmed = seen.take(beat_of(log, 0));
+  auto confirmed = seen.take(beat_of(log, 0), {});
   CHECK(confirmed == log.revision());
   CHECK(seen.of_host("host-1").size() == 2);
 
@@ -39,7 +39,7 @@ TEST_CASE("reports reach the leader as differences, and whole when it knows none
   const auto beat = beat_of(log, confirmed);
   CHECK(beat.reports.size() == 1);
   CHECK(beat.gone == std::vector<std::string>{"default.a.web-2"});
-  confirmed = seen.take(beat);
+  confirmed = seen.take(beat, {});
   CHECK(confirmed == log.revision());
   CHECK(seen.find("host-1", "default.a.web-1")->generation == 2);
   CHECK(seen.find("host-1", "default.a.web-2") == nullptr);
@@ -51,10 +51,10 @@ TEST_CASE("differences to something the leader does not hold are not mixed in, i
   log.put(running("default.a.web-1", 1));
   const auto first = log.revision();
   log.put(running("default.a.web-2", 1));
-  CHECK(seen.take(beat_of(log, first)) == 0); // a new leader
+  CHECK(seen.take(beat_of(log, first), {}) == 0); // a new leader
   CHECK(seen.of_host("host-1").empty());
-  CHECK(seen.take(beat_of(log, 0)) == log.revision());
-  CHECK(seen.take(beat_of(log, first, 2)) == 0); // the agent was restarted
+  CHECK(seen.take(beat_of(log, 0), {}) == log.revision());
+  CHECK(seen.take(beat_of(log, first, 2), {}) == 0); // the agent was restarted
 }
 
 TEST_CASE("a host whose reports together are above the limit has none, whatever it sends them in") {
@@ -65,7 +65,7 @@ TEST_CASE("a host whose reports together are above the limit has none, whatever 
     auto x = running("default.a.web-" + std::to_string(i), 1);
     x.reason = std::string(bytes, 'x');
     log.put(x);
-    confirmed = seen.take(beat_of(log, confirmed));
+    confirmed = seen.take(beat_of(log, confirmed), {});
   };
   constexpr std::size_t parts = 16;
   for (std::size_t i = 1; i < parts; ++i)
@@ -82,12 +82,12 @@ TEST_CASE("a lost answer only repeats the difference") {
   actors::report_log log;
   actors::observations seen;
   log.put(running("default.a.web-1", 1));
-  const auto before = seen.take(beat_of(log, 0));
+  const auto before = seen.take(beat_of(log, 0), {});
   log.put(running("default.a.web-2", 1));
-  seen.take(beat_of(log, before)); // its answer is lost
+  seen.take(beat_of(log, before), {}); // its answer is lost
   log.put(running("default.a.web-3", 1));
-  const auto known = seen.take(beat_of(log, before));
-  CHECK(seen.take(beat_of(log, known)) == log.revision());
+  const auto known = seen.take(beat_of(log, before), {});
+  CHECK(seen.take(beat_of(log, known), {}) == log.revision());
   CHECK(seen.of_host("host-1").size() == 3);
 }
 
@@ -107,7 +107,7 @@ TEST_CASE("ten thousand reports come in parts of a quarter of the longest messag
     for (const auto& x : beat.reports)
       bytes += x.instance.size() + x.containers[0].name.size();
     REQUIRE(bytes < actors::max_beat_bytes);
-    confirmed = seen.take(beat);
+    confirmed = seen.take(beat, {});
     REQUIRE(++parts < 30);
   }
   CHECK(parts > 5);
@@ -139,7 +139,7 @@ TEST_CASE("what changes and goes while everything is reported part by part is ri
   actors::observations seen;
   for (int i = 1; i <= 3'000; ++i)
     log.put(running(name(i), 1));
-  auto confirmed = seen.take(beat_of(log, 0));
+  auto confirmed = seen.take(beat_of(log, 0), {});
   REQUIRE(confirmed != log.revision());
   log.remove(name(1));              // the leader has it
   log.remove(name(3'000));          // and this one not yet
@@ -168,7 +168,7 @@ TEST_CASE("1000 removals are told one by one, with one more everything is told a
       log.remove(name(i));
     const auto beat = beat_of(log, confirmed);
     CHECK((beat.since_revision == 0) == (removals > 1'000));
-    seen.take(beat);
+    seen.take(beat, {});
     CHECK(seen.of_host("host-1").size() == 1);
   }
 }
@@ -178,11 +178,11 @@ TEST_CASE("a log of a later life never continues where an earlier one ended") {
   actors::report_log earlier{100};
   earlier.put(running(name(1), 1));
   earlier.put(running(name(2), 1));
-  const auto confirmed = seen.take(beat_of(earlier, 0));
+  const auto confirmed = seen.take(beat_of(earlier, 0), {});
   actors::report_log later{200};
   later.put(running(name(2), 1));
   CHECK(beat_of(later, confirmed).since_revision == 0);
-  CHECK(seen.take(beat_of(later, confirmed)) == 201);
+  CHECK(seen.take(beat_of(later, confirmed), {}) == 201);
   CHECK(seen.of_host("host-1").size() == 1);
 }
 
@@ -190,13 +190,13 @@ TEST_CASE("a heartbeat without reports says nothing about them") {
   actors::report_log log;
   actors::observations seen;
   log.put(running(name(1), 1));
-  const auto confirmed = seen.take(beat_of(log, 0));
+  const auto confirmed = seen.take(beat_of(log, 0), {});
   actors::host_heartbeat alive;
   alive.host = "host-1";
   alive.incarnation = 1;
-  CHECK(seen.take(alive) == confirmed);
+  CHECK(seen.take(alive, {}) == confirmed);
   alive.incarnation = 2;
-  CHECK(seen.take(alive) == 0);
+  CHECK(seen.take(alive, {}) == 0);
   CHECK(seen.of_host("host-1").size() == 1);
 }
 
@@ -205,22 +205,22 @@ TEST_CASE("who gave up is known at once, and its revision changes with it and wi
   actors::observations seen;
   log.put(running(name(1), 1));
   log.put(running(name(2), 1));
-  auto confirmed = seen.take(beat_of(log, 0));
+  auto confirmed = seen.take(beat_of(log, 0), {});
   const auto before = seen.gave_up_revision();
   log.put(running(name(1), 2));
-  confirmed = seen.take(beat_of(log, confirmed));
+  confirmed = seen.take(beat_of(log, confirmed), {});
   CHECK(seen.gave_up_revision() == before);
   auto failed = running(name(2), 1);
   failed.gave_up = true;
   failed.reason = "exited with code 3";
   log.put(failed);
-  confirmed = seen.take(beat_of(log, confirmed));
+  confirmed = seen.take(beat_of(log, confirmed), {});
   CHECK(seen.gave_up_revision() != before);
   REQUIRE(seen.gave_up().count(name(2)) == 1);
   CHECK(seen.gave_up().at(name(2)).host == "host-1");
   const auto known = seen.gave_up_revision();
   log.put(running(name(2), 2));
-  seen.take(beat_of(log, confirmed));
+  seen.take(beat_of(log, confirmed), {});
   CHECK(seen.gave_up().empty());
   CHECK(seen.gave_up_revision() != known);
 }

@@ -44,6 +44,7 @@ struct small_site {
   std::uint64_t index = 0;
   actors::time_ms now = 1'000'000;
   actors::gave_up_reports gave_up;
+  actors::sight seen = [](const std::string&, const actors::assignment&, const config::update_spec&) { return actors::seen_as::steady; };
 
   explicit small_site(std::vector<config::host_spec> hosts) {
     config::site_spec spec;
@@ -57,7 +58,7 @@ struct small_site {
     return actors::apply(state, actors::site_command{now, std::move(body)}, ++index);
   }
 
-  actors::site_plan plan() const { return actors::plan(state, gave_up, now); }
+  actors::site_plan plan() const { return actors::plan(state, gave_up, now, seen); }
 
   /// Number of plans that it took; at most 10.
   int settle() {

@@ -41,7 +41,7 @@ TEST_CASE("instances show what their host reports of the present generation, and
   actors::report_log log;
   log.put(running("default.popcorn.web-1", 1));
   log.put(running("default.old.web-1", 4));
-  seen.take(beat_of(log, 0));
+  seen.take(beat_of(log, 0), {});
   const auto rows = actors::instance_views(from);
   REQUIRE(rows.size() == 2);
   CHECK(rows[0].name == "default.old.web-1");
@@ -113,7 +113,7 @@ TEST_CASE("ten thousand instances are read page by page in order of names, none 
     log.put(running("default.old.web-" + std::to_string(i), 1));
   actors::observations seen;
   for (std::uint64_t confirmed = 0; confirmed != log.revision();)
-    confirmed = seen.take(beat_of(log, confirmed));
+    confirmed = seen.take(beat_of(log, confirmed), {});
 
   const actors::view_source from{site.state, seen, "host-1", {}};
   std::vector<std::string> expected;

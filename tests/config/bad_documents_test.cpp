@@ -105,6 +105,7 @@ services:
     containers: []
   - replicas: 1001
     when-cut-off: {mode: exclusive, after: 3s}
+    update: {parallel: 0, healthy-time: 25h}
 )yaml",
       {"f:1:1: version: is missing; use 1 to 64 letters, digits and . + -",
        "f:5:15: services[0].replicas: is \"many\"; write a whole number from 0 to 1000",
@@ -161,7 +162,9 @@ services:
        "f:26:5: services[2].name: is missing; use 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends",
        "f:26:5: services[2].containers: is missing or empty; use 1 to 16",
        "f:26:15: services[2].replicas: is \"1001\"; write a whole number from 0 to 1000",
-       "f:27:44: services[2].when-cut-off.after: is 3s; only stop-after takes a duration; remove it"});
+       "f:27:44: services[2].when-cut-off.after: is 3s; only stop-after takes a duration; remove it",
+       "f:28:24: services[2].update.parallel: is 0; use 1 to 1000",
+       "f:28:41: services[2].update.healthy-time: is 25h; use 0s to 1h"});
 }
 
 TEST_CASE("documents of one file are judged each for itself") {

@@ -64,7 +64,7 @@ void check_message(std::string_view payload, const net::link_export& entrance) {
     (void)entrance.may_say("host-1", content);
   if (content.match_elements<actors::host_heartbeat>()) {
     actors::observations seen;
-    (void)seen.take(content.get_as<actors::host_heartbeat>(0));
+    (void)seen.take(content.get_as<actors::host_heartbeat>(0), {});
     (void)seen.gave_up();
   }
 }

@@ -333,6 +333,23 @@ TEST_CASE("terminate_child of a child that is still starting refuses whoever wai
   CHECK(world.replies.at(2).code == supervision_errc::none);
 }
 
+TEST_CASE("a brutal terminate_child kills whatever the shutdown policy, also a child that was asked to stop before") {
+  supervised_names world{over({"a", "b"})};
+  world.stubborn = {"b"};
+  world.begin();
+  world.taken();
+  world.run(world.core.terminate_child(1, "a", world.now, true));
+  CHECK(world.taken() == words{"kill a"});
+  CHECK(world.replies.at(1).code == supervision_errc::none);
+  CHECK(world.core.find_child("a")->state == child_state::stopped);
+  world.run(world.core.terminate_child(2, "b", world.now));
+  CHECK(world.taken() == words{"stop b"});
+  world.run(world.core.terminate_child(3, "b", world.now, true));
+  CHECK(world.taken() == words{"kill b"});
+  CHECK(world.replies.at(2).code == supervision_errc::none);
+  CHECK(world.replies.at(3).code == supervision_errc::none);
+}
+
 TEST_CASE("the sixteenth request waits for a child's end, the seventeenth is refused") {
   supervised_names world{over({"a"})};
   world.stubborn = {"a"};

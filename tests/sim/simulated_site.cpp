@@ -8,6 +8,7 @@
 
 #include "actors/names.hpp"
 #include "actors/site/membership.hpp"
+#include "actors/site/update.hpp"
 #include "config/json.hpp"
 #include "config/time.hpp"
 #include "runtime/consensus/consensus_actor.hpp"
@@ -379,6 +380,8 @@ std::string simulated_site::difference() const {
         }
         if (!now.hosts.at(x.host).up)
           return instance + " is assigned to " + x.host + ", which is down";
+        if (actors::is_outdated(&*assigned, record.changed_at.at(service.name)))
+          return instance + " still runs an older spec";
         const auto count = runs.count(instance);
         const auto copy = runs.find(instance);
         if (count != service.containers.size())

@@ -1,0 +1,49 @@
+#include "actors/site/update.hpp"
+
+#include <algorithm>
+
+#include "actors/application/application_plan.hpp"
+
+namespace prunella::actors {
+
+bool needs_restart(const config::service_spec& before, const config::service_spec& after) {
+  const auto differ = [](const std::vector<config::container_spec>& a, const std::vector<config::container_spec>& b) {
+    return !std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                       [](const auto& x, const auto& y) { return made_anew_for(x) == made_anew_for(y); });
+  };
+  return before.network != after.network || differ(before.containers, after.containers)
+         || differ(before.init_containers, after.init_containers);
+}
+
+bool is_outdated(assigned_replica replica, std::uint64_t changed_at) {
+  return replica != nullptr && !replica->second.host.empty() && replica->second.revision < changed_at;
+}
+
+std::vector<std::size_t> to_update(const std::vector<assigned_replica>& replicas, const config::service_spec& service,
+                                   std::uint64_t changed_at, const sight& seen) {
+  std::vector<std::size_t> outdated;
+  for (std::size_t i = 0; i < replicas.size(); ++i)
+    if (is_outdated(replicas[i], changed_at))
+      outdated.push_back(i);
+  if (outdated.empty() || service.restart.type != config::restart_type::permanent)
+    return outdated;
+  std::vector<seen_as> states(replicas.size(), seen_as::steady); // what was never placed, or fits nowhere, holds nothing up
+  for (std::size_t i = 0; i < replicas.size(); ++i) {
+    const auto* x = replicas[i];
+    if (x != nullptr && !x->second.host.empty())
+      states[i] = seen(x->first, x->second, service.update);
+    else if (x != nullptr && !x->second.avoided.empty())
+      states[i] = seen_as::away;
+    if (states[i] == seen_as::fresh && is_outdated(x, changed_at))
+      states[i] = seen_as::steady; // how long the old one runs tells nothing about the new one
+  }
+  auto unsteady = static_cast<std::size_t>(
+    std::count_if(states.begin(), states.end(), [](seen_as x) { return x != seen_as::steady; }));
+  std::vector<std::size_t> due;
+  for (const auto i : outdated)
+    if (states[i] == seen_as::away || (states[i] == seen_as::steady && unsteady++ < service.update.parallel))
+      due.push_back(i);
+  return due;
+}
+
+} // namespace prunella::actors

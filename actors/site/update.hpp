@@ -1,0 +1,43 @@
+#pragma once
+
+// How running instances come to a changed spec. What needs no restart (replicas, placement, labels, grace, reservations, how
+// it is supervised) applies to them as they run. The rest takes a new generation of each instance, which the site gives to
+// one after the other. Pure.
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "actors/site/site_state.hpp"
+
+namespace prunella::actors {
+
+/// Whether what runs as `before` has to be started anew to be as `after` (`made_anew_for`).
+bool needs_restart(const config::service_spec& before, const config::service_spec& after);
+
+/// How an instance was seen, as it is assigned.
+enum class seen_as : std::uint8_t {
+  away,   ///< it does not run, or nobody knows
+  fresh,  ///< it runs, and has not done so for the `healthy_time` of its service
+  steady, ///< it runs, and has done so for that long
+};
+
+/// Asked only about services with outdated instances.
+using sight = std::function<seen_as(const std::string& instance, const assignment& x, const config::update_spec& update)>;
+
+/// An instance of a service and its assignment; null: never placed.
+using assigned_replica = const std::pair<const std::string, assignment>*;
+
+/// Of the replicas of a service those that are to be updated now, by their place in `replicas`: among those with a host that
+/// were placed before revision `changed_at`, all that are away anyway, and of those that run as many as leave no more than
+/// `update.parallel` of the service away, or updated and fresh; an instance that gave up everywhere counts as away. So the next ones wait until
+/// those before them have run for `healthy_time`, and a spec that does not run comes no further. A service whose instances may
+/// end for good (not `permanent`) is updated at once, as nobody can wait until they run. Ascending.
+std::vector<std::size_t> to_update(const std::vector<assigned_replica>& replicas, const config::service_spec& service,
+                                   std::uint64_t changed_at, const sight& seen);
+
+/// Whether `replica` has a host and was placed before revision `changed_at`.
+bool is_outdated(assigned_replica replica, std::uint64_t changed_at);
+
+} // namespace prunella::actors
