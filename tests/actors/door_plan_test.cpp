@@ -160,7 +160,7 @@ TEST_CASE("the leader's table has the running instances of published services in
   one.instance = "default.shop.web-1";
   one.generation = 1;
   one.phase = instance_phase::running;
-  seen.take(beat("host-1", {one}));
+  seen.take(beat("host-1", {one}), {});
   ready_board board(7);
   CHECK(board.refresh(x.site.state, seen));
   CHECK(board.table().term == 7);
@@ -169,7 +169,7 @@ TEST_CASE("the leader's table has the running instances of published services in
   CHECK(board.table().silent == texts{"host-2", "host-3"});
   CHECK_FALSE(board.refresh(x.site.state, seen));
 
-  seen.take(beat("host-2", {}));
+  seen.take(beat("host-2", {}), {});
   CHECK(board.refresh(x.site.state, seen));
   CHECK(board.table().silent == texts{"host-3"});
   board.note_door("host-2", "10.0.0.2:9002");
@@ -193,7 +193,7 @@ TEST_CASE("instances that nobody published, that start, or whose host is down ar
     one.phase = instance_phase::running;
     change(state, one);
     observations heard;
-    heard.take(beat("host-1", {one}));
+    heard.take(beat("host-1", {one}), {});
     ready_board board(1);
     board.refresh(state, heard);
     return board.table().ready.size();
