@@ -20,7 +20,7 @@ inline constexpr std::size_t max_image_report_bytes = 512 * 1024;
 /// An image that a host has whole.
 struct held_image {
   std::string manifest;
-  std::vector<std::string> names;   ///< references, at most 8 of them
+  std::vector<std::string> names;   ///< references, at most 64 of them
   std::vector<std::string> holders; ///< containers that use it, at most 16 of them
   std::string platform;             ///< `linux/amd64`
   std::string source;               ///< where it came from: `registry r.example`, `host-3`, `archive /media/usb/web.tar`

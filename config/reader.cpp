@@ -51,6 +51,18 @@ struct sugar<resources> : plain_keys {
 };
 
 template <>
+struct sugar<image_settings> : plain_keys {
+  static std::vector<std::string> more_keys() { return {"bandwidth"}; }
+  static std::string_view stands_for(std::string_view key) { return key == "bandwidth" ? "bandwidth_bytes" : key; }
+
+  static bool read(binding& b, std::string_view key, const node& found, const std::string& path, image_settings& out) {
+    if (key == "bandwidth")
+      read_amount(b, found, path, parse_memory, memory_form, out.bandwidth_bytes);
+    return key == "bandwidth";
+  }
+};
+
+template <>
 struct sugar<volume_spec> : plain_keys {
   static std::vector<std::string> more_keys() { return {"size"}; }
   static std::string_view stands_for(std::string_view key) { return key == "size" ? "size_bytes" : key; }

@@ -170,14 +170,23 @@ struct host_spec {
   PRUNELLA_FIELDS(host_spec, id, address, labels, capacity, controller, door, drivers, host_paths)
 };
 
+/// How the hosts of a site share the images that its applications need.
+struct image_settings {
+  std::uint32_t copies = 2;         ///< hosts that have each image, if there are so many
+  std::int64_t bandwidth_bytes = 0; ///< per second, of what a host copies from others; 0: no bound; written `bandwidth: 5M`
+
+  PRUNELLA_FIELDS(image_settings, copies, bandwidth_bytes)
+};
+
 /// `kind: site`.
 struct site_spec {
   std::string name;
   config::labels labels;
   liveness_profile liveness = liveness_profile::balanced;
   std::vector<host_spec> hosts; ///< 1 … 64
+  image_settings images{};
 
-  PRUNELLA_FIELDS(site_spec, name, labels, liveness, hosts)
+  PRUNELLA_FIELDS(site_spec, name, labels, liveness, hosts, images)
 };
 
 /// A port that a container listens on. Reserved on the host the instance is placed on.

@@ -9,6 +9,7 @@
 #include "config/checker.hpp"
 #include "config/did_you_mean.hpp"
 #include "config/label_expression.hpp"
+#include "config/quantity.hpp"
 #include "config/variables.hpp"
 
 namespace prunella::config {
@@ -210,6 +211,11 @@ std::vector<problem> validate(const site_spec& site) {
     c.unique(at + ".address", site.hosts[i].address, addresses);
   }
   check_controllers(c, site.hosts);
+  c.range("images.copies", site.images.copies, 1U, static_cast<std::uint32_t>(limits::hosts));
+  const auto bandwidth = site.images.bandwidth_bytes;
+  c.check(bandwidth == 0 || (bandwidth >= limits::least_bandwidth && bandwidth <= limits::memory_bytes), "images.bandwidth",
+          "is " + memory_text(std::max<std::int64_t>(bandwidth, 0)) + " a second",
+          "use at least " + memory_text(limits::least_bandwidth) + ", or 0 for no bound");
   return c.take();
 }
 

@@ -11,10 +11,13 @@
 
 #include "actors/api/api_call.hpp"
 #include "actors/api/api_requests.hpp"
+#include "actors/api/image_answers.hpp"
 #include "actors/door/published_views.hpp"
 #include "actors/host/host_actor.hpp"
+#include "actors/host/image_keeper.hpp"
 #include "actors/host/journal_actor.hpp"
 #include "actors/names.hpp"
+#include "actors/site/image_views.hpp"
 #include "actors/site/requests.hpp"
 #include "actors/site/site_command_bytes.hpp"
 #include "actors/site/site_difference.hpp"
@@ -107,6 +110,8 @@ private:
     case api_route::applications: return answer_page(call, "applications", application);
     case api_route::application: return answer_application(call);
     case api_route::instances: return answer_page(call, "instances", application);
+    case api_route::images: return answer_images(call);
+    case api_route::import_image: return import(call);
     case api_route::events: return answer_events(call);
     case api_route::services: return answer_services(call.respond);
     case api_route::actors: return answer_actors(call.respond);
@@ -153,6 +158,48 @@ private:
         finish(view_page(request, {*options_.state->get(), own, {}, options_.host}));
       });
     });
+  }
+
+  /// Alone, this host knows of its own images.
+  void answer_images(const api_call& call) {
+    auto query = page_query(call.request);
+    if (auto* problem = std::get_if<problem_view>(&query))
+      return void(call.respond(problem_response(*problem)));
+    auto& [after, limit] = std::get<row_page>(query);
+    const view_request request{"images", {}, after, limit};
+    const auto finish = [respond = call.respond, asked = call.request](const view_answer& x) {
+      respond(page_response(x, asked));
+    };
+    ask_leader(request, finish, [this, request, finish](const std::string&) {
+      const auto keeper = options_.actor_on(options_.host, "images");
+      const auto alone = [this, request, finish](const image_reports& own) {
+        finish(image_page(request, *options_.state->get(), own));
+      };
+      if (!keeper)
+        return alone({});
+      self_->request(keeper, options_.read_timeout, get_image_report{})
+        .then([this, alone](const image_report& x) { alone({{options_.host, x}}); }, [alone](const caf::error&) { alone({}); });
+    });
+  }
+
+  void import(const api_call& call) {
+    auto query = import_body(call.request);
+    if (auto* problem = std::get_if<problem_view>(&query))
+      return void(call.respond(problem_response(*problem)));
+    const auto x = std::get<import_query>(std::move(query));
+    const auto keeper = options_.actor_on(options_.host, "images");
+    if (!keeper)
+      return void(call.respond(problem_response(make_problem(503, options_.host + " cannot take images now",
+                                                             "its image keeper is not running at this moment",
+                                                             "ask again in a moment"))));
+    self_->request(keeper, options_.import_patience, import_image{x.name, x.path, x.key})
+      .then([this, respond = call.respond](const image_imported& done) { respond(imported_response(options_.host, &done)); },
+            [this, respond = call.respond, x](const caf::error& reason) {
+              if (reason == caf::sec::request_timeout)
+                respond(imported_response(options_.host, nullptr));
+              else
+                respond(problem_response(image_problem(reason, "cannot import " + x.path)));
+            });
   }
 
   /// Of the leader: this host's copy may lag behind what was just acknowledged.
@@ -444,6 +491,8 @@ net::http_router make_api_router(std::function<caf::actor()> api, const api_opti
   router.add("DELETE", "/v1/applications/{name}", to(api_route::delete_application));
   router.add("POST", "/v1/applications/{name}/scale", to(api_route::scale_service));
   router.add("GET", "/v1/instances", to(api_route::instances));
+  router.add("GET", "/v1/images", to(api_route::images));
+  router.add("POST", "/v1/images", to(api_route::import_image));
   router.add("GET", "/v1/events", to(api_route::events));
   router.add("GET", "/v1/services", to(api_route::services));
   router.add("GET", "/v1/actors", to(api_route::actors));

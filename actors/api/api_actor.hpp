@@ -44,6 +44,7 @@ struct api_options {
   std::chrono::milliseconds leader_patience{2'000};
   std::chrono::milliseconds attempt_timeout{2'000}; ///< for one answer of a leader
   std::chrono::milliseconds retry_after{100};
+  std::chrono::milliseconds import_patience{5'000}; ///< then an import is answered with 202, and asked about again
   std::size_t max_calls = 512; ///< unfinished writes; more get 503
 };
 

@@ -30,6 +30,14 @@ struct kill_body {
   PRUNELLA_FIELDS(kill_body, path)
 };
 
+struct import_fields {
+  std::string path;
+  std::string name;
+  std::string key;
+
+  PRUNELLA_FIELDS(import_fields, path, name, key)
+};
+
 struct outcome_body {
   std::string application;
   std::string result;
@@ -61,6 +69,7 @@ std::vector<std::string> parameters_of(api_route route) {
   case api_route::applications:
   case api_route::instances: return {"application", "after", "limit"};
   case api_route::hosts:
+  case api_route::images:
   case api_route::events: return {"after", "limit"};
   default: return {};
   }
@@ -220,6 +229,19 @@ or_problem<kill_target> kill_query(const net::routed_request& request) {
     return make_problem(400, "`" + path + "` is not the path of an actor", "a path starts with the host",
                         "`prunella tree --actors` lists the paths");
   return kill_target{path.substr(0, slash), path};
+}
+
+or_problem<import_query> import_body(const net::routed_request& request) {
+  auto body = read_body<import_fields>(request.request.body, {"path", "name", "key"},
+                                       R"({"path": "/media/web.tar", "name": "registry.example/shop/web:1.2", "key": "7431"})");
+  if (auto* problem = std::get_if<problem_view>(&body))
+    return std::move(*problem);
+  auto& x = std::get<import_fields>(body);
+  constexpr std::size_t most = 4'096;
+  if (x.path.empty() || x.key.empty() || x.path.size() > most || x.name.size() > most || x.key.size() > most)
+    return make_problem(400, "path and key must be texts of 1 to 4096 characters, and name of at most that", "one is not",
+                        "choose any key; with the same one the same import is asked about");
+  return import_query{std::move(x.path), std::move(x.name), std::move(x.key)};
 }
 
 net::http_response json_response(std::string json, unsigned status) {

@@ -49,6 +49,16 @@ struct kill_target {
 /// `POST /v1/actors/kill` with `{"path": "host-1/…"}`
 or_problem<kill_target> kill_query(const net::routed_request& request);
 
+struct import_query {
+  std::string path;
+  std::string name;
+  std::string key; ///< the same request again is the same import
+};
+
+/// `POST /v1/images` with `{"path": "/media/web.tar", "name": "registry.example/shop/web:1.2", "key": "7431"}`; an empty
+/// name is the file's own.
+or_problem<import_query> import_body(const net::routed_request& request);
+
 net::http_response json_response(std::string json, unsigned status = 200);
 net::http_response problem_response(const problem_view& problem);
 

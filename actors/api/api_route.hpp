@@ -13,6 +13,8 @@ enum class api_route : std::uint8_t {
   applications,
   application,
   instances,
+  images,
+  import_image,
   events,
   services,
   actors,

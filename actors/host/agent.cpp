@@ -241,13 +241,15 @@ void agent::parts::give_images(outer_parts& x) {
   store.owner = owner;
   x.images = std::make_shared<storage::shared_images>(data.file("images"), store);
   x.may_unpack_images = ::geteuid() == 0;
-  x.make_image_runner = [this, images = x.images](std::function<caf::actor(const std::string&)> keeper_of) {
+  x.make_image_runner = [this, images = x.images](std::function<caf::actor(const std::string&)> keeper_of,
+                                                std::function<std::int64_t()> bandwidth) {
     image_worker_options workers;
     workers.images = images;
     workers.registry = options.registries;
     if (workers.registry.auth_file.empty())
       workers.registry.auth_file = data.file("registry-auth.json");
     workers.keeper_of = std::move(keeper_of);
+    workers.bytes_per_second = std::move(bandwidth);
     return make_image_runner(system, std::move(workers));
   };
 }

@@ -15,6 +15,7 @@
 #include "actors/host/link_watch.hpp"
 #include "actors/host/tree_actor.hpp"
 #include "actors/instance/driver.hpp"
+#include "actors/site/image_copies.hpp"
 #include "actors/site/leadership_actor.hpp"
 #include "actors/site/site_errors.hpp"
 #include "actors/site/site_machine.hpp"
@@ -54,7 +55,8 @@ composition::composition(caf::actor_system& system, composition_options options,
   require_host(options_.site, options_.host);
   links_ = outer_.make_links(link_options());
   if (outer_.images)
-    run_fetch_ = outer_.make_image_runner([this](const std::string& host) { return actor_on(host, "images"); });
+    run_fetch_ = outer_.make_image_runner([this](const std::string& host) { return actor_on(host, "images"); },
+                                          [this] { return state_->get()->site.images.bandwidth_bytes; });
   door_ = make_door();
 }
 
@@ -218,7 +220,7 @@ caf::actor composition::start_images(const runtime::start_context& my) {
     return hosts;
   };
   x.keeper_of = [this](const std::string& host) { return actor_on(host, "images"); };
-  x.needed = [] { return std::vector<std::string>{}; };
+  x.needed = [this] { return needed_on(*state_->get(), options_.host); };
   x.record = [this](storage::journal_event event) { record(std::move(event)); };
   x.clock = outer_.clock;
   x.detached = outer_.own_threads;
@@ -303,6 +305,8 @@ site_actor_options composition::site_options(std::uint64_t term, const std::stri
   x.figures = figures_;
   x.contacts = contacts_;
   x.clock = outer_.clock;
+  if (outer_.images)
+    x.images_on = [this](const std::string& host) { return actor_on(host, "images"); };
   const auto heard = contacts_->last();
   if (const auto it = heard.find(former); it != heard.end())
     x.last_heard.insert(*it);

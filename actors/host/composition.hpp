@@ -77,8 +77,10 @@ struct outer_parts {
   std::function<std::uint64_t()> draw_seed;
   /// The images of this host; null: it keeps none.
   std::shared_ptr<storage::shared_images> images;
-  /// What fetches images; called once. `keeper_of` finds the image keeper of a host.
-  std::function<image_runner(std::function<caf::actor(const std::string& host)> keeper_of)> make_image_runner;
+  /// What fetches images; called once. `keeper_of` finds the image keeper of a host, `bandwidth` is bytes a second or 0.
+  std::function<image_runner(std::function<caf::actor(const std::string& host)> keeper_of,
+                             std::function<std::int64_t()> bandwidth)>
+    make_image_runner;
   bool may_unpack_images = false; ///< the agent is root
   wall_clock clock = wall_clock_ms;
   /// Actors that wait for a disk get threads of their own, so that a disk that hangs holds up no other actor. Never under

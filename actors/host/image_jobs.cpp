@@ -34,7 +34,7 @@ void image_jobs::is_here(const std::string& reference) {
     it->second.is_here = true;
 }
 
-void image_jobs::order(const std::vector<image_order>& orders) {
+void image_jobs::order(const std::vector<image_order>& orders, runtime::instant now) {
   for (auto& [reference, x] : wanted_)
     if (!x.helps_itself)
       x.ordered.reset();
@@ -45,7 +45,8 @@ void image_jobs::order(const std::vector<image_order>& orders) {
     }
   for (auto it = wanted_.begin(); it != wanted_.end();) {
     const auto& x = it->second;
-    const bool goes = !x.ordered && !x.asked_for && !x.is_running && x.file.empty();
+    const bool failed_lately = x.failures > 0 && now < x.not_before + options_.retry_most;
+    const bool goes = !x.ordered && !x.asked_for && !x.is_running && x.file.empty() && !failed_lately;
     it = goes ? wanted_.erase(it) : std::next(it);
   }
 }
@@ -156,12 +157,13 @@ bool image_jobs::failed(const std::string& reference, const image_failure& failu
   x.not_before = now + std::min(delay, options_.retry_most);
   x.asked_at = now;
   const bool tell = was_import || !is_retryable(failure.code) || x.failures >= options_.tell_after;
-  if (tell)
+  if (tell && !was_import)
     x.asked_for = false;
   // This host's own idea of the source is made anew by looking again; the site's stays until the site thinks otherwise.
   if (std::exchange(x.helps_itself, false))
     x.ordered.reset();
-  if (tell && !x.ordered)
+  // Who imports is told, and it is over.
+  if (was_import && !x.ordered && !x.asked_for)
     wanted_.erase(it);
   return tell;
 }

@@ -27,7 +27,7 @@ struct image_job_options {
   /// So long a container waits for the site to say from whom an image comes, before this host helps itself.
   std::chrono::milliseconds patience{3'000};
   std::chrono::milliseconds retry_first{1'000}; ///< after a failure, doubling …
-  std::chrono::milliseconds retry_most{300'000}; ///< … up to this
+  std::chrono::milliseconds retry_most{300'000}; ///< … up to this; a failure is remembered so long
   /// Failures in a row after which those who wait are told; at once if time alone does not heal it.
   std::uint32_t tell_after = 3;
 
@@ -65,8 +65,8 @@ public:
   void is_here(const std::string& reference);
 
   /// All that the site wants here; what it wanted before and does not name any more is given up, unless a container waits
-  /// or it is under way.
-  void order(const std::vector<image_order>& orders);
+  /// or it is under way. What failed lately is remembered, so that the site sees it and does not ask at once again.
+  void order(const std::vector<image_order>& orders, runtime::instant now);
 
   /// A file is to be imported as `reference`. False: that name is on its way already, or too many are wanted.
   bool import(const std::string& reference, const std::string& file, runtime::instant now);

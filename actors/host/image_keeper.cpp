@@ -99,13 +99,13 @@ struct keeper_state {
     options_ = std::move(options);
     jobs_ = std::make_unique<image_jobs>(options_.jobs, options_.may_unpack);
     shelf_ = std::make_unique<image_shelf>(options_.images, options_.clock);
-    if (options_.images->was_used())
-      self_->send(self_, look_at_room{}); // opens the store, and tells the site what is there
+    look_at_disk();
     return {
       [this](const provide_image& x) { return on_provide(x); },
       [this](const release_image& x) { return on_release(x); },
       [this](const import_image& x) { return on_import(x); },
       [this](const image_orders& x) { return on_orders(x); },
+      [this](const get_image_report&) { return make_report(); },
       [this](const find_image& x) { return on_find(x); },
       [this](const read_blob& x) { return on_read(x); },
       [this](const fetch_moved& x) { on_moved(x); },
@@ -276,7 +276,7 @@ private:
       if (reference && !shelf_->is_ready(*reference, options_.may_unpack))
         missing.push_back(order);
     }
-    jobs_->order(missing);
+    jobs_->order(missing, now());
     for (const auto& order : missing)
       if (shelf_->is_ready(*storage::parse_reference(order.reference), false))
         jobs_->is_here(order.reference);
@@ -394,6 +394,7 @@ private:
     shelf_->look_again();
     end_imports(x.reference, x.outcome);
     x.outcome.failed ? on_failed(x) : on_fetched(x);
+    look_at_disk();
     pump();
     tell_site();
   }
@@ -426,6 +427,14 @@ private:
   }
 
   // -- room ----------------------------------------------------------------------------------------------------------
+
+  /// From the first image on. The first look opens the store and tells the site what is there.
+  void look_at_disk() {
+    if (looks_ || !options_.images->was_used())
+      return;
+    looks_ = true;
+    self_->send(self_, look_at_room{});
+  }
 
   void on_look() {
     self_->delayed_send(self_, options_.look_every, look_at_room{});
@@ -472,6 +481,7 @@ private:
   std::uint64_t revision_ = 0;
   std::uint64_t tick_epoch_ = 0;
   bool report_armed_ = false;
+  bool looks_ = false; ///< at the disk, again and again
 };
 
 } // namespace

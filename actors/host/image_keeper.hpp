@@ -49,6 +49,13 @@ struct image_imported {
   PRUNELLA_FIELDS(image_imported, name, manifest, bytes)
 };
 
+/// → `image_report`, for who answers without a leader.
+struct get_image_report {
+  std::uint8_t unused = 0;
+
+  PRUNELLA_FIELDS(get_image_report, unused)
+};
+
 struct image_keeper_options {
   std::string host;
   std::uint64_t incarnation = 0;

@@ -14,7 +14,7 @@ using storage::storage_error;
 
 namespace {
 
-constexpr std::size_t names_told = 8;
+constexpr std::size_t names_told = 64;
 constexpr std::size_t holders_told = 16;
 
 storage_error not_here(const storage::image_reference& reference) {

@@ -67,19 +67,20 @@ private:
   std::deque<response> waiting_;
 };
 
-/// The share of the line that all copies to this host have together.
+/// The share of the line that all copies to this host have together. A site's setting, so it may not be known yet.
 class shared_bandwidth {
 public:
-  explicit shared_bandwidth(std::uint64_t bytes_per_second) : bucket_(bytes_per_second, 2 * max_part_bytes) {}
-
-  std::chrono::microseconds take(std::uint64_t bytes) {
+  std::chrono::microseconds take(std::uint64_t bytes, std::int64_t bytes_per_second) {
     std::lock_guard<std::mutex> guard{mutex_};
+    if (rate_ != bytes_per_second)
+      bucket_ = token_bucket(static_cast<std::uint64_t>(std::max<std::int64_t>(rate_ = bytes_per_second, 0)), max_part_bytes);
     return bucket_.take(bytes, std::chrono::steady_clock::now());
   }
 
 private:
   std::mutex mutex_;
-  token_bucket bucket_;
+  std::int64_t rate_ = 0;
+  token_bucket bucket_{0, max_part_bytes};
 };
 
 /// Progress is told when it says something new, or now and then.
@@ -105,7 +106,7 @@ private:
 };
 
 struct shared_parts {
-  explicit shared_parts(image_worker_options x) : options(std::move(x)), bandwidth(options.bytes_per_second) {}
+  explicit shared_parts(image_worker_options x) : options(std::move(x)) {}
 
   image_worker_options options;
   shared_bandwidth bandwidth;
@@ -139,7 +140,7 @@ fetch_outcome run(caf::actor_system& system, shared_parts& parts, const fetch_or
   tools.progress = [told](const fetch_progress& now) { return (*told)(now); };
   tools.pace = [&](std::uint64_t bytes) {
     // In short pauses: the agent may end meanwhile.
-    for (auto wait = parts.bandwidth.take(bytes); wait.count() > 0;) {
+    for (auto wait = parts.bandwidth.take(bytes, options.bytes_per_second()); wait.count() > 0;) {
       const auto part = std::min<std::chrono::microseconds>(wait, longest_pause);
       std::this_thread::sleep_for(part);
       wait -= part;

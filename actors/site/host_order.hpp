@@ -15,12 +15,15 @@
 
 namespace prunella::actors {
 
-/// How good a host is for a service, smaller is better: fewest replicas of the service on it (less than 65,536), then the
-/// least reserved share of its cpu or memory (thousandths), then the fewest instances, then its place in the order of ids.
+/// How good a host is for a service, smaller is better: fewest replicas of the service on it (less than 65,536), then
+/// whether it has the service's images, then the least reserved share of its cpu or memory (thousandths), then the fewest
+/// instances (less than 2^31), then its place in the order of ids.
 class host_rank {
 public:
-  host_rank(std::uint32_t replicas, std::uint32_t share, std::uint32_t instances, std::uint32_t slot)
-    : order_((std::uint64_t{replicas} << 48) | (std::uint64_t{share & 0xffffU} << 32) | instances), slot_(slot) {}
+  host_rank(std::uint32_t replicas, bool lacks_image, std::uint32_t share, std::uint32_t instances, std::uint32_t slot)
+    : order_((std::uint64_t{replicas} << 48) | (std::uint64_t{lacks_image} << 47) | (std::uint64_t{share & 0xffffU} << 31)
+             | (instances & 0x7fffffffU)),
+      slot_(slot) {}
 
   std::uint32_t slot() const { return slot_; }
 

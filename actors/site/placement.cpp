@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "actors/site/application_images.hpp"
 #include "config/label_expression.hpp"
 
 namespace prunella::actors {
@@ -76,7 +77,7 @@ std::string explain(const rejection_counts& counts, const config::service_spec& 
 
 // -- what is on the board ------------------------------------------------------------------------------------------------
 
-placement_board::placement_board(const site_state& state) {
+placement_board::placement_board(const site_state& state, const image_places& images) : images_(images) {
   std::unordered_map<const config::labels*, std::uint32_t, labels_hash, labels_equal> classes;
   slots_.reserve(state.hosts.size());
   slot_of_.reserve(state.hosts.size());
@@ -118,6 +119,7 @@ placement_board::service_id placement_board::add(const config::application_spec&
     }
     wants.match = &match_of(service.placement.match_host_labels);
     wants.domains = &spread_by(service.placement.spread_by);
+    wants.lacking = lacking(service);
     auto& x = services_.emplace_back();
     x.wants = &demand_of(std::move(wants));
     if (!x.wants->foes.empty()) // each is a foe of its foes
@@ -131,8 +133,8 @@ placement_board::demand& placement_board::demand_of(demand wanted) {
   const bool is_own = !wanted.ports.empty() || !wanted.foes.empty();
   demand* own = nullptr;
   auto& known = is_own ? own
-                       : shared_demands_[{wanted.match, wanted.domains, wanted.resources.cpu_millis, wanted.resources.memory_bytes,
-                                         wanted.needs}];
+                       : shared_demands_[{wanted.match, wanted.domains, wanted.lacking, wanted.resources.cpu_millis,
+                                         wanted.resources.memory_bytes, wanted.needs}];
   if (known == nullptr)
     known = &demands_.emplace_back(std::move(wanted));
   return *known;
@@ -161,6 +163,27 @@ const placement_board::label_match& placement_board::match_of(const std::string&
   for (const auto& x : classes_)
     it->second.push_back(parsed.error.empty() && parsed.expression.matches(*x.labels));
   return it->second;
+}
+
+const image_places& placement_board::no_images() {
+  static const image_places none;
+  return none;
+}
+
+const placement_board::host_flags* placement_board::lacking(const config::service_spec& service) {
+  if (images_.empty())
+    return nullptr;
+  const auto images = images_of(service);
+  if (images.empty())
+    return nullptr;
+  const auto [it, is_new] = lacking_.try_emplace(images);
+  if (is_new)
+    for (const auto& at : slots_)
+      it->second.push_back(std::any_of(images.begin(), images.end(), [&](const auto& reference) {
+        const auto places = images_.find(reference);
+        return places == images_.end() || places->second.count(at.host->spec.id) == 0;
+      }));
+  return &it->second;
 }
 
 /// Without a label every host is a domain of its own; one domain for all says the same, as replicas per host are compared
@@ -256,7 +279,8 @@ std::optional<host_rank> placement_board::rank(const demand& wants, std::uint32_
   if (crowded(wants, index))
     return std::nullopt;
   const auto& at = slots_[index];
-  return host_rank{replicas, reserved_share(at.capacity, at.free, wants.resources), at.instances, index};
+  const bool lacks_image = wants.lacking != nullptr && (*wants.lacking)[index];
+  return host_rank{replicas, lacks_image, reserved_share(at.capacity, at.free, wants.resources), at.instances, index};
 }
 
 host_order placement_board::order_of(const demand& wants) const {

@@ -11,6 +11,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -52,13 +53,16 @@ struct placement_result {
   rejection_counts rejected{};   ///< only then: why, all hosts together
 };
 
+/// By reference of an image: hosts that could start it at once.
+using image_places = std::map<std::string, std::set<std::string>>;
+
 /// The hosts of a site, its services and what is placed where.
 class placement_board {
 public:
   using service_id = std::uint32_t;
 
-  /// All hosts of `state`, which must outlive the board; no services.
-  explicit placement_board(const site_state& state);
+  /// All hosts of `state`, which must outlive the board, as must `images`; no services.
+  explicit placement_board(const site_state& state, const image_places& images = no_images());
 
   /// Adds the services of `application`, which must outlive the board. Returns the id of the first; the others follow in
   /// the order of the spec.
@@ -76,7 +80,8 @@ public:
 
   /// The best host for one more instance of `service`, apart from those of `avoided` (each named once) whose time is not
   /// over. Among those that no filter rejects: fewest replicas of the service in the same spread domain, then on the
-  /// host, then the least reserved share of cpu or memory, then the fewest instances, then by id.
+  /// host, then those that have its images, then the least reserved share of cpu or memory, then the fewest instances,
+  /// then by id.
   placement_result choose(service_id service, const std::vector<avoided_host>& avoided, time_ms now);
 
 private:
@@ -100,6 +105,7 @@ private:
     std::vector<std::uint32_t> up; ///< slots, ascending
   };
 
+  using host_flags = std::vector<bool>;  ///< by slot
   using label_match = std::vector<bool>; ///< of an expression: by label class
   struct spread {
     std::vector<std::uint32_t> domain_of_class;
@@ -114,6 +120,7 @@ private:
     std::vector<service_id> foes; ///< the same; services of the application that may not share a host with it
     const label_match* match = nullptr;
     const spread* domains = nullptr;
+    const host_flags* lacking = nullptr; ///< hosts without its images; null: it has none, or nobody has them
     std::optional<host_order> order; ///< of hosts without the service; where services begin with their own
     rejection_counts rejected{};     ///< of the board when it had `rejected_at` instances
     std::optional<std::uint64_t> rejected_at;
@@ -129,7 +136,9 @@ private:
 
   static driver_set needs_of(const config::service_spec& service);
   static driver_set offered_by(const host_record& host);
+  static const image_places& no_images();
   const label_match& match_of(const std::string& expression);
+  const host_flags* lacking(const config::service_spec& service);
   const spread& spread_by(const std::string& label);
   demand& demand_of(demand wanted);
   std::optional<rejection> crowded(const demand& wants, host_slot at) const;
@@ -148,7 +157,10 @@ private:
   std::map<std::string, label_match> matches_; ///< by expression
   std::map<std::string, spread> spreads_;      ///< by label
   std::deque<demand> demands_;
-  std::map<std::tuple<const label_match*, const spread*, std::int64_t, std::int64_t, driver_set>, demand*> shared_demands_;
+  std::map<std::vector<std::string>, host_flags> lacking_; ///< by references
+  std::map<std::tuple<const label_match*, const spread*, const host_flags*, std::int64_t, std::int64_t, driver_set>, demand*>
+    shared_demands_;
+  const image_places& images_;
   std::vector<placed_service> services_;
 };
 

@@ -61,8 +61,8 @@ struct homeless_instance {
 
 class planner {
 public:
-  planner(const site_state& state, const gave_up_reports& gave_up, time_ms now, const sight& seen)
-    : state_(state), gave_up_(gave_up), now_(now), seen_(seen), board_(state) {}
+  planner(const site_state& state, const gave_up_reports& gave_up, time_ms now, const image_places& images, const sight& seen)
+    : state_(state), gave_up_(gave_up), now_(now), seen_(seen), board_(state, images) {}
 
   site_plan run() {
     collect_wanted();
@@ -344,8 +344,9 @@ std::deque<change_assignments> in_portions(change_assignments all) {
   return portions;
 }
 
-site_plan plan(const site_state& state, const gave_up_reports& gave_up, time_ms now, const sight& seen) {
-  return planner{state, gave_up, now, seen}.run();
+site_plan plan(const site_state& state, const gave_up_reports& gave_up, time_ms now, const image_places& images,
+               const sight& seen) {
+  return planner{state, gave_up, now, images, seen}.run();
 }
 
 } // namespace prunella::actors

@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 
+#include "actors/site/placement.hpp"
 #include "actors/site/site_state.hpp"
 #include "actors/site/update.hpp"
 
@@ -41,8 +42,10 @@ inline constexpr std::size_t max_portion_bytes = 512 * 1024; ///< about; an expl
 time_ms avoidance_ms(std::uint32_t times_in_a_row);
 
 /// Decides placement, healing, updates and removal. Instances stay where they are unless the host is down, no longer matches, or
-/// they gave up there; a host that returns gets nothing back by itself (failback is a decision of its own). `seen` is asked
+/// they gave up there; a host that returns gets nothing back by itself (failback is a decision of its own). `images`: who
+/// has which, see `image_copies.hpp`; hosts that have a service's are better than those that do not. `seen` is asked
 /// only about services that have to be updated; empty: all are away.
-site_plan plan(const site_state& state, const gave_up_reports& gave_up, time_ms now, const sight& seen = {});
+site_plan plan(const site_state& state, const gave_up_reports& gave_up, time_ms now, const image_places& images = {},
+               const sight& seen = {});
 
 } // namespace prunella::actors

@@ -12,6 +12,8 @@
 #include <caf/stateful_actor.hpp>
 
 #include "actors/messages.hpp"
+#include "actors/site/image_board.hpp"
+#include "actors/site/image_views.hpp"
 #include "actors/site/host_liveness.hpp"
 #include "actors/site/leadership_actor.hpp"
 #include "actors/site/observations.hpp"
@@ -37,6 +39,12 @@ struct look_again {
   std::uint64_t epoch = 0;
 
   PRUNELLA_FIELDS(look_again, epoch)
+};
+
+struct look_at_images {
+  std::uint8_t unused = 0;
+
+  PRUNELLA_FIELDS(look_at_images, unused)
 };
 
 struct site_actor_state;
@@ -72,9 +80,12 @@ struct site_actor_state {
         confirm_status();
         ready_watch_->on_change();
         decide();
+        order_images(false);
       },
       [](const leader_changed&) {}, // who no longer leads is stopped by the leadership actor
       [this](const look_again& x) { on_look_again(x); },
+      [this](image_report& x) { on_image_report(std::move(x)); },
+      [this](const look_at_images&) { on_look_at_images(); },
     };
   }
 
@@ -106,6 +117,7 @@ private:
     ready_watch_->start(); // not before: what was committed might not be applied yet
     liveness_->watch(state()->hosts, options_.last_heard, self_->clock().now());
     decide();
+    on_look_at_images();
   }
 
   // -- what hosts say ------------------------------------------------------------------------------------------------
@@ -171,6 +183,8 @@ private:
 
   view_answer on_view(const view_request& x) {
     const auto now = state();
+    if (x.view == "images")
+      return image_page(x, *now, board().reports());
     return view_page(x, {*now, seen_, options_.host, {}, x.view == "hosts" ? lateness() : std::map<std::string, std::uint64_t>{}});
   }
 
@@ -230,7 +244,7 @@ private:
       return propose_portion();
     portions_.clear();
     if (!is_settled(*current)) {
-      auto next = plan(*current, seen_.gave_up(), options_.clock(),
+      auto next = plan(*current, seen_.gave_up(), options_.clock(), places_of(*current, board().reports()),
                        [this](const std::string& instance, const assignment& x, const config::update_spec& update) {
                          return see(instance, x, update);
                        });
@@ -322,6 +336,44 @@ private:
       learn_what_is_committed();
   }
 
+  // -- images --------------------------------------------------------------------------------------------------------
+
+  image_board& board() {
+    if (!board_)
+      board_.emplace(copy_options{state()->site.images.copies});
+    return *board_;
+  }
+
+  void on_image_report(image_report report) {
+    if (board().take(std::move(report)))
+      order_images(false);
+  }
+
+  void on_look_at_images() {
+    if (!options_.images_on)
+      return;
+    order_images(true);
+    self_->delayed_send(self_, options_.images_every, look_at_images{});
+  }
+
+  /// `all`: also those who were told the same before; it is how a lost message and a lost report are made good.
+  void order_images(bool all) {
+    if (!ready_ || !options_.images_on)
+      return;
+    for (auto& [host, orders] : board().orders(*state(), all)) {
+      const auto keeper = options_.images_on(host);
+      orders.leader = options_.host;
+      orders.term = options_.term;
+      if (!keeper) {
+        board().forget_told(host);
+        continue;
+      }
+      self_->request(keeper, options_.commit_timeout, std::move(orders))
+        .then([this](image_report& x) { on_image_report(std::move(x)); },
+              [this, failed = host](const caf::error&) { board().forget_told(failed); });
+    }
+  }
+
   // -- consensus -----------------------------------------------------------------------------------------------------
 
   /// Null and 0: it failed.
@@ -346,6 +398,7 @@ private:
   std::unique_ptr<ready_watch> ready_watch_;
   observations seen_;
   std::map<std::string, std::vector<config::driver_kind>> offered_; ///< host → drivers, of its last heartbeat
+  std::optional<image_board> board_; ///< made when the site's settings are known
   std::deque<change_assignments> portions_; ///< of the last plan, not proposed yet
   std::uint64_t gave_up_at_plan_ = 0;
   std::uint64_t last_decision_ = 0; ///< its log index; 0: something else was applied before it

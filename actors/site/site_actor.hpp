@@ -9,6 +9,7 @@
 //   site_request   → site_answer        when the command is applied; site_errc on no quorum; idempotent
 //   view_request   → view_answer        at once, from the applied state
 //   watch_ready    → ready_table        when it changes, at the latest after `ready_watch_hold`; one per host
+//   image_report   (no answer)          who has which image; leads to `image_orders` to the hosts' image keepers
 // Bounds: `max_requests` unfinished site_requests, one unfinished plan.
 
 #include <chrono>
@@ -44,6 +45,9 @@ struct site_actor_options {
   wall_clock clock = wall_clock_ms;
   std::chrono::milliseconds commit_timeout{4'000};
   std::size_t max_requests = 1'000;
+  /// The image keeper of a host; empty: this site knows of no images.
+  std::function<caf::actor(const std::string& host)> images_on{};
+  std::chrono::milliseconds images_every{10'000}; ///< orders are told again, and reports asked for
 };
 
 caf::actor spawn_site(caf::local_actor* parent, site_actor_options options);

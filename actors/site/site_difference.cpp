@@ -22,6 +22,11 @@ std::string resources_text(const config::resources& x) {
   return "cpu " + config::cpu_text(x.cpu_millis) + ", memory " + config::memory_text(x.memory_bytes);
 }
 
+std::string images_text(const config::image_settings& x) {
+  return std::to_string(x.copies) + " copies, "
+         + (x.bandwidth_bytes == 0 ? std::string{"no bound of bandwidth"} : config::memory_text(x.bandwidth_bytes) + " a second");
+}
+
 class collector {
 public:
   void compare(const std::string& what, const std::string& document, const std::string& site) {
@@ -40,6 +45,7 @@ std::vector<std::string> differences(const config::site_spec& document, const si
   collector all;
   all.compare("liveness", std::string{config::to_text(document.liveness)}, std::string{config::to_text(state.site.liveness)});
   all.compare("labels", labels_text(document.labels), labels_text(state.site.labels));
+  all.compare("images", images_text(document.images), images_text(state.site.images));
   std::map<std::string, const config::host_spec*> hosts;
   for (const auto& host : document.hosts)
     hosts[host.id] = &host;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "actors/names.hpp"
+#include "actors/site/application_images.hpp"
 #include "actors/site/update.hpp"
 
 namespace prunella::actors {
@@ -29,6 +30,7 @@ public:
     state_.site.name = x.spec.name;
     state_.site.labels = x.spec.labels;
     state_.site.liveness = x.spec.liveness;
+    state_.site.images = x.spec.images;
     row("site", "site");
     for (const auto& host : x.spec.hosts) {
       state_.hosts[host.id] = host_record{host, true, {}, at_};
@@ -47,6 +49,8 @@ public:
     const auto from = is_new ? std::string{} : "version " + record.spec.version;
     if (is_new)
       record.created_at = at_;
+    else
+      keep_images(record, x.spec);
     const auto before = std::exchange(record.spec, x.spec);
     touch(key, record);
     note_changes(before, record);
@@ -117,6 +121,13 @@ public:
   }
 
 private:
+  /// The images of a version that another one takes the place of. A change that needs the same images goes back no further.
+  static void keep_images(application_record& record, const config::application_spec& next) {
+    auto images = images_of(record.spec);
+    if (images != images_of(next))
+      record.previous_images = std::move(images);
+  }
+
   bool change_one(const assignment_change& change) {
     auto it = state_.assignments.find(change.instance);
     const bool exists = it != state_.assignments.end();

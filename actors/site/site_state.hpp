@@ -36,10 +36,11 @@ struct application_record {
   std::uint64_t revision = 0; ///< counts changes of the spec, from 1
   time_ms created_at = 0;
   time_ms updated_at = 0;
+  std::vector<std::string> previous_images; ///< of the version before, to go back to; complete references, in order
   /// Service → revision of its last change that running instances have to be restarted for (`site/update.hpp`).
   std::map<std::string, std::uint64_t> changed_at;
 
-  PRUNELLA_FIELDS(application_record, spec, revision, created_at, updated_at, changed_at)
+  PRUNELLA_FIELDS(application_record, spec, revision, created_at, updated_at, previous_images, changed_at)
 };
 
 /// A host on which an instance gave up, and until when placement avoids it.
@@ -78,8 +79,9 @@ struct site_record {
   config::labels labels;
   config::liveness_profile liveness = config::liveness_profile::balanced;
   std::uint64_t generation_floor = 0; ///< generations of removed instances; a name that comes back starts above it
+  config::image_settings images;
 
-  PRUNELLA_FIELDS(site_record, name, labels, liveness, generation_floor)
+  PRUNELLA_FIELDS(site_record, name, labels, liveness, generation_floor, images)
 };
 
 struct site_state {

@@ -10,6 +10,7 @@
 #include "actors/names.hpp"
 #include "actors/site/membership.hpp"
 #include "actors/site/update.hpp"
+#include "actors/site/view_pages.hpp"
 #include "config/json.hpp"
 #include "config/time.hpp"
 
@@ -139,25 +140,6 @@ std::map<std::string, std::pair<std::uint32_t, config::resources>> use_of_hosts(
         }
   }
   return use;
-}
-
-/// Rows as one JSON array: as many as were asked for and fit, the first always.
-template <class Row, class KeyOf>
-view_answer page_of(const std::vector<Row>& rows, std::size_t limit, KeyOf key_of) {
-  constexpr std::size_t max_bytes = 512 * 1024;
-  view_answer page;
-  page.json = "[";
-  std::size_t count = 0;
-  for (; count < std::min(rows.size(), limit); ++count) {
-    const auto text = config::json_text(config::to_json(rows[count]));
-    if (count > 0 && page.json.size() + text.size() > max_bytes)
-      break;
-    page.json += (count == 0 ? "" : ",") + text;
-  }
-  page.json += ']';
-  if (count < rows.size())
-    page.next = key_of(rows[count - 1]);
-  return page;
 }
 
 } // namespace

@@ -58,7 +58,7 @@ struct small_site {
     return actors::apply(state, actors::site_command{now, std::move(body)}, ++index);
   }
 
-  actors::site_plan plan() const { return actors::plan(state, gave_up, now, seen); }
+  actors::site_plan plan() const { return actors::plan(state, gave_up, now, {}, seen); }
 
   /// Number of plans that it took; at most 10.
   int settle() {

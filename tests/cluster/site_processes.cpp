@@ -124,8 +124,10 @@ std::vector<api_endpoint> site_processes::endpoints(const std::vector<std::strin
 }
 
 std::vector<std::string> site_processes::run_words(const std::string& host, const std::string& on_exit) const {
-  return {"host",       "run",   "--site",      site_file(), "--host-id", host, "--data-dir", data_dir(host),
-          "--api",      "127.0.0.1:0", "--on-exit", on_exit};
+  std::vector<std::string> words{"host",  "run",         "--site",    site_file(), "--host-id", host, "--data-dir", data_dir(host),
+                                 "--api", "127.0.0.1:0", "--on-exit", on_exit};
+  words.insert(words.end(), more_words.begin(), more_words.end());
+  return words;
 }
 
 // -- what happens to hosts ---------------------------------------------------------------------------------------------

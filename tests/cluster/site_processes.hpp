@@ -65,6 +65,8 @@ public:
   std::vector<api_endpoint> endpoints(const std::vector<std::string>& hosts) const;
   site_network& network() { return *network_; }
 
+  std::vector<std::string> more_words; ///< of `host run`, for every host that is started from now on
+
   /// The words behind `prunella` that start `host`.
   std::vector<std::string> run_words(const std::string& host, const std::string& on_exit = "keep") const;
 

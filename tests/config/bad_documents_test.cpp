@@ -56,7 +56,7 @@ hosts:
        "f:4:36: labels.e: has no value; write \"\" for an empty text, or remove it",
        "f:5:1: livenes: is not a known key; did you mean liveness?",
        "f:6:11: liveness: is \"quick\"; write one of fast, balanced, patient",
-       "f:7:1: colour: is not a known key; known here are kind, name, labels, liveness, hosts",
+       "f:7:1: colour: is not a known key; known here are kind, name, labels, liveness, hosts, images",
        "f:10:5: hosts[0].adress: is not a known key; did you mean address?",
        "f:11:21: hosts[0].capacity.cpu: is \"2 cores\"; write cores such as 2 or 0.5, or thousandths of a core such as "
        "500m",
@@ -285,13 +285,25 @@ TEST_CASE("an alias within its own anchor is refused") {
                  {"f:2:16: an alias stands inside of what it refers to; write the value instead"});
 }
 
+TEST_CASE("image settings of a site that make no sense are told with their bounds") {
+  check_problems(R"yaml(kind: site
+name: shop
+images: {copies: 0, bandwidth: 63Ki, copy: 2}
+hosts:
+  - {id: host-1, address: "127.0.0.1:7101", capacity: {cpu: 2, memory: 1Gi}}
+)yaml",
+                 {"f:3:18: images.copies: is 0; use 1 to 64",
+                  "f:3:32: images.bandwidth: is 63Ki a second; use at least 64Ki, or 0 for no bound",
+                  "f:3:38: images.copy: is not a known key; known here are bandwidth, copies, bandwidth-bytes"});
+}
+
 TEST_CASE("merge keys are no keys") {
   check_problems("kind: site\n"
                  "x: &x {a: b}\n"
                  "labels: {<<: *x}\n",
                  {"f:1:1: name: is missing; use 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends",
                   "f:1:1: hosts: is missing or empty; use 1 to 64",
-                  "f:2:1: x: is not a known key; known here are kind, name, labels, liveness, hosts",
+                  "f:2:1: x: is not a known key; known here are kind, name, labels, liveness, hosts, images",
                   "f:2:4: labels.<<: is a map; write a text"});
 }
 

@@ -28,6 +28,10 @@ actors::agent_options options_of(const host_run_options& options, config::site_s
   result.identity_dir = (fs::path{result.data_dir} / storage::tls_folder).string();
   result.api = options.api;
   result.version = PRUNELLA_VERSION;
+  const auto absolute = [](const std::string& path) { return path.empty() ? path : fs::absolute(path).string(); };
+  result.registries.auth_file = absolute(options.registry_auth);
+  result.registries.certificates = absolute(options.registry_certs);
+  result.registries.insecure = options.insecure_registries;
   return result;
 }
 

@@ -1,22 +1,20 @@
 #include "tools/cli/command_line.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <optional>
-#include <system_error>
 #include <utility>
 
 #include <CLI/CLI.hpp>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "config/did_you_mean.hpp"
 #include "config/time.hpp"
 #include "net/http_client.hpp"
 #include "tools/cli/console.hpp"
+#include "tools/cli/standard_streams.hpp"
 #include "tools/cli/verbs.hpp"
 
 namespace prunella::tools {
@@ -123,6 +121,7 @@ public:
     add_looking();
     add_changing();
     add_files();
+    add_images();
     if (console)
       return;
     add_agent();
@@ -179,7 +178,7 @@ private:
   }
 
   void add_looking() {
-    auto* get = add(&app_, "get", "List hosts, applications, instances, services or events",
+    auto* get = add(&app_, "get", "List hosts, applications, instances, services, images or events",
                     "  prunella get instances\n"
                     "  prunella get instances -a popcorn --watch\n"
                     "  prunella get hosts -o json\n"
@@ -193,9 +192,9 @@ private:
                       get_.output = output();
                       return run_get(get_, io_);
                     });
-    get->add_option("hosts|applications|instances|services|events", get_.what, "What to list")
+    get->add_option("hosts|applications|instances|services|images|events", get_.what, "What to list")
         ->required()
-        ->check(one_of({"hosts", "applications", "instances", "services", "events"}))
+        ->check(one_of({"hosts", "applications", "instances", "services", "images", "events"}))
         ->type_name("");
     add_output(get);
     get->add_option("-a,--application", get_.application, "Instances of this application only")->type_name("NAME");
@@ -324,6 +323,25 @@ private:
     });
   }
 
+  void add_images() {
+    auto* image = app_.add_subcommand("image", "Bring images to a site that has no registry at hand");
+    image->require_subcommand(1);
+    auto* import = add(image, "import", "Import an OCI layout folder or an archive on this host; the site copies it on",
+                       "  prunella image import web.tar --name registry.example/shop/web:1.2\n"
+                       "  prunella image import /media/usb/layout --name registry.example/shop/web:1.2",
+                       [this] {
+                         image_import_.connection = connection_;
+                         return run_image_import(image_import_, io_);
+                       });
+    import->add_option("FILE|FOLDER", image_import_.path, "From `docker save`, `podman save` or `skopeo copy`")
+        ->required()
+        ->check(some_text())
+        ->type_name("");
+    import->add_option("--name", image_import_.name, "What applications call it; if left out, as the file says")
+        ->check(some_text())
+        ->type_name("REFERENCE");
+  }
+
   /// Only what the program brought along: the command line is also built without an agent.
   void add_agent() {
     if (agent_.site_init && agent_.site_up)
@@ -384,6 +402,19 @@ private:
         ->check(one_of({"keep", "stop"}))
         ->type_name("keep|stop")
         ->default_str("keep");
+    run->add_option("--registry-auth", host_run_.registry_auth,
+                    "Pull secrets, as `skopeo login --authfile` writes them; if left out, DATA_DIR/registry-auth.json")
+        ->check(some_text())
+        ->type_name("FILE");
+    run->add_option("--registry-certs", host_run_.registry_certs, "Folder with the `ca.crt` of registries")
+        ->check(some_text())
+        ->type_name("DIR");
+    run->add_option("--insecure-registry", host_run_.insecure_registries,
+                    "Registry on the own network that speaks plain HTTP; repeatable")
+        ->expected(1)
+        ->take_all()
+        ->check(some_text())
+        ->type_name("HOST:PORT");
     if (!agent_.host_repair)
       return;
     auto* repair = add(host, "repair", "Make a damaged consensus log readable again, keeping a copy of it",
@@ -493,6 +524,7 @@ private:
   delete_options delete_;
   std::vector<std::string> delete_words_;
   validate_options validate_;
+  image_import_options image_import_;
   site_init_options site_init_;
   site_up_options site_up_;
   host_run_options host_run_;
@@ -510,31 +542,6 @@ int run_words_of(const std::vector<std::string>& words, terminal& io, const agen
 std::optional<int> check_words(const std::vector<std::string>& words, terminal& io, const agent_commands& agent) {
   return command_line(io, agent, nullptr).understand(words);
 }
-
-namespace {
-
-/// A standard stream that is closed would get the number of the next file that is opened, a database for one, and what
-/// is printed would land in there. Each gets a device that refuses what the stream is for.
-void keep_standard_streams() {
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
-    if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF)
-      ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); // takes the lowest free number, which is `fd`
-}
-
-/// A result that could not be written is no success.
-int exit_code(int code, std::ostream& out, std::ostream& err) {
-  errno = 0;
-  out.flush();
-  if (out)
-    return code;
-  const int cause = errno; // of this flush; 0 if an earlier write failed
-  err << "prunella: standard output could not be written"
-      << (cause == 0 ? std::string() : ": " + std::generic_category().message(cause))
-      << "\n  fix: see where it goes; what the command changed stays changed\n";
-  return code == exit_ok ? exit_failed : code;
-}
-
-} // namespace
 
 int run_cli(int argc, char** argv, const agent_commands& agent) {
   keep_standard_streams();

@@ -42,6 +42,8 @@ std::string nothing_text(const std::string& what, const std::string& application
     return "no " + what + " yet: `prunella apply -f FILE` deploys an application\n";
   if (what == "services")
     return "no service is published: `publish: PORT` at a container's port lets every host answer on it\n";
+  if (what == "images")
+    return "no images, and no application that needs one: `prunella image import FILE --name NAME` brings one\n";
   return "no " + what + "\n";
 }
 
@@ -78,6 +80,8 @@ std::optional<std::string> table_text(const boost::json::value& value, const get
     return rows_text<actors::instance_view>(value, options, io);
   if (options.what == "services")
     return rows_text<actors::published_view>(value, options, io);
+  if (options.what == "images")
+    return rows_text<actors::image_view>(value, options, io);
   return rows_text<actors::event_view>(value, options, io);
 }
 

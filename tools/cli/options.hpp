@@ -24,7 +24,7 @@ struct apply_options {
 
 struct get_options {
   connection_options connection;
-  std::string what; ///< hosts | applications | instances | events
+  std::string what; ///< hosts | applications | instances | images | events
   output_format output = output_format::table;
   std::string application; ///< instances of this one only; empty: all
   std::string after;       ///< events behind this id; empty: from the oldest kept
@@ -59,6 +59,13 @@ struct path_options {
   std::string path;
 };
 
+/// `image import FILE|FOLDER [--name REFERENCE]`
+struct image_import_options {
+  connection_options connection;
+  std::string path;
+  std::string name; ///< empty: as the file says
+};
+
 struct validate_options {
   std::vector<std::string> files;
 };
@@ -86,6 +93,9 @@ struct host_run_options {
   std::string host_id;
   std::string data_dir;
   std::string api;
+  std::string registry_auth;                    ///< file of pull secrets; empty: `registry-auth.json` in the data directory
+  std::string registry_certs;                   ///< folder with `ca.crt`; empty: the system's authorities
+  std::vector<std::string> insecure_registries; ///< `HOST:PORT`, asked over plain HTTP
   /// What the agent runs ends with it; otherwise it goes on, and the next agent on this data takes it over.
   bool stop_containers = false;
 };

@@ -30,6 +30,9 @@ int run_inspect(const path_options& options, terminal& io);
 /// Kills one actor, to watch its supervisor work.
 int run_kill(const path_options& options, terminal& io);
 
+/// Waits until the image is in the store of the host that is asked, on which the file has to be.
+int run_image_import(const image_import_options& options, terminal& io);
+
 int run_validate(const validate_options& options, terminal& io);
 
 } // namespace prunella::tools

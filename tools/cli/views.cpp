@@ -17,6 +17,7 @@ using actors::application_view;
 using actors::container_view;
 using actors::event_view;
 using actors::host_view;
+using actors::image_view;
 using actors::instance_view;
 
 std::string labels_text(const config::labels& labels) {
@@ -98,6 +99,27 @@ std::vector<tree_node> nodes_on(const std::string& host, const std::vector<appli
     nodes.back().children.push_back(instance_node(instance));
   }
   return nodes;
+}
+
+/// `43% from host-1`, `3 failed: …`; nothing for an image that is there.
+std::string progress_text(const actors::host_image_view& x) {
+  std::string text;
+  if (x.state == "present")
+    return text;
+  if (x.bytes_total > 0)
+    text = std::to_string(x.bytes_done * 100 / x.bytes_total) + "%";
+  if (!x.from.empty())
+    text += (text.empty() ? "from " : " from ") + x.from;
+  if (x.attempts > 0)
+    add_fact(text, count(x.attempts, "attempt failed: ", "attempts failed: ") + x.reason);
+  return text;
+}
+
+std::string list_text(const std::vector<std::string>& list) {
+  std::string text;
+  for (const auto& x : list)
+    text += (text.empty() ? "" : ", ") + x;
+  return text;
 }
 
 tree_node host_node(const host_view& host) {
@@ -190,6 +212,22 @@ table to_table(const std::vector<actors::published_view>& services, time_point) 
                                       std::to_string(x.connections) + (x.state == "ready" ? "" : " " + x.state);
                              }),
                       reason});
+  }
+  return t;
+}
+
+table to_table(const std::vector<image_view>& images, time_point) {
+  table t;
+  t.columns = {{"NAME"}, {"DIGEST"}, {"SIZE", true}, {"NEEDED"}, {"HOST"}, {"STATE", false, true},
+               {"PROGRESS", false, false, true}, {"HELD BY", false, false, true}};
+  for (const auto& image : images) {
+    const auto digest = image.digest.empty() ? "-" : image.digest.substr(0, 19);
+    const auto size = image.bytes == 0 ? "-" : bytes_text(static_cast<std::int64_t>(image.bytes));
+    if (image.hosts.empty())
+      t.rows.push_back({image.name, digest, size, image.needed, "-", "missing", {}, {}});
+    for (const auto& host : image.hosts)
+      t.rows.push_back({image.name, digest, size, image.needed, host.host, host.state, progress_text(host),
+                        list_text(host.holders)});
   }
   return t;
 }

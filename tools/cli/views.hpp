@@ -5,6 +5,7 @@
 #include <chrono>
 #include <vector>
 
+#include "actors/api/image_view.hpp"
 #include "actors/api/views.hpp"
 #include "tools/cli/table.hpp"
 
@@ -16,6 +17,8 @@ using time_point = std::chrono::system_clock::time_point;
 [[nodiscard]] table to_table(const std::vector<actors::application_view>& applications, time_point now);
 [[nodiscard]] table to_table(const std::vector<actors::instance_view>& instances, time_point now);
 [[nodiscard]] table to_table(const std::vector<actors::published_view>& services, time_point now);
+/// A row per image and host.
+[[nodiscard]] table to_table(const std::vector<actors::image_view>& images, time_point now);
 [[nodiscard]] table to_table(const std::vector<actors::event_view>& events, time_point now);
 
 /// site > hosts > applications > instances > containers; what has no host yet stands under `not placed`.

@@ -62,7 +62,7 @@ private:
 };
 
 const std::vector<std::string> verbs{"apply",   "config", "delete", "exit",   "get",  "help",
-                                     "inspect", "kill",   "scale",  "status", "tree", "version"};
+                                     "image",   "inspect", "kill",   "scale",  "status", "tree", "version"};
 
 template <class... Lists>
 std::vector<std::string> join(const Lists&... lists) {
@@ -82,7 +82,7 @@ std::vector<std::string> candidates(const std::vector<std::string>& before, cons
   if (before.size() > 1)
     return verb == "get" ? std::vector<std::string>{"-o"} : std::vector<std::string>{};
   if (verb == "get")
-    return {"applications", "events", "hosts", "instances", "services"};
+    return {"applications", "events", "hosts", "images", "instances", "services"};
   if (verb == "delete")
     return names.applications;
   if (verb == "scale")
@@ -97,6 +97,8 @@ std::vector<std::string> candidates(const std::vector<std::string>& before, cons
     return {"-f"};
   if (verb == "config")
     return {"validate"};
+  if (verb == "image")
+    return {"import"};
   if (verb == "help")
     return verbs;
   return {};

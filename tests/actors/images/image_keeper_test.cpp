@@ -7,6 +7,7 @@
 #include "actors/host/image_keeper.hpp"
 #include "actors/host/composition.hpp"
 #include "actors/instance/image_error.hpp"
+#include "actors/site/leadership_actor.hpp"
 #include "runtime/exit_reason.hpp"
 #include "tests/actors/images/image_stores.hpp"
 #include "tests/runtime/virtual_time.hpp"
@@ -279,6 +280,18 @@ TEST_CASE("a host that never needed an image opens no store, whatever the site a
   REQUIRE(at.world.ask<void>(at.hosts["host-1"].keeper, 1s, release_image{holder}));
   at.world.advance(10min);
   CHECK_FALSE(at.hosts["host-1"].images.shared->was_used());
+}
+
+TEST_CASE("a new leader is told what is here, and nothing that leadership tells ends a keeper or is answered with an error") {
+  keepers at;
+  auto& host = at.hosts["host-1"];
+  web.add_to(host.images.store(), name);
+  const auto reports = host.reports.size();
+  caf::anon_send(host.keeper, leader_changed{});
+  at.world.advance(200ms);
+  REQUIRE(host.reports.size() == reports + 1);
+  CHECK(host.reports.back().images.size() == 1);
+  CHECK(at.world.ask<void>(host.keeper, 1s, state_applied{7}));
 }
 
 TEST_CASE("a blob is read in parts of at most 256 KiB, none behind its end, and only of this host's own digests") {

@@ -113,7 +113,7 @@ TEST_CASE("a resumed blob is asked for from where it stopped, its last part is w
 
 TEST_CASE("an image that the site ordered is fetched at once, once, with the sources of the order") {
   image_jobs jobs({}, true);
-  jobs.order({order_from({"host-3", "host-2"})});
+  jobs.order({order_from({"host-3", "host-2"})}, start);
   const auto steps = jobs.next(start);
   REQUIRE(steps.size() == 1);
   CHECK(steps[0].what == image_step::kind::fetch);
@@ -121,7 +121,7 @@ TEST_CASE("an image that the site ordered is fetched at once, once, with the sou
   CHECK_FALSE(steps[0].order.may_ask_registry);
   CHECK(steps[0].order.unpack);
   CHECK(jobs.next(start).empty());
-  jobs.order({order_from({"host-3", "host-2"})});
+  jobs.order({order_from({"host-3", "host-2"})}, start);
   CHECK(jobs.next(start + 1h).empty());
   jobs.done(web);
   CHECK_FALSE(jobs.is_wanted(web));
@@ -129,11 +129,11 @@ TEST_CASE("an image that the site ordered is fetched at once, once, with the sou
 
 TEST_CASE("an order without a source is a promise: nothing is fetched, and no copy that nobody asked for helps itself") {
   image_jobs jobs({}, true);
-  jobs.order({order_from({})});
+  jobs.order({order_from({})}, start);
   CHECK(jobs.next(start + 1h).empty());
   CHECK_FALSE(jobs.next_deadline());
   CHECK(jobs.transfers().at(0).state == transfer_state::waiting);
-  jobs.order({});
+  jobs.order({}, start);
   CHECK(jobs.transfers().empty());
 }
 
@@ -175,7 +175,7 @@ TEST_CASE("a host that helps itself leaves the registry alone while another host
 TEST_CASE("a failure that time may heal is told after the third in a row, with doubling pauses between the attempts") {
   image_jobs jobs({}, true);
   jobs.ask(web, start);
-  jobs.order({order_from({}, true)});
+  jobs.order({order_from({}, true)}, start);
   auto now = start;
   for (const auto pause : {1s, 2s}) {
     REQUIRE(jobs.next(now).size() == 1);
@@ -202,13 +202,18 @@ TEST_CASE("a failure that time may heal is told after the third in a row, with d
   }
 }
 
-TEST_CASE("a failure that only people can heal is told at once, and an image that nobody ordered is then forgotten") {
+TEST_CASE("a failure that only people can heal is told at once, and forgotten five minutes after nobody wants the image") {
   image_jobs jobs({}, true);
   jobs.ask(web, start);
   jobs.next(start + 3s);
   jobs.found(web, {}, start + 3s);
   REQUIRE(jobs.next(start + 3s).size() == 1);
   CHECK(jobs.failed(web, failure(image_errc::not_found), start + 4s));
+  jobs.order({}, start + 304s);
+  CHECK(jobs.transfers().at(0).state == transfer_state::failed);
+  CHECK_FALSE(jobs.transfers().at(0).asked_for);
+  CHECK(jobs.next(start + 304s).empty());
+  jobs.order({}, start + 305s);
   CHECK_FALSE(jobs.is_wanted(web));
 }
 
@@ -220,7 +225,7 @@ TEST_CASE("at most two images are fetched at a time, and those that containers w
     orders.back().reference = std::string{"r.example/"} + name + ":1";
   }
   jobs.ask(orders[3].reference, start);
-  jobs.order(orders);
+  jobs.order(orders, start);
   const auto steps = jobs.next(start);
   REQUIRE(steps.size() == 2);
   CHECK(steps[0].order.reference == "r.example/d:1");
