@@ -125,7 +125,7 @@ private:
     self_->request(driver, request_margin, recover_containers{true})
       .then(
         [this, driver](const recovered_containers& found) {
-          if (!synchronised_ || found.containers.empty())
+          if (!synchronised_)
             return;
           for (const auto& x : unwanted_containers(found.containers, plans_in_force())) {
             if (!ending_.insert({x.name, x.generation}).second)

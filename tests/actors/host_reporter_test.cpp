@@ -36,7 +36,7 @@ struct reporting {
                                "host-1", 1, leader, [site](const std::string&, const std::string&) { return site; },
                                runtime::figures_of(config::liveness_profile::balanced)});
       return caf::behavior{[this](const actors::instance_report& x) { reporter->put(x); },
-                           [this](const tick&) { reporter->on_tick(); }};
+                           [this](const tick&) { reporter->send(); }};
     }));
     world.settle();
   }
@@ -77,5 +77,5 @@ TEST_CASE("reports that need several heartbeats follow each other at once") {
   CHECK(sent > 3); // 1 MB, at most 256 KiB at a time
   CHECK(at.heartbeats.back().revision == at.heartbeats.back().since_revision + at.heartbeats.back().reports.size());
   CHECK(at.sent_by([&] { caf::anon_send(at.host, tick{}); }) == 1);
-  CHECK_FALSE(at.heartbeats.back().has_reports); // the leader holds all
+  CHECK(at.heartbeats.back().reports.empty()); // the leader holds all
 }
