@@ -26,7 +26,6 @@ sqlite_file_options raft_log_file_options(const std::string& path, const raft_lo
   sqlite_file_options options;
   options.purpose = "Raft log";
   options.format = raft_log_format;
-  options.oldest_format = oldest_raft_log_format;
   options.site = owner.site;
   options.holder = "member " + std::to_string(owner.member);
   options.schema = "CREATE TABLE entry(idx INTEGER PRIMARY KEY, term INTEGER NOT NULL, kind INTEGER NOT NULL,"

@@ -163,9 +163,7 @@ void sqlite_file::check_identity() {
     fail(storage_errc::foreign, path_ + " is a " + purpose + ", not a " + options_.purpose + "; check the path");
   const auto format = required("format");
   const auto ours = std::to_string(options_.format);
-  for (auto older = options_.oldest_format; older != 0 && older < options_.format && !is_older_; ++older)
-    is_older_ = format == std::to_string(older);
-  if (format != ours && !is_older_) {
+  if (format != ours) {
     const bool newer = format.size() > ours.size() || (format.size() == ours.size() && format > ours);
     fail(newer ? storage_errc::newer_format : storage_errc::older_format,
          path_ + " has format " + format + ", this version of Prunella reads format " + ours + "; " +
@@ -200,8 +198,6 @@ void sqlite_file::prepare_connection() {
   // After a large transaction the log shrinks back to the size that the auto-checkpoint keeps it at.
   const auto wal_bytes = (static_cast<std::size_t>(options_.wal_pages) * 9 / 8) * wal_frame_bytes;
   db_->exec("PRAGMA journal_size_limit=" + std::to_string(wal_bytes));
-  if (is_older_)
-    set_meta("format", std::to_string(options_.format));
   begin_ = std::make_unique<SQLite::Statement>(*db_, "BEGIN IMMEDIATE");
   commit_ = std::make_unique<SQLite::Statement>(*db_, "COMMIT");
   rollback_ = std::make_unique<SQLite::Statement>(*db_, "ROLLBACK");

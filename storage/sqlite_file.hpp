@@ -38,8 +38,6 @@ class sqlite_file;
 struct sqlite_file_options {
   std::string purpose;      ///< "Raft log": what the file is, for the meta row and for sentences
   std::uint32_t format = 1; ///< of our tables; the file says which it was written with
-  /// A file of this format or a later one is read too, and becomes one of `format` when it has passed all checks. 0: none.
-  std::uint32_t oldest_format = 0;
   std::string site;
   std::string holder;                                            ///< host id or "member 3"; only compared and printed
   std::string schema;                                            ///< statements that make the tables of a new file
@@ -128,7 +126,6 @@ private:
   process_lock lock_;
   std::optional<storage_error> poisoned_;
   bool created_ = false;
-  bool is_older_ = false; ///< of an older format that is read
   checksum_builder sums_;
   std::unique_ptr<SQLite::Database> db_;
   std::unique_ptr<SQLite::Statement> begin_, commit_, rollback_, put_meta_;

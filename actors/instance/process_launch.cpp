@@ -1,7 +1,6 @@
 // The starting half of process.hpp.
 
 #include <fcntl.h>
-#include <spawn.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 
 #include "actors/instance/proc_filesystem.hpp"
 #include "actors/instance/process.hpp"
+#include "actors/instance/spawn_plan.hpp"
 
 namespace prunella::actors {
 
@@ -59,49 +59,6 @@ driver_result<unique_fd> open_directory(const std::string& path) {
                           "the working directory " + quoted(path) + " cannot be entered: " + error_text(errno)
                             + "; create it on this host or leave `working-directory` out to use the container's own folder"};
   return fd;
-}
-
-// What posix_spawn runs between fork and exec, and with which signal state. Owns the C objects.
-class spawn_plan {
-public:
-  spawn_plan(int directory, int output, int error) {
-    ::posix_spawn_file_actions_init(&actions_);
-    ::posix_spawnattr_init(&attributes_);
-    ::posix_spawn_file_actions_addfchdir_np(&actions_, directory);
-    ::posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    ::posix_spawn_file_actions_adddup2(&actions_, output, STDOUT_FILENO);
-    ::posix_spawn_file_actions_adddup2(&actions_, error, STDERR_FILENO);
-    ::posix_spawn_file_actions_addclosefrom_np(&actions_, STDERR_FILENO + 1);
-    sigset_t all;
-    sigset_t none;
-    sigfillset(&all);
-    sigemptyset(&none);
-    ::posix_spawnattr_setsigdefault(&attributes_, &all);
-    ::posix_spawnattr_setsigmask(&attributes_, &none);
-    ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-  }
-  spawn_plan(const spawn_plan&) = delete;
-  spawn_plan& operator=(const spawn_plan&) = delete;
-  ~spawn_plan() {
-    ::posix_spawnattr_destroy(&attributes_);
-    ::posix_spawn_file_actions_destroy(&actions_);
-  }
-
-  const posix_spawn_file_actions_t* actions() const { return &actions_; }
-  const posix_spawnattr_t* attributes() const { return &attributes_; }
-
-private:
-  posix_spawn_file_actions_t actions_;
-  posix_spawnattr_t attributes_;
-};
-
-std::vector<char*> to_pointers(const std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  pointers.reserve(texts.size() + 1);
-  for (const auto& text : texts)
-    pointers.push_back(const_cast<char*>(text.c_str())); // execve's signature predates const; it does not write
-  pointers.push_back(nullptr);
-  return pointers;
 }
 
 driver_failure spawn_failure(const std::string& path, int number) {
@@ -210,13 +167,14 @@ driver_result<process_handle> launch_process(const launch_request& request) {
   if (auto* failure = std::get_if<driver_failure>(&error))
     return std::move(*failure);
 
-  const spawn_plan plan{std::get<unique_fd>(directory).get(), std::get<unique_fd>(output).get(),
-                        std::get<unique_fd>(error).get()};
-  const auto argv = to_pointers(request.command);
-  const auto envp = to_pointers(request.environment);
+  spawn_plan plan;
+  ::posix_spawn_file_actions_addfchdir_np(plan.files(), std::get<unique_fd>(directory).get());
+  ::posix_spawn_file_actions_adddup2(plan.files(), std::get<unique_fd>(output).get(), STDOUT_FILENO);
+  ::posix_spawn_file_actions_adddup2(plan.files(), std::get<unique_fd>(error).get(), STDERR_FILENO);
+  ::posix_spawn_file_actions_addclosefrom_np(plan.files(), STDERR_FILENO + 1);
   const auto& path = std::get<std::string>(file);
   process_handle process;
-  const int failed = ::posix_spawn(&process.pid, path.c_str(), plan.actions(), plan.attributes(), argv.data(), envp.data());
+  const int failed = plan.run(path, request.command, request.environment, process.pid);
   if (failed != 0)
     return spawn_failure(path, failed);
   // Until we collect it nobody can reuse the number, so what pidfd_open and /proc say next is about this child.

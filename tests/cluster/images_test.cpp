@@ -17,18 +17,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::string noise(std::size_t size) {
-  std::string bytes(size, '\0');
-  std::uint64_t x = 88172645463325252ULL;
-  for (auto& c : bytes) {
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    c = static_cast<char>(x);
-  }
-  return bytes;
-}
-
 /// A lower layer that arrives at once and an upper one of some megabytes.
 test_image make_image(std::size_t upper = 3'000'000) {
   return test_image{{tar_builder().file("base", noise(1'000)).bytes(), tar_builder().file("web", noise(upper)).bytes()}};

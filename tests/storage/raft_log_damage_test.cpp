@@ -276,7 +276,7 @@ TEST_CASE("a newer and an older format are refused with both numbers") {
     check_refused(storage::open_raft_log(path, owner), why, "has format " + std::to_string(other) + ", this version");
   };
   refused(format + 1, storage_errc::newer_format);
-  refused(storage::oldest_raft_log_format - 1, storage_errc::older_format);
+  refused(format - 1, storage_errc::older_format);
   set_meta(path, "format", std::to_string(format));
   CHECK(load(path).entries.size() == 1);
 }

@@ -357,14 +357,3 @@ TEST_CASE("a term that goes back within sixteen entries is refused, and none of 
   CHECK(log->last_index() == 0);
   must(log->append(entries(1, 20, 2)));
 }
-
-TEST_CASE("a log of the format before packed rows is read, and is one of this format from then on") {
-  temporary_folder folder;
-  const auto path = folder / "raft.db";
-  must(open_log(path)->append(entries(1, 10)));
-  set_meta(path, "format", std::to_string(storage::oldest_raft_log_format));
-  must(open_log(path)->append(entries(11, 30)));
-  CHECK(load(path).entries == entries(1, 30).entries);
-  set_meta(path, "format", std::to_string(storage::raft_log_format)); // as it is: nothing changes
-  CHECK(load(path).entries.size() == 30);
-}

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "actors/instance/spawn_plan.hpp"
 #include "config/json.hpp"
 
 namespace prunella::actors {
@@ -74,52 +74,6 @@ std::string read_report(int pipe, milliseconds patience) {
   }
   return text;
 }
-
-std::vector<char*> to_pointers(const std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  for (const auto& text : texts)
-    pointers.push_back(const_cast<char*>(text.c_str())); // posix_spawn's signature predates const; it does not write
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
-/// An own session, no descriptors of ours but the pipe, signals as a shell would have them, in the bundle's folder.
-class conmon_plan {
-public:
-  conmon_plan(const std::string& bundle, int pipe) {
-    ::posix_spawn_file_actions_init(&actions_);
-    ::posix_spawnattr_init(&attributes_);
-    ::posix_spawn_file_actions_addchdir_np(&actions_, bundle.c_str());
-    ::posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    ::posix_spawn_file_actions_addopen(&actions_, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    ::posix_spawn_file_actions_addopen(&actions_, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    ::posix_spawn_file_actions_adddup2(&actions_, pipe, sync_fd);
-    ::posix_spawn_file_actions_addclosefrom_np(&actions_, sync_fd + 1);
-    sigset_t all;
-    sigset_t none;
-    sigfillset(&all);
-    sigemptyset(&none);
-    ::posix_spawnattr_setsigdefault(&attributes_, &all);
-    ::posix_spawnattr_setsigmask(&attributes_, &none);
-    ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-  }
-  conmon_plan(const conmon_plan&) = delete;
-  conmon_plan& operator=(const conmon_plan&) = delete;
-  ~conmon_plan() {
-    ::posix_spawnattr_destroy(&attributes_);
-    ::posix_spawn_file_actions_destroy(&actions_);
-  }
-
-  int run(pid_t& pid, const std::vector<std::string>& command, const std::vector<std::string>& environment) const {
-    const auto argv = to_pointers(command);
-    const auto envp = to_pointers(environment);
-    return ::posix_spawn(&pid, command.front().c_str(), &actions_, &attributes_, argv.data(), envp.data());
-  }
-
-private:
-  posix_spawn_file_actions_t actions_;
-  posix_spawnattr_t attributes_;
-};
 
 } // namespace
 
@@ -208,10 +162,17 @@ driver_result<conmon_report> launch_conmon(const conmon_request& request, millis
   unique_fd writing{ends[1]};
   if (writing.get() == sync_fd) // dup2 onto itself would leave it close-on-exec
     writing = unique_fd{::fcntl(writing.get(), F_DUPFD_CLOEXEC, sync_fd + 1)};
+  spawn_plan plan;
+  ::posix_spawn_file_actions_addchdir_np(plan.files(), request.bundle.c_str());
+  ::posix_spawn_file_actions_addopen(plan.files(), STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  ::posix_spawn_file_actions_addopen(plan.files(), STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  ::posix_spawn_file_actions_adddup2(plan.files(), writing.get(), sync_fd);
+  ::posix_spawn_file_actions_addclosefrom_np(plan.files(), sync_fd + 1);
   pid_t pid = 0;
-  const int error = conmon_plan{request.bundle, writing.get()}.run(
-    pid, conmon_command(request),
-    {"_OCI_SYNCPIPE=" + std::to_string(sync_fd), "PATH=" + std::string{default_path}, "XDG_RUNTIME_DIR=" + request.bundle});
+  const auto command = conmon_command(request);
+  const int error = plan.run(
+    command.front(), command,
+    {"_OCI_SYNCPIPE=" + std::to_string(sync_fd), "PATH=" + std::string{default_path}, "XDG_RUNTIME_DIR=" + request.bundle}, pid);
   if (error != 0)
     return failed("conmon could not be started as " + request.conmon + ": " + std::strerror(error)
                   + "; install Debian's package conmon");

@@ -19,18 +19,6 @@ using storage::storage_errc;
 
 namespace {
 
-std::string noise(std::size_t size) {
-  std::string bytes(size, '\0');
-  std::uint64_t x = 88172645463325252ULL;
-  for (auto& c : bytes) {
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    c = static_cast<char>(x);
-  }
-  return bytes;
-}
-
 /// Its upper layer takes some parts.
 const test_image big{{tar_builder().file("base", "b").bytes(), tar_builder().file("web", noise(900'000)).bytes()}};
 const std::string name = "r.example/shop/web:1";

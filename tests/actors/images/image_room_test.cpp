@@ -12,19 +12,8 @@ using namespace prunella::tests;
 
 namespace {
 
-std::string noise(std::size_t size, std::uint64_t x) {
-  std::string bytes(size, '\0');
-  for (auto& c : bytes) {
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    c = static_cast<char>(x);
-  }
-  return bytes;
-}
-
 /// About 3 MB, different for each seed.
-test_image image_of(std::uint64_t seed) {
+test_image image_of(std::uint32_t seed) {
   return test_image{{tar_builder().file("web", noise(3'000'000, seed)).bytes()}};
 }
 

@@ -18,14 +18,6 @@ using storage::storage_errc;
 
 namespace {
 
-std::string noise(std::size_t bytes, std::uint32_t seed = 1) {
-  std::mt19937 random(seed);
-  std::string made(bytes, '\0');
-  for (auto& byte : made)
-    byte = static_cast<char>(random());
-  return made;
-}
-
 storage::blob_store open_blobs(const std::string& folder) {
   return must(storage::blob_store::open(folder));
 }

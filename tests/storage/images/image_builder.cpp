@@ -1,6 +1,7 @@
 #include "tests/storage/images/image_builder.hpp"
 
 #include <filesystem>
+#include <random>
 #include <stdexcept>
 
 #include "tests/storage/damage.hpp"
@@ -34,6 +35,14 @@ std::string blob_path(const std::string& folder, const std::string& bytes) {
 }
 
 } // namespace
+
+std::string noise(std::size_t size, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  std::string bytes(size, '\0');
+  for (auto& byte : bytes)
+    byte = static_cast<char>(random());
+  return bytes;
+}
 
 tar_builder::tar_builder(packing how) : tar_(archive_write_new()) {
   archive_write_set_format_pax(tar_.get());

@@ -5,6 +5,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,6 +17,9 @@
 namespace prunella::tests {
 
 enum class packing { plain, gzip, zstd };
+
+/// Bytes that no packing makes fewer; the same ones for the same seed.
+std::string noise(std::size_t size, std::uint32_t seed = 1);
 
 /// A tar in memory; names are written as they are, however hostile.
 class tar_builder {

@@ -198,10 +198,7 @@ TEST_CASE("a disk that fills up during a pull is told as that, and the store sta
   if (!disk.mounted())
     return;
   at.reopen(disk.path() + "/images", importing::options());
-  std::string noise(2'000'000, '\0');
-  for (std::size_t n = 0; n < noise.size(); ++n)
-    noise[n] = static_cast<char>((n * n * 2654435761u) >> 13);
-  const test_image big({tar_builder().file("noise", noise).bytes()}, packing::plain);
+  const test_image big({tar_builder().file("noise", noise(2'000'000)).bytes()}, packing::plain);
   fake_registry registry;
   registry.add(big, "big", "1");
   check_refused(at.pull(registry.address() + "/big:1"), storage_errc::disk_full, "free");
