@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "tests/cluster/fault_plan.hpp"
 #include "tests/cluster/wired_site.hpp"
 
@@ -167,7 +169,10 @@ TEST_CASE("a minority refuses changes in bounded time with a reason, tells what 
     site.start(host);
   site.wait_for_agreement(site.hosts());
   wait_for_specified(site, specs);
-  CHECK(site.containers_of(leader) == own);
+  // It may have got work of a host that was slow to come back; its own went on.
+  const auto then = site.containers_of(leader);
+  for (const auto& x : own)
+    CHECK_MESSAGE(std::find(then.begin(), then.end(), x) != then.end(), x.first << " is no longer process " << x.second);
   check_later(site, "first", first);
   check_later(site, "second", second);
 }
