@@ -8,6 +8,7 @@
 
 #include "actors/image_messages.hpp"
 #include "actors/messages.hpp"
+#include "actors/use_messages.hpp"
 #include "runtime/consensus/raft_message.hpp"
 
 CAF_BEGIN_TYPE_ID_BLOCK(prunella, caf::first_custom_type_id)
@@ -37,5 +38,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(prunella, caf::first_custom_type_id)
   CAF_ADD_TYPE_ID(prunella, (prunella::actors::ready_table))
   CAF_ADD_TYPE_ID(prunella, (prunella::actors::door_status_request))
   CAF_ADD_TYPE_ID(prunella, (prunella::actors::door_status_answer))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::use_request))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::use_answer))
 
 CAF_END_TYPE_ID_BLOCK(prunella)

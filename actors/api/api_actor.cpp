@@ -12,6 +12,7 @@
 #include "actors/api/api_call.hpp"
 #include "actors/api/api_requests.hpp"
 #include "actors/api/image_answers.hpp"
+#include "actors/api/use_views.hpp"
 #include "actors/door/published_views.hpp"
 #include "actors/host/host_actor.hpp"
 #include "actors/host/image_keeper.hpp"
@@ -114,6 +115,8 @@ private:
     case api_route::import_image: return import(call);
     case api_route::events: return answer_events(call);
     case api_route::services: return answer_services(call.respond);
+    case api_route::use_of_hosts:
+    case api_route::use_of_containers: return answer_use(call);
     case api_route::actors: return answer_actors(call.respond);
     case api_route::put_application: return begin_write(call, put_command(call.request));
     case api_route::delete_application: return begin_write(call, delete_command(call.request));
@@ -319,6 +322,20 @@ private:
       });
   }
 
+  void answer_use(const api_call& call) {
+    gather<std::pair<std::string, use_answer>, use_answer>(
+      "use", use_request{},
+      [](const std::string& host, use_answer& answer, std::vector<std::pair<std::string, use_answer>>& all) {
+        all.emplace_back(host, std::move(answer));
+      },
+      [this, call](const std::vector<std::pair<std::string, use_answer>>& answers, const std::string& unreachable) {
+        const auto state = options_.state->get();
+        const auto rows = call.route == api_route::use_of_hosts ? config::to_json(host_use_views(*state, answers))
+                                                                : config::to_json(container_use_views(*state, answers));
+        call.respond(with_partial(json_response(config::json_text(rows)), unreachable));
+      });
+  }
+
   void answer_actors(const net::http_responder& respond) {
     gather<std::pair<std::string, actor_view>, actors_answer>(
       "tree", actors_request{10'000},
@@ -495,6 +512,8 @@ net::http_router make_api_router(std::function<caf::actor()> api, const api_opti
   router.add("POST", "/v1/images", to(api_route::import_image));
   router.add("GET", "/v1/events", to(api_route::events));
   router.add("GET", "/v1/services", to(api_route::services));
+  router.add("GET", "/v1/use/hosts", to(api_route::use_of_hosts));
+  router.add("GET", "/v1/use/containers", to(api_route::use_of_containers));
   router.add("GET", "/v1/actors", to(api_route::actors));
   router.add("POST", "/v1/actors/kill", to(api_route::kill_actor));
   return router;

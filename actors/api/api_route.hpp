@@ -18,6 +18,8 @@ enum class api_route : std::uint8_t {
   events,
   services,
   actors,
+  use_of_hosts,
+  use_of_containers,
   put_application,
   delete_application,
   scale_service,

@@ -231,6 +231,7 @@ outer_parts agent::parts::outside() {
   };
   give_images(x);
   x.draw_seed = random_seed;
+  x.data_directory = data.path();
   x.own_threads = true;
   x.log = options.log;
   return x;

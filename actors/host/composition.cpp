@@ -14,6 +14,7 @@
 #include "actors/host/journal_actor.hpp"
 #include "actors/host/link_watch.hpp"
 #include "actors/host/tree_actor.hpp"
+#include "actors/host/use_actor.hpp"
 #include "actors/instance/driver.hpp"
 #include "actors/site/image_copies.hpp"
 #include "actors/site/leadership_actor.hpp"
@@ -155,6 +156,8 @@ runtime::supervision_tree composition::make_tree() {
   if (!outer_.images)
     children.erase(children.begin() + 1);
   root_tree.children = std::move(children);
+  if (!outer_.data_directory.empty())
+    root_tree.children.push_back(worker(spec_of("use"), [this](const runtime::start_context& my) { return start_use(my); }));
   if (door_.door)
     root_tree.children.push_back(
       worker(spec_of("door"), [this](const runtime::start_context& my) { return start_door(my); }));
@@ -311,6 +314,14 @@ site_actor_options composition::site_options(std::uint64_t term, const std::stri
   if (const auto it = heard.find(former); it != heard.end())
     x.last_heard.insert(*it);
   return x;
+}
+
+caf::actor composition::start_use(const runtime::start_context& my) {
+  use_actor_options x;
+  x.data_directory = outer_.data_directory;
+  x.driver = [this] { return local("driver"); };
+  x.detached = outer_.own_threads;
+  return spawn_use(my.self, std::move(x));
 }
 
 caf::actor composition::start_host(const runtime::start_context& my) {

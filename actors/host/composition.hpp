@@ -75,6 +75,8 @@ struct outer_parts {
   std::function<storage::result<std::unique_ptr<storage::event_journal>>(const file_trouble& told)> open_journal;
   /// A number that no other host and no other start draws.
   std::function<std::uint64_t()> draw_seed;
+  /// Of this host, absolute: what is used there is measured. Empty: nothing is.
+  std::string data_directory;
   /// The images of this host; null: it keeps none.
   std::shared_ptr<storage::shared_images> images;
   /// What fetches images; called once. `keeper_of` finds the image keeper of a host, `bandwidth` is bytes a second or 0.
@@ -140,6 +142,7 @@ private:
   caf::actor start_journal(const runtime::start_context& my);
   caf::actor start_consensus(const runtime::start_context& my);
   caf::actor start_leadership(const runtime::start_context& my);
+  caf::actor start_use(const runtime::start_context& my);
   caf::actor start_host(const runtime::start_context& my);
   host_door_parts make_door();
   caf::actor start_door(const runtime::start_context& my);

@@ -121,8 +121,17 @@ std::string update_text(const application_record& record, const site_state& stat
                        : std::to_string(outdated) + " of " + std::to_string(own.size()) + " instances wait to be updated";
 }
 
-/// Instances and what they reserve, by host.
-std::map<std::string, std::pair<std::uint32_t, config::resources>> use_of_hosts(const site_state& state) {
+} // namespace
+
+std::string time_text_of(time_ms at) {
+  // Any number may come from another host; the clock counts nanoseconds, which end in 1677 and 2262.
+  constexpr auto most = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::duration::max()).count();
+  if (at == 0 || at > most || at < -most)
+    return {};
+  return config::time_text(std::chrono::system_clock::time_point{std::chrono::milliseconds{at}});
+}
+
+std::map<std::string, std::pair<std::uint32_t, config::resources>> reserved_of_hosts(const site_state& state) {
   std::map<std::string, std::pair<std::uint32_t, config::resources>> use;
   for (const auto& [name, x] : state.assignments) {
     if (x.host.empty())
@@ -142,22 +151,12 @@ std::map<std::string, std::pair<std::uint32_t, config::resources>> use_of_hosts(
   return use;
 }
 
-} // namespace
-
-std::string time_text_of(time_ms at) {
-  // Any number may come from another host; the clock counts nanoseconds, which end in 1677 and 2262.
-  constexpr auto most = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::duration::max()).count();
-  if (at == 0 || at > most || at < -most)
-    return {};
-  return config::time_text(std::chrono::system_clock::time_point{std::chrono::milliseconds{at}});
-}
-
 std::vector<host_view> host_views(const view_source& from, const row_range& range) {
   std::vector<config::host_spec> specs;
   for (const auto& [id, host] : from.state.hosts)
     specs.push_back(host.spec);
   const auto controllers = controllers_of(specs);
-  const auto use = use_of_hosts(from.state);
+  const auto use = reserved_of_hosts(from.state);
   std::vector<host_view> rows;
   for (auto it = from.state.hosts.upper_bound(range.after); it != from.state.hosts.end() && rows.size() < range.most; ++it) {
     const auto& [id, host] = *it;

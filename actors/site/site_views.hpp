@@ -8,6 +8,7 @@
 #include <limits>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "actors/api/views.hpp"
@@ -32,6 +33,9 @@ struct row_range {
   std::string after;                                          ///< keys behind this one; empty: all
   std::size_t most = std::numeric_limits<std::size_t>::max(); ///< rows
 };
+
+/// Instances and what they reserve, by host.
+std::map<std::string, std::pair<std::uint32_t, config::resources>> reserved_of_hosts(const site_state& state);
 
 /// Ordered by id; the range's application does not count.
 std::vector<host_view> host_views(const view_source& from, const row_range& range = {});

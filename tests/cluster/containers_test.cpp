@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "actors/api/use_views.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 #include "tests/cluster/site_processes.hpp"
 
@@ -75,6 +76,41 @@ TEST_CASE("a killed container is restarted in place at once, even when the pause
   CHECK(site.containers_of(after.host) == std::map<std::string, pid_t>{{container, static_cast<pid_t>(after.pid)}});
   REQUIRE(after.containers.size() == 1);
   CHECK(after.containers[0].reason.find("SIGKILL") != std::string::npos);
+}
+
+TEST_CASE("any host tells what every container and host uses, beside what is reserved, and who did not answer") {
+  site_processes site;
+  site.start_all();
+  REQUIRE(site.apply(simple_application("shop", {"sh", "-c", "head -c 8000000 /dev/zero > box; while :; do :; done"}, 1)).status == 201);
+  site.wait_for_running(1);
+  const auto home = site.instance(instance).host;
+  const auto elsewhere = site.hosts_without(home).front();
+  const auto box = site.data_dir(home) / "containers" / container / "work" / "box";
+  site.wait_for("its file is written", [&] {
+    std::error_code none;
+    return std::filesystem::file_size(box, none) == 8'000'000;
+  });
+  std::vector<actors::container_use_view> containers;
+  site.wait_for("its use is seen from another host", [&] {
+    containers = site.get<std::vector<actors::container_use_view>>(elsewhere, "/v1/use/containers");
+    return containers.size() == 1 && containers[0].use.cpu_millis > 100 && containers[0].use.disk_bytes >= 8'000'000;
+  });
+  CHECK(containers[0].host == home);
+  CHECK(containers[0].use.name == container);
+  CHECK(containers[0].use.memory_bytes > 0);
+  CHECK(containers[0].use.processes >= 1);
+  CHECK(containers[0].reserved.cpu_millis == 10);
+  const auto hosts = site.get<std::vector<actors::host_use_view>>(elsewhere, "/v1/use/hosts");
+  REQUIRE(hosts.size() == 3);
+  for (const auto& x : hosts) {
+    CHECK(x.machine.cpu_millis > 100); // all are this machine
+    CHECK(x.reserved.cpu_millis == (x.host == home ? 10 : 0));
+  }
+  site.kill_host(home);
+  const auto rest = site.call(elsewhere, "GET", "/v1/use/hosts");
+  CHECK(rest.status == 200);
+  CHECK(rest.body.find('"' + home + '"') == std::string::npos);
+  CHECK(rest.body.find('"' + elsewhere + '"') != std::string::npos);
 }
 
 TEST_CASE("a crash loop is tried with pauses on every host, ends as failed with its reason, and then costs nothing") {

@@ -65,10 +65,11 @@ TEST_CASE("a backslash at the end of a line is an error at its column") {
 TEST_CASE("the first word completes to commands") {
   CHECK(complete("s", small_site()) == words{"scale", "status"});
   CHECK(complete("zz", small_site()).empty());
-  CHECK(complete("", small_site()).size() == 13);
+  CHECK(complete("", small_site()).size() == 14);
 }
 
 TEST_CASE("the second word completes to what the command takes") {
+  CHECK(complete("top ", small_site()) == words{"containers", "hosts"});
   CHECK(complete("get ", small_site()) == words{"applications", "events", "hosts", "images", "instances", "services"});
   CHECK(complete("get ho", small_site()) == words{"hosts"});
   CHECK(complete("delete default.p", small_site()) == words{"default.popcorn"});

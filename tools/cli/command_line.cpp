@@ -202,6 +202,24 @@ private:
     get->add_option("--limit", get_.limit, "At most so many events")->check(whole_number(1, 1'000))->type_name("N");
     get->add_flag("-w,--watch", get_.watch, "Look again every second until interrupted");
 
+    auto* top = add(&app_, "top", "Show what hosts or containers use of what is there and reserved",
+                    "  prunella top\n  prunella top containers --watch\n\n"
+                    "USED/TOTAL of the machine, whoever uses it, and RESERVED/CAPACITY as the site counts; of containers "
+                    "USED/RESERVED. CPU in cores (250m is a quarter), the mean since the last look, at most a minute. A container's "
+                    "DISK is its own files and logs.",
+                    [this] {
+                      get_.connection = connection_;
+                      get_.output = output();
+                      get_.what = get_.what == "containers" ? "use/containers" : "use/hosts";
+                      return run_get(get_, io_);
+                    });
+    top->add_option("hosts|containers", get_.what, "What to look at (hosts)")
+      ->default_str("hosts")
+      ->check(one_of({"hosts", "containers"}))
+      ->type_name("");
+    add_output(top);
+    top->add_flag("-w,--watch", get_.watch, "Look again every second until interrupted");
+
     auto* tree = add(&app_, "tree", "Draw the site: hosts, applications, instances, containers",
                      "  prunella tree\n  prunella tree --actors      the agents' actors and their supervisors", [this] {
                        tree_.connection = connection_;

@@ -44,6 +44,8 @@ std::string nothing_text(const std::string& what, const std::string& application
     return "no service is published: `publish: PORT` at a container's port lets every host answer on it\n";
   if (what == "images")
     return "no images, and no application that needs one: `prunella image import FILE --name NAME` brings one\n";
+  if (what == "use/containers")
+    return "no containers run: `prunella get instances` says what should\n";
   return "no " + what + "\n";
 }
 
@@ -82,6 +84,10 @@ std::optional<std::string> table_text(const boost::json::value& value, const get
     return rows_text<actors::published_view>(value, options, io);
   if (options.what == "images")
     return rows_text<actors::image_view>(value, options, io);
+  if (options.what == "use/hosts")
+    return rows_text<actors::host_use_view>(value, options, io);
+  if (options.what == "use/containers")
+    return rows_text<actors::container_use_view>(value, options, io);
   return rows_text<actors::event_view>(value, options, io);
 }
 

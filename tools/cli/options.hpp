@@ -24,7 +24,7 @@ struct apply_options {
 
 struct get_options {
   connection_options connection;
-  std::string what; ///< hosts | applications | instances | images | events
+  std::string what; ///< what the API lists below /v1: hosts, applications, instances, services, images, events, use/…
   output_format output = output_format::table;
   std::string application; ///< instances of this one only; empty: all
   std::string after;       ///< events behind this id; empty: from the oldest kept

@@ -14,8 +14,10 @@ namespace {
 
 using actors::actor_view;
 using actors::application_view;
+using actors::container_use_view;
 using actors::container_view;
 using actors::event_view;
+using actors::host_use_view;
 using actors::host_view;
 using actors::image_view;
 using actors::instance_view;
@@ -164,6 +166,36 @@ table to_table(const std::vector<host_view>& hosts, time_point) {
                       config::cpu_text(h.reserved.cpu_millis) + '/' + config::cpu_text(h.capacity.cpu_millis),
                       bytes_text(h.reserved.memory_bytes) + '/' + bytes_text(h.capacity.memory_bytes),
                       labels_text(h.labels), h.reason});
+  return t;
+}
+
+table to_table(const std::vector<host_use_view>& hosts, time_point) {
+  table t;
+  t.columns = {{"HOST"},           {"CPU", true},        {"RESERVED", true},   {"MEMORY", true}, {"RESERVED", true},
+               {"DISK", true},     {"THREADS", true},    {"CONTAINERS", true}, {"WARNING", false, false, true}};
+  for (const auto& h : hosts) {
+    const auto& m = h.machine;
+    t.rows.push_back({h.host, config::cpu_text(m.cpu_millis) + '/' + config::cpu_text(m.cpu_millis_total),
+                      config::cpu_text(h.reserved.cpu_millis) + '/' + config::cpu_text(h.capacity.cpu_millis),
+                      bytes_text(m.memory_bytes) + '/' + bytes_text(m.memory_bytes_total),
+                      bytes_text(h.reserved.memory_bytes) + '/' + bytes_text(h.capacity.memory_bytes),
+                      bytes_text(m.disk_bytes) + '/' + bytes_text(m.disk_bytes_total),
+                      std::to_string(m.threads) + '/' + std::to_string(m.threads_total), std::to_string(h.containers), h.warning});
+  }
+  return t;
+}
+
+table to_table(const std::vector<container_use_view>& containers, time_point) {
+  table t;
+  t.columns = {{"CONTAINER"}, {"HOST"}, {"CPU", true}, {"MEMORY", true}, {"DISK", true}, {"PROCESSES", true}};
+  const auto of = [](const std::string& used, bool has_reserved, const std::string& reserved) {
+    return has_reserved ? used + '/' + reserved : used;
+  };
+  for (const auto& c : containers)
+    t.rows.push_back({c.use.name, c.host,
+                      of(config::cpu_text(c.use.cpu_millis), c.reserved.cpu_millis > 0, config::cpu_text(c.reserved.cpu_millis)),
+                      of(bytes_text(c.use.memory_bytes), c.reserved.memory_bytes > 0, bytes_text(c.reserved.memory_bytes)),
+                      (c.use.disk_is_at_least ? ">" : "") + bytes_text(c.use.disk_bytes), std::to_string(c.use.processes)});
   return t;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "actors/api/image_view.hpp"
+#include "actors/api/use_views.hpp"
 #include "actors/api/views.hpp"
 #include "tools/cli/table.hpp"
 
@@ -20,6 +21,10 @@ using time_point = std::chrono::system_clock::time_point;
 /// A row per image and host.
 [[nodiscard]] table to_table(const std::vector<actors::image_view>& images, time_point now);
 [[nodiscard]] table to_table(const std::vector<actors::event_view>& events, time_point now);
+
+/// Used, of what there is; warnings where a document promises more.
+[[nodiscard]] table to_table(const std::vector<actors::host_use_view>& hosts, time_point now);
+[[nodiscard]] table to_table(const std::vector<actors::container_use_view>& containers, time_point now);
 
 /// site > hosts > applications > instances > containers; what has no host yet stands under `not placed`.
 [[nodiscard]] tree_node site_tree(const actors::status_view& status, const std::vector<actors::host_view>& hosts,

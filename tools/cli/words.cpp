@@ -62,7 +62,7 @@ private:
 };
 
 const std::vector<std::string> verbs{"apply",   "config", "delete", "exit",   "get",  "help",
-                                     "image",   "inspect", "kill",   "scale",  "status", "tree", "version"};
+                                     "image",   "inspect", "kill",   "scale",  "status", "top",  "tree", "version"};
 
 template <class... Lists>
 std::vector<std::string> join(const Lists&... lists) {
@@ -83,6 +83,8 @@ std::vector<std::string> candidates(const std::vector<std::string>& before, cons
     return verb == "get" ? std::vector<std::string>{"-o"} : std::vector<std::string>{};
   if (verb == "get")
     return {"applications", "events", "hosts", "images", "instances", "services"};
+  if (verb == "top")
+    return {"containers", "hosts"};
   if (verb == "delete")
     return names.applications;
   if (verb == "scale")

@@ -1,0 +1,73 @@
+#pragma once
+
+// What a machine and its containers use: read from /proc, and computed from two readings.
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "actors/instance/driver.hpp"
+#include "actors/use_messages.hpp"
+
+namespace prunella::actors {
+
+/// Counters of processor time, each since its own beginning.
+struct cpu_reading {
+  std::chrono::microseconds at{0}; ///< monotonic
+  std::chrono::microseconds used{0};
+};
+
+/// Thousandths of a core between two readings, rounded; 0 if `now` is not later, or a counter began anew.
+std::int64_t cpu_millis_between(const cpu_reading& before, const cpu_reading& now);
+
+/// Processor time that was used since boot, summed over the cores, out of the first line of /proc/stat (proc_stat(5)): user, nice,
+/// system, irq and softirq. What a hypervisor gave to others (steal) and waiting for disks are not use. `ticks_per_second` is
+/// USER_HZ. Nothing if the text is not one.
+std::optional<std::chrono::microseconds> parse_cpu_use(std::string_view stat, std::int64_t ticks_per_second);
+
+/// Bytes in all and available (`MemAvailable`) out of /proc/meminfo.
+struct memory_reading {
+  std::int64_t total = 0;
+  std::int64_t available = 0;
+};
+std::optional<memory_reading> parse_memory(std::string_view meminfo);
+
+/// The number of threads out of /proc/loadavg: the one behind the slash.
+std::optional<std::int64_t> parse_threads(std::string_view loadavg);
+
+/// All of a machine but its `cpu_millis`, which `reading.used` tells together with an earlier one.
+struct machine_reading {
+  machine_use use;
+  cpu_reading cpu;
+};
+machine_reading read_machine(const std::string& data_directory, std::chrono::microseconds at, const std::string& proc = "/proc");
+
+/// What files below a folder take on the disk, on its own file system only: blocks, each file once. Symbolic links are not
+/// followed. After `most` entries it gives up, and what was counted is the least.
+struct disk_count {
+  std::int64_t bytes = 0;
+  bool is_at_least = false;
+  std::size_t entries = 0;
+};
+disk_count count_disk(const std::string& folder, std::size_t most);
+
+/// Readings of containers by name and generation: a new generation's counters begin anew.
+class container_readings {
+public:
+  /// Uses since the readings before, which these replace. Those of a container that is new count since its start, if
+  /// nothing else is known: 0.
+  std::vector<container_use> advance(const container_stats_list& stats, std::chrono::microseconds at);
+
+private:
+  struct reading {
+    std::uint64_t generation = 0;
+    cpu_reading cpu;
+  };
+  std::map<std::string, reading> last_;
+};
+
+} // namespace prunella::actors
