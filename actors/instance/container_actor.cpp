@@ -199,7 +199,7 @@ void container_state::ask_whether_done(const caf::actor& asked) {
 // Of an image: what runs is taken over without one, so that nothing depends on it being here still.
 void container_state::ask_to_claim(const caf::actor& asked) {
   const auto number = epoch;
-  self->request(asked, context.margin, adopt_container{order.name, order.generation, order.spec_hash})
+  self->request(asked, context.margin, adopt_container{order})
     .then([this](const container_started& started) { on_started(started); },
           [this, asked, number](const caf::error& why) {
             if (number != epoch || report.phase != container_phase::starting)
@@ -239,7 +239,7 @@ void container_state::ask_to_start(const caf::actor& asked) {
 
 void container_state::ask_to_adopt(const caf::actor& asked) {
   const auto number = epoch;
-  self->request(asked, context.margin, adopt_container{order.name, order.generation, order.spec_hash})
+  self->request(asked, context.margin, adopt_container{order})
     .then([](const container_started&) {}, // it goes on as before
           [this, number](const caf::error& why) {
             if (number != epoch)

@@ -97,6 +97,9 @@ caf::behavior container_driver_state::make_behavior(container_driver_options opt
     [this](const recover_containers& request) { return on_recover(request); },
     [this](const get_container_stats& request) { return on_stats(request); },
     [this](const release_containers& request) { released_ = request.reason; },
+    [this](const exec_container& request) { return on_exec(request); },
+    [this](const plan_command& request) { return on_plan(request); },
+    [this](const command_done& event) { on_command_done(event); },
     [this](const container_ended& event) { on_container_ended(event); },
     [this](const grace_over& event) { on_grace_over(event); },
     [this](const job_done& event) { jobs_->finish(event.key); },
@@ -204,6 +207,8 @@ void container_driver_state::finish(container_map::iterator ended, const contain
   const auto& record = entry.record();
   watched_.erase(keys_[record.name]);
   keys_.erase(record.name);
+  if (runner_)
+    runner_->cancel(record.name);
   for (const auto& log : entry.launched.logs)
     logs_->remove(log.path);
   clear_later(*entry.backend, record, entry.stopping);

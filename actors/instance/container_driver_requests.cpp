@@ -8,9 +8,11 @@
 namespace prunella::actors {
 
 caf::result<container_started> container_driver_state::on_adopt(const adopt_container& request) {
-  auto* container = find(request.name, request.generation);
-  if (!container || container->record().spec_hash != request.spec_hash || !container->is_alive())
-    return not_running(request.name, request.generation);
+  const auto& order = request.order;
+  auto* container = find(order.name, order.generation);
+  if (!container || container->record().spec_hash != order.spec_hash || !container->is_alive())
+    return not_running(order.name, order.generation);
+  container->order = order;
   return adopt(*container, sender());
 }
 

@@ -85,6 +85,7 @@ caf::result<container_started> container_driver_state::start_beside(running_cont
   const bool ended_alone = current.launched.end && !current.stopping;
   if (same && !current.stopping && (ended_alone || current.is_alive())) {
     current.grace = order.spec.grace;
+    current.order = order;
     if (ended_alone) // its new owner hears of it next
       self_->send(self_, container_ended{keys_[order.name], 0});
     return adopt(current, sender());
@@ -239,6 +240,7 @@ void container_driver_state::on_launched(const std::string& container, driver_ba
   entry.launched = std::move(launched);
   entry.backend = &backend;
   entry.grace = rising.start.order.spec.grace;
+  entry.order = std::move(rising.start.order);
   watch(container);
   if (!rising.is_unwanted) {
     auto started = adopt(entry, rising.start.owner);

@@ -21,6 +21,7 @@
 #include <caf/result.hpp>
 #include <caf/stateful_actor.hpp>
 
+#include "actors/instance/command_runner.hpp"
 #include "actors/instance/container_driver.hpp"
 #include "actors/instance/driver_backend.hpp"
 #include "actors/instance/driver_error.hpp"
@@ -44,6 +45,17 @@ struct job_done {
   std::uint64_t key = 0;
 
   PRUNELLA_FIELDS(job_done, key)
+};
+
+// From the thread of `command_runner`.
+struct command_done {
+  std::uint64_t key = 0;
+  bool is_refused = false;
+  driver_errc code = driver_errc::invalid_request; // and why, if it is
+  std::string why;
+  exec_result result;
+
+  PRUNELLA_FIELDS(command_done, key, is_refused, code, why, result)
 };
 
 // Timer: clear away what ended containers left.
@@ -71,6 +83,7 @@ struct pending_start {
 struct running_container {
   launched_container launched;
   driver_backend* backend = nullptr;
+  std::optional<container_order> order; // nothing: a driver before this one started it, and nobody has claimed it yet
   std::chrono::milliseconds grace{10'000};
   caf::actor_addr owner;
   bool stopping = false;
@@ -122,9 +135,13 @@ private:
   caf::result<void> on_stop_all(const stop_all_containers& request);
   caf::result<recovered_containers> on_recover(const recover_containers& request);
   caf::result<container_stats_list> on_stats(const get_container_stats& request);
+  caf::result<exec_result> on_exec(const exec_container& request);
+  caf::result<command_plan> on_plan(const plan_command& request);
+  void on_command_done(const command_done& event);
   void on_container_ended(const container_ended& event);
   void on_grace_over(const grace_over& event);
 
+  driver_result<command_plan> plan_for(const plan_command& request);
   driver_result<driver_backend*> backend_for(const container_order& order);
   caf::result<container_started> start_beside(running_container& current, const container_order& order);
   caf::result<container_started> start_beside(rising_container& current, const container_order& order);
@@ -178,7 +195,15 @@ private:
   std::uint64_t last_key_ = 0;
   std::optional<std::string> released_;             // why
   std::vector<caf::response_promise> until_empty_; // stop_all_containers
+  struct running_command {
+    std::string container;
+    std::uint64_t generation = 0;
+    caf::response_promise promise;
+  };
+  std::map<std::uint64_t, running_command> commands_; // by key
+  std::uint64_t last_command_ = 0;
   std::unique_ptr<log_keeper> logs_;
+  std::unique_ptr<command_runner> runner_; // from the first command on
   std::unique_ptr<process_watcher> watcher_; // last but one: its thread ends before anything else of this goes
   std::unique_ptr<job_threads> jobs_;        // last: what they do is done before a successor looks at what runs
 };

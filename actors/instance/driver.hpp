@@ -5,7 +5,7 @@
 // scripted one. Every request is answered, with the stated value or a `driver_errc` whose context is a
 // sentence for a person; a caller still gives each request a finite timeout. Nothing here blocks the caller.
 //
-// Life of a container at a driver: [prepare] → start → (signal | stats)* → ended. What it leaves on the disk stays until `tidy_folders`. A container outlives the
+// Life of a container at a driver: [prepare] → start → (signal | stats | exec)* → ended. What it leaves on the disk stays until `tidy_folders`. A container outlives the
 // driver actor and the agent: a fresh driver finds what already runs before it answers its first message.
 
 #include <chrono>
@@ -105,11 +105,9 @@ struct start_container {
 /// As `start_container`, but never starts anything: makes the sender the owner of what runs. → `container_started`, or
 /// not_running.
 struct adopt_container {
-  std::string name;
-  std::uint64_t generation = 0;
-  std::string spec_hash;
+  container_order order;
 
-  PRUNELLA_FIELDS(adopt_container, name, generation, spec_hash)
+  PRUNELLA_FIELDS(adopt_container, order)
 };
 
 struct container_started {
@@ -244,6 +242,58 @@ struct stop_all_containers {
   std::chrono::milliseconds grace_limit{10'000};
 
   PRUNELLA_FIELDS(stop_all_containers, grace_limit)
+};
+
+/// Runs a further command in a running container: with its environment, working directory, user and limits, nothing on its
+/// standard input. → `exec_result` when it ended or `timeout` was over; then its process group is killed. It counts against
+/// the container's processor limit, and so does what runc needs to enter the container (about 30 ms of one core).
+/// Errors: not_running (also when the container ends meanwhile), invalid_request, command_not_found,
+/// command_not_executable, working_directory_missing, fork_failed, runtime_failed, released, and too_many when the host
+/// runs as many such commands as its driver takes (16).
+struct exec_container {
+  std::string name;
+  std::uint64_t generation = 0; ///< 0: whichever runs
+  std::vector<std::string> command;
+  std::chrono::milliseconds timeout{10'000}; ///< 1 ms … 1 h
+
+  PRUNELLA_FIELDS(exec_container, name, generation, command, timeout)
+};
+
+/// How a command in a container ended.
+struct exec_result {
+  bool timed_out = false;     ///< killed, as it took longer than it may
+  std::int32_t exit_code = 0; ///< 0 … 255; as in a shell 128 + N where signal N ended it
+  std::string output;         ///< the first 4 KiB that it printed, both streams; runc may swap what came at the same moment
+  bool has_more_output = false;
+  std::chrono::milliseconds took{0};
+
+  bool succeeded() const { return !timed_out && exit_code == 0; }
+
+  PRUNELLA_FIELDS(exec_result, timed_out, exit_code, output, has_more_output, took)
+};
+
+/// → `command_plan`: how this host's agent runs `command` in a running container, for who does that itself. Errors: as
+/// `exec_container`, before anything was run.
+struct plan_command {
+  std::string name;
+  std::uint64_t generation = 0; ///< 0: whichever runs
+  std::vector<std::string> command;
+  bool has_terminal = false; ///< its standard streams are a terminal
+
+  PRUNELLA_FIELDS(plan_command, name, generation, command, has_terminal)
+};
+
+/// A process of the host that is, or starts and stands for, a command in a container (`command_runner.hpp`).
+struct command_plan {
+  std::string container;
+  std::uint64_t generation = 0;
+  std::vector<std::string> command;     ///< argv; the first is an absolute path
+  std::vector<std::string> environment; ///< `NAME=value`, all of it
+  std::string working_directory;        ///< absolute
+  std::string pid_file; ///< where the runtime writes the pid of the command; empty: the process is the command
+  std::string cgroup;   ///< in which that pid is to be found: else it is another process's by now
+
+  PRUNELLA_FIELDS(command_plan, container, generation, command, environment, working_directory, pid_file, cgroup)
 };
 
 /// Why a driver function failed, before it becomes a `caf::error` (`driver_error.hpp`).

@@ -63,6 +63,10 @@ public:
   /// Ends a container that was launched a moment ago and that nobody will ever ask for, and clears it away.
   virtual void abandon(const launched_container& container) = 0;
 
+  /// How `request.command` is run in `container`; `order` is that of its start. Runs nothing.
+  virtual driver_result<command_plan> plan(const launched_container& container, const container_order& order,
+                                           const plan_command& request) = 0;
+
   /// Sends `signal` to all of the container that its kind can reach politely.
   virtual void signal(const launched_container& container, int signal) = 0;
 

@@ -45,6 +45,9 @@ struct process_handle {
 driver_result<std::string> resolve_command(const std::string& command, std::string_view path,
                                            const std::string& working_directory);
 
+/// The PATH of `environment`, or the default one.
+std::string path_of(const std::vector<std::string>& environment);
+
 /// Refuses what execve(2) cannot take: no command, NULs, variable names that are empty or hold `=`.
 std::optional<driver_failure> check_order(const container_order& order);
 
@@ -53,6 +56,12 @@ std::optional<driver_failure> check_order(const container_order& order);
 /// after execve succeeded (posix_spawn: nothing of the agent's memory is copied). The caller must be the only one in this
 /// process to wait for children it did not start itself.
 driver_result<process_handle> launch_process(const launch_request& request);
+
+/// Makes a handle of the child `pid`, just started. Error: fork_failed, and the child is killed.
+driver_result<process_handle> open_child(pid_t pid);
+
+/// What errno `number` of starting `path` means: fork_failed, invalid_request or command_not_executable.
+driver_failure spawn_failure(const std::string& path, int number);
 
 /// A pidfd of whatever process has this number now; empty with errno set if it cannot be had.
 unique_fd open_pidfd(pid_t pid);

@@ -43,10 +43,7 @@ public:
     if (auto* failure = std::get_if<driver_failure>(&launch))
       return std::move(*failure);
     const auto& ready = std::get<launch_request>(launch);
-    const auto path = order.env.find("PATH");
-    auto file = resolve_command(ready.command.front(),
-                                path == order.env.end() ? default_path : std::string_view{path->second},
-                                ready.working_directory);
+    auto file = resolve_command(ready.command.front(), path_of(ready.environment), ready.working_directory);
     if (auto* failure = std::get_if<driver_failure>(&file))
       return std::move(*failure);
     return std::nullopt;
@@ -74,6 +71,21 @@ public:
   void abandon(const launched_container& container) override {
     kill(container);
     ::waitpid(container.main.pid, nullptr, 0);
+  }
+
+  driver_result<command_plan> plan(const launched_container& container, const container_order& order,
+                                   const plan_command& request) override {
+    auto like_it = prepare_folder(order, options_.data_directory, options_.agent);
+    if (auto* failure = std::get_if<driver_failure>(&like_it))
+      return std::move(*failure);
+    auto& launch = std::get<launch_request>(like_it);
+    auto file = resolve_command(request.command.front(), path_of(launch.environment), launch.working_directory);
+    if (auto* failure = std::get_if<driver_failure>(&file))
+      return std::move(*failure);
+    command_plan plan{container.record.name, container.record.generation, request.command,
+                      std::move(launch.environment), std::move(launch.working_directory), {}, {}};
+    plan.command.front() = std::get<std::string>(std::move(file));
+    return plan;
   }
 
   void signal(const launched_container& container, int number) override { signal_group(container.main, number); }

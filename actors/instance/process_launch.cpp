@@ -61,6 +61,26 @@ driver_result<unique_fd> open_directory(const std::string& path) {
   return fd;
 }
 
+// An agent that protects itself from the out-of-memory killer must not pass that on to what it runs.
+void reset_oom_score(pid_t pid) {
+  char own[16] = {};
+  unique_fd read_own{::open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC)};
+  if (!read_own || ::read(read_own.get(), own, sizeof own - 1) <= 0 || std::strncmp(own, "0\n", 2) == 0)
+    return;
+  unique_fd child{::open(("/proc/" + std::to_string(pid) + "/oom_score_adj").c_str(), O_WRONLY | O_CLOEXEC)};
+  if (child && ::write(child.get(), "0", 1) < 0)
+    return; // lowering needs CAP_SYS_RESOURCE: a positive score stays, which only makes the container a likelier victim
+}
+
+} // namespace
+
+std::string path_of(const std::vector<std::string>& environment) {
+  for (const auto& variable : environment)
+    if (variable.rfind("PATH=", 0) == 0)
+      return variable.substr(5);
+  return std::string{default_path};
+}
+
 driver_failure spawn_failure(const std::string& path, int number) {
   switch (number) {
     case EAGAIN:
@@ -78,26 +98,6 @@ driver_failure spawn_failure(const std::string& path, int number) {
       return not_executable(path, error_text(number));
   }
 }
-
-// An agent that protects itself from the out-of-memory killer must not pass that on to what it runs.
-void reset_oom_score(pid_t pid) {
-  char own[16] = {};
-  unique_fd read_own{::open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC)};
-  if (!read_own || ::read(read_own.get(), own, sizeof own - 1) <= 0 || std::strncmp(own, "0\n", 2) == 0)
-    return;
-  unique_fd child{::open(("/proc/" + std::to_string(pid) + "/oom_score_adj").c_str(), O_WRONLY | O_CLOEXEC)};
-  if (child && ::write(child.get(), "0", 1) < 0)
-    return; // lowering needs CAP_SYS_RESOURCE: a positive score stays, which only makes the container a likelier victim
-}
-
-std::string path_of(const std::vector<std::string>& environment) {
-  for (const auto& variable : environment)
-    if (variable.rfind("PATH=", 0) == 0)
-      return variable.substr(5);
-  return std::string{default_path};
-}
-
-} // namespace
 
 driver_result<std::string> resolve_command(const std::string& command, std::string_view path,
                                            const std::string& working_directory) {
@@ -173,10 +173,16 @@ driver_result<process_handle> launch_process(const launch_request& request) {
   ::posix_spawn_file_actions_adddup2(plan.files(), std::get<unique_fd>(error).get(), STDERR_FILENO);
   ::posix_spawn_file_actions_addclosefrom_np(plan.files(), STDERR_FILENO + 1);
   const auto& path = std::get<std::string>(file);
-  process_handle process;
-  const int failed = plan.run(path, request.command, request.environment, process.pid);
+  pid_t pid = 0;
+  const int failed = plan.run(path, request.command, request.environment, pid);
   if (failed != 0)
     return spawn_failure(path, failed);
+  return open_child(pid);
+}
+
+driver_result<process_handle> open_child(pid_t pid) {
+  process_handle process;
+  process.pid = pid;
   // Until we collect it nobody can reuse the number, so what pidfd_open and /proc say next is about this child.
   process.pidfd = open_pidfd(process.pid);
   const int pidfd_error = errno;

@@ -9,6 +9,7 @@
 #include "actors/instance/oci/bundle.hpp"
 #include "actors/instance/oci/cgroup.hpp"
 #include "actors/instance/oci/conmon.hpp"
+#include "tests/storage/damage.hpp"
 #include "tests/storage/temporary_folder.hpp"
 
 using namespace prunella::actors;
@@ -124,4 +125,24 @@ TEST_CASE("a path is below an allowed one by whole names") {
 TEST_CASE("a container is called by the last part of its instance") {
   CHECK(hostname_of("default.shop.web-1") == "web-1");
   CHECK(hostname_of(std::string(100, 'x')).size() == 64);
+}
+
+TEST_CASE("the limit of the processor is the quota of a group of either version, at least a millisecond, and told when it fails") {
+  prunella::tests::temporary_folder folder;
+  const auto one = folder / "one";
+  const auto two = folder / "two";
+  for (const auto* file : {"/cpu/g/cpu.shares", "/cpu/g/cpu.cfs_period_us", "/cpu/g/cpu.cfs_quota_us"})
+    write(one + file, "");
+  CHECK(limit_processor("/g", 250, one).empty());
+  CHECK(prunella::tests::read_bytes(one + "/cpu/g/cpu.cfs_period_us") == "100000");
+  CHECK(prunella::tests::read_bytes(one + "/cpu/g/cpu.cfs_quota_us") == "25000");
+  write(two + "/cgroup.controllers", "cpu memory pids\n");
+  write(two + "/g/cpu.max", "");
+  write(two + "/g/cpu.weight", "");
+  CHECK(prunella::tests::read_bytes(one + "/cpu/g/cpu.shares") == "256");
+  CHECK(limit_processor("/g", 1, two).empty());
+  CHECK(prunella::tests::read_bytes(two + "/g/cpu.weight") == "1");
+  CHECK(prunella::tests::read_bytes(two + "/g/cpu.max") == "1000 100000");
+  CHECK(limit_processor("/none", 250, one).find("/cpu/none/cpu.shares") != std::string::npos);
+  CHECK(limit_processor("/none", 250, two).find("/none/cpu.weight") != std::string::npos);
 }

@@ -163,7 +163,7 @@ TEST_CASE("how a container ended while no driver was there is told to who claims
   CHECK(exited.last_words == "sorry");
   CHECK(x->output() == "up\n");
   CHECK(x->nothing_is_left());
-  x->ask<container_started>(adopt_container{order.name, order.generation, order.spec_hash});
+  x->ask<container_started>(adopt_container{order});
   CHECK(is_driver_error(x->error, driver_errc::not_running));
 }
 

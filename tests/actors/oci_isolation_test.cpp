@@ -23,19 +23,41 @@ TEST_CASE("limits of memory, cpu and processes are in force, and use is told") {
   const auto x = make_oci_driver();
   if (!x)
     return;
-  auto order = x->order("cd /sys/fs/cgroup; for f in memory/memory.limit_in_bytes memory.max pids/pids.max pids.max "
-                        "cpu/cpu.cfs_quota_us cpu.max; do [ -f $f ] && busybox cat $f; done; echo up; exec busybox sleep 1000");
+  auto order = x->order("exec busybox sleep 1000");
   order.spec.resources = {250, 32 << 20};
   order.spec.pids = 20;
   x->start(order);
-  REQUIRE(x->has_output("up"));
-  CHECK(x->output().find("33554432\n20\n25000") != std::string::npos);
+  const auto seen = x->ask<exec_result>(exec_container{
+    order.name, 0, {"/bin/sh", "-c", "cd /sys/fs/cgroup; for f in memory/memory.limit_in_bytes memory.max pids/pids.max pids.max "
+                                     "cpu/cpu.cfs_quota_us cpu.max; do [ -f $f ] && busybox cat $f; done; exit 0"}});
+  CHECK(seen.output.find("33554432\n20\n25000") == 0);
   const auto stats = x->ask<container_stats_list>(get_container_stats{order.name});
   REQUIRE(stats.containers.size() == 1);
   CHECK(stats.containers[0].name == order.name);
   CHECK(stats.containers[0].processes == 1);
   CHECK(stats.containers[0].rss_bytes > 0);
   CHECK(stats.containers[0].rss_bytes < 32 << 20);
+  x->stop(1, 0ms);
+}
+
+TEST_CASE("a container with a hundredth of a core starts as fast as another, and then has no more than that") {
+  const auto x = make_oci_driver();
+  if (!x)
+    return;
+  auto order = x->order("echo up; while true; do :; done");
+  order.spec.resources.cpu_millis = 10;
+  const auto begin = std::chrono::steady_clock::now();
+  x->start(order);
+  CHECK(std::chrono::steady_clock::now() - begin < 2s); // the 30 ms of the runtime alone would take 3 s at that rate
+  REQUIRE(x->has_output("up"));
+  const auto used = [&] {
+    const auto stats = x->ask<container_stats_list>(get_container_stats{order.name}).containers.at(0);
+    return stats.user_time + stats.system_time;
+  };
+  const auto from = used();
+  const auto since = std::chrono::steady_clock::now();
+  REQUIRE(eventually([&] { return used() - from >= 40ms; })); // clock ticks of 10 ms
+  CHECK(std::chrono::steady_clock::now() - since >= 2s); // at that rate 4 s; 2 where ticks and bursts are in its favour
   x->stop(1, 0ms);
 }
 

@@ -181,7 +181,7 @@ TEST_CASE("a read-only root cannot be written, a mount can unless it is read-onl
   CHECK(tests::read_bytes(data / "file") == "y\n");
 }
 
-TEST_CASE("memory, cpu and process limits are those of the kernel's groups, and too many processes are refused") {
+TEST_CASE("memory and process limits are those of the kernel's groups, and too many processes are refused") {
   const auto container = make_container();
   if (!container)
     return;
@@ -189,10 +189,9 @@ TEST_CASE("memory, cpu and process limits are those of the kernel's groups, and 
   container->asked.pids = 20;
   const auto output =
       container->run("cd /sys/fs/cgroup; for f in memory/memory.limit_in_bytes memory.max pids/pids.max "
-                     "pids.max cpu/cpu.cfs_quota_us cpu.max; do [ -f $f ] && busybox cat $f; done; exit 0");
+                     "pids.max; do [ -f $f ] && busybox cat $f; done; exit 0");
   CHECK(output.find("33554432\n") != std::string::npos);
   CHECK(output.find("20\n") != std::string::npos);
-  CHECK(output.find("25000") != std::string::npos);
   const auto forks = container->run("i=0; while [ $i -lt 40 ]; do busybox sleep 5 & i=$((i+1)); done; echo done");
   CHECK(forks.find("fork") != std::string::npos);
 }

@@ -170,7 +170,7 @@ TEST_CASE("isolation is the default: short capabilities, no new privileges, mask
   CHECK(at(spec_of(other), "process.user.additionalGids") == "[4,44]");
 }
 
-TEST_CASE("cpu and memory become quota, shares and limits, and no limit is written where none is asked for") {
+TEST_CASE("memory and open files become limits, the processor is left to a later moment, and no limit is written where none is asked for") {
   auto asked = request();
   CHECK(at(spec_of(asked), "linux.resources.memory") == "absent");
   CHECK(at(spec_of(asked), "linux.resources.cpu") == "absent");
@@ -178,12 +178,10 @@ TEST_CASE("cpu and memory become quota, shares and limits, and no limit is writt
   asked.container.resources = {250, 64 << 20};
   asked.open_files = 1024;
   CHECK(at(spec_of(asked), "linux.resources.memory") == R"({"limit":67108864})");
-  CHECK(at(spec_of(asked), "linux.resources.cpu") == R"({"shares":256,"quota":25000,"period":100000})");
+  CHECK(at(spec_of(asked), "linux.resources.cpu") == "absent");
   CHECK(at(spec_of(asked), "process.rlimits") == R"([{"type":"RLIMIT_NOFILE","soft":1024,"hard":1024}])");
   asked.swap_is_counted = true;
   CHECK(at(spec_of(asked), "linux.resources.memory") == R"({"limit":67108864,"swap":67108864})");
-  asked.container.resources = {1, 0};
-  CHECK(at(spec_of(asked), "linux.resources.cpu") == R"({"shares":2,"quota":1000,"period":100000})");
 }
 
 TEST_CASE("the network is its own, that of the instance or the host's") {

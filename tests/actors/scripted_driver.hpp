@@ -74,6 +74,8 @@ public:
   bool images_are_slow = false;                             ///< preparations wait for `give_images`
   std::vector<std::string> starts;                          ///< names in order of start, one for each process
   std::vector<std::string> stops;                           ///< names in order of the stop requests
+  std::vector<exec_container> execs;                        ///< as they were asked for
+  std::map<std::string, std::deque<exec_result>> exec_answers; ///< of the next ones in a container; none left: exit code 0
   std::chrono::milliseconds start_time{0}; ///< between request and answer
   std::chrono::milliseconds stop_time{0};  ///< a longer one than the grace is cut to it (killed)
   bool silent = false;                     ///< requests are never answered
@@ -140,11 +142,12 @@ public:
       },
       [this](const start_container& request) { return on_start(request.order); },
       [this](const adopt_container& request) -> caf::result<container_started> {
-        const auto found = host_->running.find(request.name);
-        if (found == host_->running.end() || found->second.order.generation != request.generation)
-          return missing(request.name);
+        const auto found = host_->running.find(request.order.name);
+        if (found == host_->running.end() || found->second.order.generation != request.order.generation)
+          return missing(request.order.name);
         return claim(found->second, true);
       },
+      [this](const exec_container& request) { return on_exec(request); },
       [this](const stop_container& request) { return on_stop(request); },
       [this](const recover_containers& request) { return on_recover(request.only_without_owner); },
       [](const tidy_folders&) {},
@@ -229,6 +232,22 @@ private:
     return caf::delegated<container_exited>{};
   }
 
+  caf::result<exec_result> on_exec(const exec_container& request) {
+    host_->execs.push_back(request);
+    if (host_->running.count(request.name) == 0)
+      return missing(request.name);
+    if (host_->silent) {
+      silenced_.push_back(self_->make_response_promise());
+      return caf::delegated<exec_result>{};
+    }
+    auto& answers = host_->exec_answers[request.name];
+    if (answers.empty())
+      return exec_result{};
+    const auto answer = answers.front();
+    answers.pop_front();
+    return answer;
+  }
+
   recovered_containers on_recover(bool only_without_owner) const {
     recovered_containers all;
     for (const auto& [container, process] : host_->running) {
@@ -266,6 +285,7 @@ private:
   std::map<std::int64_t, caf::response_promise> pending_starts_;
   std::vector<std::pair<std::string, caf::response_promise>> pending_images_;
   std::map<std::string, std::vector<caf::response_promise>> stops_;
+  std::vector<caf::response_promise> silenced_;
 };
 
 inline caf::actor spawn_scripted_driver(caf::actor_system& system, std::shared_ptr<scripted_host> host) {

@@ -1,13 +1,21 @@
 #include "actors/instance/oci/cgroup.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optional>
 #include <string_view>
+#include <utility>
+#include <vector>
+
+#include "actors/instance/unique_fd.hpp"
 
 namespace prunella::actors {
 
@@ -86,6 +94,32 @@ cgroup_memory_kills read_memory_kills(const std::string& path, const std::string
   const auto folder = mount + "/memory" + path;
   return {static_cast<std::uint64_t>(field_in(text_of(folder + "/memory.oom_control"), "oom_kill")),
           limit(number_in(folder + "/memory.limit_in_bytes"))};
+}
+
+std::string limit_processor(const std::string& path, std::int64_t millis, const std::string& mount) {
+  constexpr std::int64_t period_us = 100'000;
+  constexpr std::int64_t least_us = 1'000;
+  // One core is 1024 shares in version 1, and a weight of 100 in version 2, by default.
+  const auto shares = std::clamp<std::int64_t>(millis * 1024 / 1000, 2, 262'144);
+  const auto weight = std::clamp<std::int64_t>(millis / 10, 1, 10'000);
+  const auto quota = std::to_string(std::max(least_us, millis * period_us / 1000));
+  const auto write = [](const std::string& file, const std::string& text) -> std::string {
+    const unique_fd fd{::open(file.c_str(), O_WRONLY | O_CLOEXEC)};
+    if (fd && ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()))
+      return {};
+    return "the limit of the processor cannot be written to `" + file + "`: " + std::strerror(errno);
+  };
+  const auto period = std::to_string(period_us);
+  using files_and_texts = std::vector<std::pair<std::string, std::string>>;
+  const auto files =
+    is_unified(mount) ? files_and_texts{{path + "/cpu.weight", std::to_string(weight)}, {path + "/cpu.max", quota + ' ' + period}}
+                      : files_and_texts{{"/cpu" + path + "/cpu.shares", std::to_string(shares)},
+                                        {"/cpu" + path + "/cpu.cfs_period_us", period},
+                                        {"/cpu" + path + "/cpu.cfs_quota_us", quota}};
+  for (const auto& [file, text] : files)
+    if (auto problem = write(mount + file, text); !problem.empty())
+      return problem;
+  return {};
 }
 
 bool cgroup_counts_swap(const std::string& mount) {

@@ -45,7 +45,7 @@ std::string message_of(std::string_view words) {
 }
 
 std::string cleaned(std::string text) {
-  for (const std::string_view prefix : {"runc create failed: ", "runc start failed: ", "container_linux.go", "unable to start container process: "})
+  for (const std::string_view prefix : {"runc create failed: ", "runc start failed: ", "exec failed: ", "container_linux.go", "unable to start container process: "})
     if (text.rfind(prefix, 0) == 0)
       text.erase(0, prefix.size());
   std::replace_if(text.begin(), text.end(), [](char c) { return c >= 0 && c < ' '; }, ' ');

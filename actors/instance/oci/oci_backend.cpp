@@ -11,6 +11,7 @@
 #include <mutex>
 #include <random>
 
+#include "actors/instance/command_runner.hpp"
 #include "actors/instance/container_folder.hpp"
 #include "actors/instance/container_log.hpp"
 #include "actors/instance/oci/bundle.hpp"
@@ -31,6 +32,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds create_patience{60'000}; ///< for conmon and the runtime to make a container
 constexpr milliseconds command_patience{30'000}; ///< for any other command of the runtime
+constexpr std::string_view exec_pid_prefix = "exec.pid."; ///< of files in the folder of a start
 constexpr std::size_t shown_name = 160;          ///< of the container, in its id: a file name has at most 255 bytes
 
 std::string text_of(const std::string& path) {
@@ -69,6 +71,8 @@ public:
   std::optional<driver_failure> check(const container_order& order, const provided_image* image) override;
   driver_result<launched_container> launch(const container_order& order, const provided_image* image) override;
   void abandon(const launched_container& container) override { clear(container.record, true); }
+  driver_result<command_plan> plan(const launched_container& container, const container_order& order,
+                                   const plan_command& request) override;
   void signal(const launched_container& container, int number) override;
   void kill(const launched_container& container) override;
   std::optional<container_end> collect(const launched_container& container, bool last_time) override;
@@ -88,16 +92,21 @@ private:
   }
 
   std::optional<driver_failure> make_folders(const std::string& folder) const;
+  std::optional<driver_failure> limit(const container_order& order, const std::string& id) const;
   std::optional<driver_failure> start(const std::string& id) const;
   driver_result<launched_container> run(const container_order& order, const provided_image& image, const std::string& id,
                                         const std::string& folder) const;
   storage::result<storage::child_end> runtime(const std::vector<std::string>& words) const;
+  std::vector<std::string> runtime_command(const std::vector<std::string>& words) const;
+  std::vector<std::string> runtime_environment() const;
   void remove(const std::string& name, const std::string& id) const;
   void sweep(const std::vector<launched_container>& kept) const;
+  void end_commands(const storage::container_record& record) const;
   std::string draw_id(const std::string& name);
 
   const oci_backend_options options_;
   const bundle_options bundle_;
+  std::uint64_t last_exec_ = 0;
   std::mutex id_mutex_;
   std::mt19937_64 random_{std::random_device{}()};
 };
@@ -181,6 +190,8 @@ driver_result<launched_container> oci_backend::run(const container_order& order,
     std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   if (auto failure = start(id))
     return *std::move(failure);
+  if (auto failure = limit(order, id))
+    return *std::move(failure);
   launched.record.name = order.name;
   launched.record.runtime_id = id;
   launched.record.pid = main->pid;
@@ -196,6 +207,16 @@ driver_result<launched_container> oci_backend::run(const container_order& order,
   return launched;
 }
 
+/// Not before the start: what the runtime does between its `start` and the container's first instruction takes seconds of
+/// a hundredth of a core. So the container has the first moments of its life without a limit, about 20 ms.
+std::optional<driver_failure> oci_backend::limit(const container_order& order, const std::string& id) const {
+  const auto millis = order.spec.resources.cpu_millis;
+  auto problem = millis > 0 ? limit_processor(cgroup_of(id), millis) : std::string{};
+  if (problem.empty())
+    return std::nullopt;
+  return driver_failure{driver_errc::runtime_failed, order.name + " was ended again: " + problem};
+}
+
 std::optional<driver_failure> oci_backend::start(const std::string& id) const {
   const auto end = runtime({"start", id});
   if (!end.ok())
@@ -207,12 +228,58 @@ std::optional<driver_failure> oci_backend::start(const std::string& id) const {
 
 storage::result<storage::child_end> oci_backend::runtime(const std::vector<std::string>& words) const {
   storage::child_order order;
-  order.command = {options_.runtime, "--root", runtime_root()};
-  order.command.insert(order.command.end(), words.begin(), words.end());
-  order.environment = {"PATH=" + std::string{default_path}, "XDG_RUNTIME_DIR=" + runtime_root()};
+  order.command = runtime_command(words);
+  order.environment = runtime_environment();
   order.max_output = 64 * 1024;
   order.go_on = [](milliseconds passed) { return passed < command_patience; };
   return storage::run_child(order);
+}
+
+std::vector<std::string> oci_backend::runtime_command(const std::vector<std::string>& words) const {
+  std::vector<std::string> command{options_.runtime, "--root", runtime_root()};
+  command.insert(command.end(), words.begin(), words.end());
+  return command;
+}
+
+std::vector<std::string> oci_backend::runtime_environment() const {
+  return {"PATH=" + std::string{default_path}, "XDG_RUNTIME_DIR=" + runtime_root()};
+}
+
+// -- commands in a container ---------------------------------------------------------------------------------------------
+
+/// Environment, user and folder are those of the bundle: what the runtime takes if it is told nothing else.
+driver_result<command_plan> oci_backend::plan(const launched_container& container, const container_order&,
+                                              const plan_command& request) {
+  const auto& record = container.record;
+  const auto folder = run_folder(record.name) + "/" + record.runtime_id;
+  command_plan plan;
+  plan.container = record.name;
+  plan.generation = record.generation;
+  plan.pid_file = folder + "/" + std::string{exec_pid_prefix} + std::to_string(++last_exec_);
+  plan.cgroup = cgroup_of(record.runtime_id);
+  std::vector<std::string> words{"exec", "--pid-file", plan.pid_file};
+  if (request.has_terminal)
+    words.emplace_back("--tty");
+  words.push_back(record.runtime_id);
+  words.insert(words.end(), request.command.begin(), request.command.end());
+  plan.command = runtime_command(words);
+  plan.environment = runtime_environment();
+  plan.working_directory = folder;
+  return plan;
+}
+
+/// Those that the last agent did not live to see the end of.
+void oci_backend::end_commands(const storage::container_record& record) const {
+  std::error_code none;
+  const fs::path folder = run_folder(record.name) + "/" + record.runtime_id;
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(folder, none))
+    if (entry.path().filename().string().rfind(exec_pid_prefix, 0) == 0)
+      files.push_back(entry.path());
+  for (const auto& file : files) {
+    kill_command_inside(file.string(), cgroup_of(record.runtime_id));
+    fs::remove(file, none);
+  }
 }
 
 // -- ending --------------------------------------------------------------------------------------------------------------
@@ -279,6 +346,7 @@ std::vector<launched_container> oci_backend::recover(const std::vector<storage::
       container.watched = std::move(*conmon);
     if (!conmon)
       container.end = collect(container, true);
+    end_commands(record);
     found.push_back(std::move(container));
   }
   sweep(found);

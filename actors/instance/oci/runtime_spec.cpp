@@ -14,9 +14,6 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::int64_t cpu_period_us = 100'000;
-constexpr std::int64_t min_cpu_quota_us = 1'000; // the kernel's least
-
 // Where a kernel tells about itself or can be steered, beyond what its own permissions guard.
 const std::vector<std::string> masked_paths{"/proc/acpi",        "/proc/asound",  "/proc/interrupts",
                                             "/proc/kcore",       "/proc/keys",    "/proc/latency_stats",
@@ -161,12 +158,6 @@ json::object resources_of(const runtime_spec_request& request) {
     if (request.swap_is_counted)
       memory["swap"] = asked.memory_bytes; // memory and swap together, so: no swap
     resources["memory"] = std::move(memory);
-  }
-  if (asked.cpu_millis > 0) {
-    const auto quota = std::max(min_cpu_quota_us, asked.cpu_millis * cpu_period_us / 1000);
-    // Shares count when the machine is full, the quota always; 1024 stand for one core.
-    const auto shares = std::clamp<std::int64_t>(asked.cpu_millis * 1024 / 1000, 2, 262'144);
-    resources["cpu"] = json::object{{"shares", shares}, {"quota", quota}, {"period", cpu_period_us}};
   }
   if (request.pids > 0)
     resources["pids"] = json::object{{"limit", request.pids}};

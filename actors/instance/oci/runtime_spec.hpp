@@ -63,7 +63,8 @@ struct runtime_spec_request {
   boost::json::object seccomp; ///< from `seccomp_section`; empty: none
 };
 
-/// The whole document. Always: no new privileges, `default_capabilities` (none at all but the right to have them for a
+/// The whole document, but for the limit of the processor, which follows (`limit_processor`): under it the 30 ms of the
+/// runtime itself would be stretched to seconds. Always: no new privileges, `default_capabilities` (none at all but the right to have them for a
 /// user that is not root), masked and read-only kernel paths, no devices but the runtime's own, namespaces of its own
 /// (pid, ipc, uts, mount, cgroup, and network as asked). The container's `command` replaces entrypoint and command of
 /// the image. Errors (invalid_request): nothing to run, a working directory or mount that is not absolute, a NUL, a

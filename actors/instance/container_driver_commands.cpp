@@ -1,0 +1,95 @@
+// Further commands in running containers.
+
+#include <algorithm>
+#include <csignal>
+#include <system_error>
+#include <utility>
+
+#include <caf/send.hpp>
+
+#include "actors/instance/container_driver_state.hpp"
+
+namespace prunella::actors {
+
+namespace {
+
+constexpr std::chrono::milliseconds longest_command{std::chrono::hours{1}};
+
+std::optional<driver_failure> check_command(const std::vector<std::string>& command) {
+  if (command.empty() || command.front().empty())
+    return driver_failure{driver_errc::invalid_request, "the command is empty; give the program and its arguments"};
+  for (const auto& argument : command)
+    if (argument.find('\0') != std::string::npos)
+      return driver_failure{driver_errc::invalid_request,
+                            "an argument of the command holds a NUL byte, which no program can be given"};
+  return std::nullopt;
+}
+
+} // namespace
+
+driver_result<command_plan> container_driver_state::plan_for(const plan_command& request) {
+  if (released_)
+    return refuse_released();
+  if (auto failure = check_command(request.command))
+    return *std::move(failure);
+  const auto found = containers_.find(request.name);
+  const bool is_there = found != containers_.end() && found->second.is_alive()
+                        && (request.generation == 0 || found->second.record().generation == request.generation);
+  if (!is_there)
+    return driver_failure{driver_errc::not_running, request.name + " does not run on this host"};
+  auto& entry = found->second;
+  if (!entry.order)
+    return driver_failure{driver_errc::not_running,
+                          "the agent was started a moment ago and has not taken " + request.name + " over yet; try again"};
+  return entry.backend->plan(entry.launched, *entry.order, request);
+}
+
+caf::result<command_plan> container_driver_state::on_plan(const plan_command& request) {
+  auto plan = plan_for(request);
+  if (const auto* failure = std::get_if<driver_failure>(&plan))
+    return to_error(*failure);
+  return std::get<command_plan>(std::move(plan));
+}
+
+caf::result<exec_result> container_driver_state::on_exec(const exec_container& request) {
+  if (request.timeout.count() < 1 || request.timeout > longest_command)
+    return to_error({driver_errc::invalid_request, "the timeout of a command must be between 1 ms and 1 h, not "
+                                                     + std::to_string(request.timeout.count()) + " ms"});
+  auto plan = plan_for({request.name, request.generation, request.command, false});
+  if (const auto* failure = std::get_if<driver_failure>(&plan))
+    return to_error(*failure);
+  if (commands_.size() >= options_.max_commands)
+    return to_error({driver_errc::too_many, std::to_string(commands_.size()) + " commands run in containers of this host, as many "
+                                              "as its driver is set to; try again when one has ended"});
+  try {
+    if (!runner_)
+      runner_ = std::make_unique<command_runner>();
+  } catch (const std::system_error& error) {
+    return to_error({driver_errc::fork_failed, error.what()});
+  }
+  const auto key = ++last_command_;
+  auto promise = self_->make_response_promise();
+  auto& ready = std::get<command_plan>(plan);
+  commands_.emplace(key, running_command{ready.container, ready.generation, promise});
+  const auto self = caf::actor_cast<caf::actor>(self_);
+  runner_->run(std::move(ready), request.timeout,
+               [self, key](command_end end) {
+                 const auto why = end.failure.value_or(driver_failure{});
+                 caf::anon_send(self, command_done{key, end.failure.has_value(), why.code, why.message, end.result});
+               });
+  return caf::delegated<exec_result>{};
+}
+
+void container_driver_state::on_command_done(const command_done& event) {
+  auto [container, generation, promise] = std::move(commands_.extract(event.key).mapped());
+  const auto* running = find(container, generation);
+  const bool was_killed = event.result.exit_code == 128 + SIGKILL && !event.result.timed_out;
+  if (event.is_refused)
+    promise.deliver(to_error({event.code, event.why}));
+  else if (was_killed && (running == nullptr || !running->is_alive())) // by the kernel, with all of the container
+    promise.deliver(to_error({driver_errc::not_running, container + " ended while the command ran in it"}));
+  else
+    promise.deliver(event.result);
+}
+
+} // namespace prunella::actors
