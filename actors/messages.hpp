@@ -43,8 +43,9 @@ struct instance_report {
   std::uint32_t restarts = 0;
   std::string reason;
   std::vector<container_view> containers;
+  bool ready = true; ///< what its probes say, while it runs; `reason` says why it is not
 
-  PRUNELLA_FIELDS(instance_report, instance, generation, phase, gave_up, pid, started_at, restarts, reason, containers)
+  PRUNELLA_FIELDS(instance_report, instance, generation, phase, gave_up, pid, started_at, restarts, reason, containers, ready)
 };
 
 /// Sent every heartbeat interval, and at once when a report changed. → `heartbeat_answer`; `site_errc::not_leader` when
@@ -77,7 +78,9 @@ struct heartbeat_answer {
 };
 
 /// Whether the instance takes traffic.
-inline bool is_ready(const instance_report& report) { return report.phase == instance_phase::running; }
+inline bool is_ready(const instance_report& report) {
+  return report.phase == instance_phase::running && report.ready;
+}
 
 /// Asks the leader which instances of published services are ready, for the door of `host`. → `ready_table`: at once if the
 /// leader's is another than that of `term` and `revision`, else as soon as it changes, at the latest after

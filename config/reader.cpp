@@ -1,6 +1,7 @@
 #include "config/reader.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -92,6 +93,46 @@ struct sugar<port_spec> : plain_keys {
     else
       return false;
     return true;
+  }
+};
+
+template <>
+struct sugar<tcp_probe_spec> : plain_keys {
+  static bool read(binding& b, std::string_view key, const node& found, const std::string& path, tcp_probe_spec& out) {
+    if (key == "port")
+      read_integer(b, found, path, 0, 65'535, out.port); // 0 is how the API writes that there is none
+    return key == "port";
+  }
+};
+
+template <>
+struct sugar<http_probe_spec> : plain_keys {
+  static std::vector<std::string> more_keys() { return {"expect"}; }
+  static std::string_view stands_for(std::string_view key) { return key == "expect" ? "expect_min" : key; }
+
+  static bool read(binding& b, std::string_view key, const node& found, const std::string& path, http_probe_spec& out) {
+    if (key == "port")
+      read_integer(b, found, path, 0, 65'535, out.port);
+    else if (key == "expect")
+      read_range(b, found, path, out);
+    else
+      return false;
+    return true;
+  }
+
+private:
+  /// `200-399` or `204`.
+  static void read_range(binding& b, const node& found, const std::string& path, http_probe_spec& out) {
+    const std::string_view text = found.text;
+    const auto number = [](std::string_view part, std::uint16_t& into) {
+      const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), into);
+      return part.size() == 3 && error == std::errc{} && end == part.data() + part.size();
+    };
+    const auto dash = std::min(text.find('-'), text.size());
+    const bool is_good = found.kind == node_kind::scalar && number(text.substr(0, dash), out.expect_min)
+                         && number(dash == text.size() ? text : text.substr(dash + 1), out.expect_max);
+    if (!is_good)
+      b.report(path, found.at, what_is(found), "write a status or a range of them, such as 204 or 200-399");
   }
 };
 

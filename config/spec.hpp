@@ -234,6 +234,49 @@ struct volume_spec {
   PRUNELLA_FIELDS(volume_spec, target, kind, name, path, size_bytes, read_only)
 };
 
+/// GET of `path` on a port of the container; good: a status from `expect_min` to `expect_max`.
+struct http_probe_spec {
+  std::uint16_t port = 0; ///< 0: none
+  std::string path = "/";
+  std::string host; ///< header `Host`; empty: the address that is asked
+  std::map<std::string, std::string> headers;
+  std::uint16_t expect_min = 200; ///< both written `expect: 200-399` or `expect: 204`
+  std::uint16_t expect_max = 399;
+
+  PRUNELLA_FIELDS(http_probe_spec, port, path, host, headers, expect_min, expect_max)
+};
+
+/// Good: the connection is taken.
+struct tcp_probe_spec {
+  std::uint16_t port = 0; ///< 0: none
+
+  PRUNELLA_FIELDS(tcp_probe_spec, port)
+};
+
+/// How a container is asked whether it is well; with neither http nor tcp it is not.
+struct probe_spec {
+  http_probe_spec http;
+  tcp_probe_spec tcp;
+  std::chrono::milliseconds period{10'000};
+  std::chrono::milliseconds timeout{1'000};
+  std::uint32_t failures = 3;                ///< in a row, until it counts as failed
+  std::uint32_t successes = 1;               ///< in a row, until it counts as good again
+  std::chrono::milliseconds start_delay{0};  ///< from the start of the container to the first one
+  std::chrono::milliseconds max_latency{0};  ///< a good answer that comes later counts as a bad one; 0: it does not
+
+  bool is_set() const { return http.port != 0 || tcp.port != 0; }
+
+  PRUNELLA_FIELDS(probe_spec, http, tcp, period, timeout, failures, successes, start_delay, max_latency)
+};
+
+struct probes_spec {
+  probe_spec startup;   ///< until it is good the others wait; what fails for good is ended
+  probe_spec liveness;  ///< what fails is ended, and started again as the service says
+  probe_spec readiness; ///< what fails gets no traffic
+
+  PRUNELLA_FIELDS(probes_spec, startup, liveness, readiness)
+};
+
 /// One container of an instance: of an image, or without one a process group of the host. What a process group cannot
 /// have (user, read-only-root, pids, files, volumes) needs an image.
 struct container_spec {
@@ -251,9 +294,10 @@ struct container_spec {
   std::vector<file_spec> files;
   std::vector<volume_spec> volumes;
   std::string stop_signal; ///< `SIGINT`, `INT` or `2`; empty: the image's, or SIGTERM
+  probes_spec probes;
 
   PRUNELLA_FIELDS(container_spec, name, command, env, working_directory, resources, ports, grace, image, user,
-                  read_only_root, pids, files, volumes, stop_signal)
+                  read_only_root, pids, files, volumes, stop_signal, probes)
 };
 
 /// Which hosts may hold an instance, and which are better.

@@ -163,9 +163,13 @@ void check_service(checker& c, const std::string& path, const service_spec& serv
   };
   check_all(service.containers, path + ".containers");
   check_all(service.init_containers, path + ".init-containers");
-  for (std::size_t i = 0; i < std::min(service.init_containers.size(), limits::containers); ++i)
-    c.check(service.init_containers[i].ports.empty(), item(path + ".init-containers", i) + ".ports",
-            "is set, but nothing is sent to an init container", "remove it");
+  for (std::size_t i = 0; i < std::min(service.init_containers.size(), limits::containers); ++i) {
+    const auto at = item(path + ".init-containers", i);
+    c.check(service.init_containers[i].ports.empty(), at + ".ports", "is set, but nothing is sent to an init container",
+            "remove it");
+    c.check(service.init_containers[i].probes == probes_spec{}, at + ".probes",
+            "is set, but an init container runs to its end before the others start", "probe one of these");
+  }
 }
 
 } // namespace

@@ -175,6 +175,40 @@ void check_image(checker& c, const std::string& path, const container_spec& cont
   check_volumes(c, path + ".volumes", container.volumes, targets);
 }
 
+bool is_header_text(const std::string& text) {
+  return all(text, [](char ch) { return ch == '\t' || (ch >= ' ' && ch != 127); });
+}
+
+void check_probe(checker& c, const std::string& path, const probe_spec& probe, instance_network network, bool is_readiness) {
+  c.check(probe.is_set() || probe == probe_spec{}, path, "says nothing of what to ask",
+          "add http: {port: PORT} or tcp: {port: PORT}");
+  if (!probe.is_set())
+    return;
+  c.check(probe.http.port == 0 || probe.tcp.port == 0, path, "has both http and tcp", "use one of them");
+  c.check(network != instance_network::none, path, "asks a port, but nobody outside reaches one with network: none",
+          "remove it, or use another network");
+  const auto& http = probe.http;
+  c.check(!http.path.empty() && http.path.front() == '/' && http.path.size() <= limits::path_bytes &&
+              all(http.path, [](char ch) { return ch > ' ' && ch < 127; }),
+          path + ".http.path", "is " + quoted(http.path), "write a path such as /healthz, percent-encoded");
+  c.check(is_header_text(http.host), path + ".http.host", "holds a control character", "write a host name");
+  c.count(path + ".http.headers", http.headers.size(), 0, limits::labels);
+  for (const auto& [name, value] : http.headers) {
+    c.check(!name.empty() && all(name, [](char ch) { return is_alnum(ch) || ch == '-' || ch == '_'; }),
+            path + ".http.headers." + name, "is no name of a header", "use letters, digits, - and _");
+    c.check(is_header_text(value), path + ".http.headers." + name, "holds a control character", "remove it");
+  }
+  c.check(http.expect_min >= 100 && http.expect_min <= http.expect_max && http.expect_max <= 599, path + ".http.expect",
+          "is " + std::to_string(http.expect_min) + '-' + std::to_string(http.expect_max),
+          "write a status or a range of them from 100 to 599, such as 200-399");
+  c.duration(path + ".period", probe.period, milliseconds{100}, limits::window);
+  c.duration(path + ".timeout", probe.timeout, milliseconds{1}, limits::pause);
+  c.range(path + ".failures", probe.failures, 1U, limits::intensity);
+  c.range(path + ".successes", probe.successes, 1U, is_readiness ? limits::intensity : 1U);
+  c.duration(path + ".start-delay", probe.start_delay, milliseconds{0}, limits::pause);
+  c.duration(path + ".max-latency", probe.max_latency, milliseconds{0}, probe.timeout);
+}
+
 } // namespace
 
 void check_container(checker& c, const std::string& path, const container_spec& container, service_rules& rules) {
@@ -190,6 +224,9 @@ void check_container(checker& c, const std::string& path, const container_spec& 
   c.duration(path + ".grace", container.grace, milliseconds{0}, limits::pause);
   c.check(container.stop_signal.empty() || parse_signal(container.stop_signal).has_value(), path + ".stop-signal",
           "is " + quoted(container.stop_signal), "write " + std::string(signal_form));
+  check_probe(c, path + ".probes.startup", container.probes.startup, rules.network, false);
+  check_probe(c, path + ".probes.liveness", container.probes.liveness, rules.network, false);
+  check_probe(c, path + ".probes.readiness", container.probes.readiness, rules.network, true);
   if (container.image.empty())
     check_plain_process(c, path, container);
   else

@@ -54,9 +54,10 @@ struct instance_view {
   std::string started_at;
   std::string reason; ///< why it is in this state; for pending: which filter rejected which hosts
   std::vector<container_view> containers;
+  bool ready = false; ///< it runs, and its probes say that it takes traffic
 
   PRUNELLA_FIELDS(instance_view, name, application, service, replica, host, state, generation, restarts, pid, started_at,
-                  reason, containers)
+                  reason, containers, ready)
 };
 
 struct service_view {

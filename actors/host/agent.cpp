@@ -135,11 +135,11 @@ struct agent::parts {
   agent_config config;
   caf::actor_system system;
   std::shared_ptr<storage::container_records> records;
+  net::prober probes;
   composition inside;
   caf::actor root;
   caf::actor watcher; ///< held: a monitor does not keep its actor alive, and an unreachable one never hears of the end
   std::unique_ptr<net::http_server> http;
-
   std::mutex end_mutex;
   std::condition_variable end_changed;
   bool interrupted = false;
@@ -190,6 +190,9 @@ outer_parts agent::parts::outside() {
   for (const auto& driver : drivers.drivers)
     x.drivers.push_back(driver.kind);
   std::sort(x.drivers.begin(), x.drivers.end());
+  x.probe = [this](net::probe_question question, std::function<void(const net::probe_finding&)> done) {
+    probes.ask(std::move(question), std::move(done));
+  };
   x.make_door = [this](net::door_options door) {
     // The site's document has a port for links; the door has its own.
     const auto mine = config::parse_address(numeric_address(door.address));

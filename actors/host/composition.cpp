@@ -337,6 +337,9 @@ caf::actor composition::start_host(const runtime::start_context& my) {
   x.applications_path = options_.host + "/root/applications";
   x.containers.driver = [this] { return local("driver"); };
   x.containers.observer = [this] { return local("host"); };
+  x.containers.probe = outer_.probe;
+  x.containers.probe_addresses = door_.own_addresses; // where the door would find it
+  x.containers.clock = outer_.clock;
   x.figures = figures_;
   x.drivers = outer_.drivers;
   x.clock = outer_.clock;

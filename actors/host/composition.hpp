@@ -66,6 +66,8 @@ struct outer_parts {
   /// The front door of this host; empty: it has none. Called once. `options` names the host and its addresses as in the
   /// site's document, and what to tell.
   std::function<host_door_parts(net::door_options options)> make_door;
+  /// Asks what probes want to know (`net/prober.hpp`); empty: nothing is probed.
+  ask_probe probe;
   /// The driver actor (`actors/instance/driver.hpp`).
   std::function<caf::actor()> spawn_driver;
   /// The log writer of this member.

@@ -455,6 +455,8 @@ private:
       return;
     const auto* before = reporter_->find(instance);
     const auto old_phase = before == nullptr ? std::string{} : std::string{to_text(before->phase)};
+    const bool was_ready = before != nullptr && is_ready(*before);
+    const auto old_reason = before == nullptr ? std::string{} : before->reason;
     const auto old_restarts = before == nullptr ? 0 : before->restarts;
     if (!reporter_->put(*report))
       return;
@@ -466,6 +468,9 @@ private:
            report->phase == instance_phase::running && report->restarts > old_restarts
              ? "restarted " + std::to_string(report->restarts) + " times"
              : report->reason,
+           "host/" + options_.host);
+    else if (report->phase == instance_phase::running && (was_ready != is_ready(*report) || old_reason != report->reason))
+      note("instance/" + instance, was_ready ? "ready" : "not ready", is_ready(*report) ? "ready" : "not ready", report->reason,
            "host/" + options_.host);
   }
 

@@ -57,6 +57,8 @@ void instance_table::take(const container_report& report) {
   x.phase = report.phase;
   x.pid = has_ended(report.phase) ? 0 : report.pid;
   x.started_at = report.started_at_ms;
+  x.is_ready = report.is_ready;
+  x.unready_reason = report.unready_reason.substr(0, max_reason_bytes);
   if (has_ended(report.phase))
     x.reason = report.reason.substr(0, max_reason_bytes);
 }
@@ -119,6 +121,10 @@ std::optional<instance_report> instance_table::report(const std::string& name) c
     if (c.phase == container_phase::running) {
       report.pid = report.pid == 0 ? c.pid : report.pid;
       report.started_at = std::max(report.started_at, c.started_at);
+      if (!c.is_ready && report.ready) {
+        report.ready = false;
+        report.reason = "not ready: " + c.name + ": " + c.unready_reason;
+      }
     }
   }
   return report;

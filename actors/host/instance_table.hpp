@@ -53,6 +53,8 @@ private:
     std::int64_t pid = 0;
     time_ms started_at = 0;
     std::string reason; ///< of its last end
+    bool is_ready = true;
+    std::string unready_reason;
   };
 
   struct instance {

@@ -1,6 +1,7 @@
 #include "actors/instance/container_actor.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include <caf/actor_cast.hpp>
@@ -11,6 +12,7 @@
 #include <caf/stateful_actor.hpp>
 #include <caf/system_messages.hpp>
 
+#include "actors/instance/container_prober.hpp"
 #include "actors/instance/driver_error.hpp"
 #include "runtime/exit_reason.hpp"
 #include "runtime/supervised_actor.hpp"
@@ -20,6 +22,9 @@ namespace prunella::actors {
 namespace {
 
 using std::chrono::milliseconds;
+
+/// Longer than any start delay: how much older a container is makes no difference to its probes.
+constexpr std::int64_t longest_age_ms = 24 * 3'600'000;
 
 // Timer: look for the driver again. Of an older epoch: no longer of interest.
 struct look_for_driver {
@@ -58,9 +63,14 @@ struct container_state {
   void on_exited(const container_exited& exited);
   void on_driver_down();
   void on_shutdown();
+  void begin_probes();
+  bool is_probed() const;
+  void on_probe(const probe_answered& answer);
+  void end_unhealthy(std::string why);
   void on_stopped(std::string reason);
 
   void enter(container_phase phase, std::string reason = {});
+  void tell();
   void end(caf::error reason);
   void say_ready();
 
@@ -77,6 +87,8 @@ struct container_state {
   bool is_ready = false;
   bool is_needed = true;    ///< false for an init container until it is known that its instance does not run yet
   bool is_prepared = false; ///< its image is here, or it has none
+  std::optional<container_prober> prober; ///< while it runs, if it has probes
+  std::string unhealthy; ///< why it is being ended; empty: it is not
   std::uint64_t epoch = 0;
   caf::actor_clock::time_point patience_ends;
 };
@@ -115,6 +127,11 @@ caf::behavior container_state::make_behavior(container_order order_, container_c
       if (report.phase == container_phase::starting)
         pass_gate();
     },
+    [this](const probe_due& due) {
+      if (is_probed())
+        prober->on_due(due);
+    },
+    [this](const probe_answered& answer) { on_probe(answer); },
     [this](const get_container_report&) { return report; },
   };
 }
@@ -257,6 +274,7 @@ void container_state::on_started(const container_started& started) {
   report.pid = started.pid;
   report.started_at_ms = started.started_at_ms;
   report.adopted = started.adopted;
+  begin_probes();
   enter(container_phase::running);
   say_ready();
 }
@@ -281,11 +299,65 @@ void container_state::on_exited(const container_exited& exited) {
     return;
   if (exited.generation != order.generation || (report.pid != 0 && exited.pid != report.pid))
     return;
+  if (!unhealthy.empty()) {
+    enter(container_phase::failed, unhealthy);
+    return end(caf::make_error(container_errc::unhealthy, unhealthy));
+  }
   auto reason = end_reason(exited);
   if (!reason && order.init && context.gate)
     context.gate->pass(order.name);
   enter(reason ? container_phase::failed : container_phase::exited, describe_exit(exited));
   end(std::move(reason));
+}
+
+// -- probes ----------------------------------------------------------------------------------------------------------
+
+void container_state::begin_probes() {
+  const auto& wanted = order.spec.probes;
+  if (!context.probe || !(wanted.startup.is_set() || wanted.liveness.is_set() || wanted.readiness.is_set()))
+    return;
+  // Clocks may be set meanwhile; what cannot be is not believed.
+  const auto age = report.adopted && context.clock && report.started_at_ms > 0 ? context.clock() - report.started_at_ms : 0;
+  prober.emplace(self, wanted, context.probe, context.probe_addresses, milliseconds{std::clamp<std::int64_t>(age, 0, longest_age_ms)},
+                 report.adopted);
+  report.is_ready = prober->is_ready();
+  report.unready_reason = prober->unready_reason();
+  prober->run();
+}
+
+bool container_state::is_probed() const {
+  return prober && report.phase == container_phase::running && unhealthy.empty();
+}
+
+void container_state::on_probe(const probe_answered& answer) {
+  if (!is_probed())
+    return;
+  auto verdict = prober->on_answer(answer);
+  if (verdict.has_changed) {
+    report.is_ready = prober->is_ready();
+    report.unready_reason = prober->unready_reason();
+  }
+  if (!verdict.give_up.empty() && driver) // while that is restarted, what fails goes on to fail
+    return end_unhealthy(std::move(verdict.give_up));
+  if (verdict.has_changed)
+    tell();
+  prober->run();
+}
+
+// It ends as if by itself, with this reason; its supervisor decides what comes next.
+void container_state::end_unhealthy(std::string why) {
+  unhealthy = std::move(why);
+  report.is_ready = false;
+  report.unready_reason = unhealthy;
+  tell();
+  const auto give_up = [this] {
+    if (is_over() || report.phase == container_phase::stopping)
+      return;
+    enter(container_phase::failed, unhealthy);
+    end(caf::make_error(container_errc::unhealthy, unhealthy));
+  };
+  self->request(driver, order.spec.grace + context.margin, stop_container{order.name, order.generation, order.spec.grace})
+    .then([give_up](const container_exited&) { give_up(); }, [give_up](const caf::error&) { give_up(); });
 }
 
 void container_state::on_driver_down() {
@@ -341,6 +413,10 @@ void container_state::enter(container_phase phase, std::string reason) {
   report.reason = std::move(reason);
   if (phase != container_phase::running && phase != container_phase::stopping)
     report.pid = 0;
+  tell();
+}
+
+void container_state::tell() {
   if (const auto observer = context.observer())
     self->send(observer, report);
 }

@@ -7,6 +7,8 @@
 // either way: a container that cannot be started counts as one that ended, and goes up the ladder like it.
 // A crash or kill of this actor loses nothing: the process goes on, and the actor's successor adopts it through
 // `start_container` without a restart. Only an orderly shutdown (exit reason user_shutdown) stops the container.
+// While it runs, its probes are asked (`container_probes.hpp`): one that fails for good ends the container like any other end,
+// readiness is only told.
 // A crash of the driver is survived: the container is claimed again from the fresh driver.
 // What may take long holds up nobody: it says ready before, so that the instance's other containers are started meanwhile.
 // That is its image being brought here, and the wait for init containers (`init_gate.hpp`). An init container runs once per
@@ -18,6 +20,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <caf/actor.hpp>
 #include <caf/error.hpp>
@@ -25,6 +28,8 @@
 #include <caf/make_message.hpp>
 #include <caf/message.hpp>
 
+#include "actors/host/wall_clock.hpp"
+#include "actors/instance/container_prober.hpp"
 #include "actors/instance/driver.hpp"
 #include "actors/instance/init_gate.hpp"
 #include "config/fields.hpp"
@@ -40,6 +45,8 @@ enum class container_errc : std::uint8_t {
   driver_unavailable = 2,
   /// It ended while its driver was being restarted.
   lost = 3,
+  /// Its liveness or startup probe failed, so it was ended.
+  unhealthy = 4,
 };
 
 enum class container_phase : std::uint8_t {
@@ -63,8 +70,11 @@ struct container_report {
   std::int64_t started_at_ms = 0; ///< Unix time; 0: not started
   bool adopted = false;           ///< it ran before this actor: not a restart
   std::string reason;             ///< of `exited` and `failed`
+  bool is_ready = true;           ///< while `running`: what its probes say
+  std::string unready_reason;     ///< why it is not
 
-  PRUNELLA_FIELDS(container_report, instance, container, generation, phase, pid, started_at_ms, adopted, reason)
+  PRUNELLA_FIELDS(container_report, instance, container, generation, phase, pid, started_at_ms, adopted, reason, is_ready,
+                  unready_reason)
 };
 
 /// → `container_report`, at once: for an observer that was restarted.
@@ -79,6 +89,10 @@ struct get_container_report {
 struct container_context {
   std::function<caf::actor()> driver;
   std::function<caf::actor()> observer;
+  /// Asks what a probe wants to know; `done` may come in any thread. Empty: nothing is probed, and what runs is ready.
+  ask_probe probe;
+  std::vector<std::string> probe_addresses; ///< where containers of this host listen: numeric, each tried in turn
+  wall_clock clock;                         ///< by which a container's start was noted; empty: unknown
   std::chrono::milliseconds driver_retry{50};        ///< between two looks for a driver
   std::chrono::milliseconds driver_patience{30'000}; ///< then it ends: driver_unavailable
   std::chrono::milliseconds margin{20'000};          ///< added to the grace for a start or a stop to be answered

@@ -47,7 +47,7 @@ void observations::clear(from_host& x) {
   revision_ += x.reports.empty() ? 0 : 1;
   gave_up_revision_ += x.gave_up.empty() ? 0 : 1;
   x.reports.clear();
-  x.running_since.clear();
+  x.ready_since.clear();
   x.gave_up.clear();
   x.bytes = 0;
 }
@@ -61,10 +61,10 @@ void observations::put(from_host& x, const instance_report& report, runtime::ins
     gave_up_revision_ += x.gave_up.erase(report.instance);
   }
   auto& held = x.reports[report.instance];
-  if (report.phase != instance_phase::running)
-    x.running_since.erase(report.instance);
-  else if (held.phase != report.phase || held.generation != report.generation || held.restarts != report.restarts)
-    x.running_since[report.instance] = now;
+  if (!is_ready(report))
+    x.ready_since.erase(report.instance);
+  else if (!is_ready(held) || held.generation != report.generation || held.restarts != report.restarts)
+    x.ready_since[report.instance] = now;
   x.bytes += weight_of(report) - (held.instance.empty() ? 0 : weight_of(held));
   held = report;
 }
@@ -73,7 +73,7 @@ void observations::remove(from_host& x, const std::string& instance) {
   if (const auto known = x.reports.extract(instance)) {
     ++revision_;
     x.bytes -= weight_of(known.mapped());
-    x.running_since.erase(instance);
+    x.ready_since.erase(instance);
   }
   gave_up_revision_ += x.gave_up.erase(instance);
 }
@@ -89,12 +89,12 @@ bool observations::has_heard(const std::string& host) const {
   return at != hosts_.end() && at->second.revision != 0;
 }
 
-std::optional<runtime::instant> observations::running_since(const std::string& host, const std::string& instance,
+std::optional<runtime::instant> observations::ready_since(const std::string& host, const std::string& instance,
                                                             std::uint64_t generation) const {
   const auto* report = find(host, instance);
   if (report == nullptr || report->generation != generation)
     return std::nullopt;
-  const auto& since = hosts_.at(host).running_since;
+  const auto& since = hosts_.at(host).ready_since;
   const auto it = since.find(instance);
   return it == since.end() ? std::nullopt : std::optional{it->second};
 }

@@ -38,9 +38,9 @@ public:
   /// Whether `host` has said what runs there, if only that nothing does.
   bool has_heard(const std::string& host) const;
 
-  /// Since when `host` has been heard to run `instance` in this generation, without a restart; nothing if it does not. By
+  /// Since when `host` has been heard to have `instance` ready in this generation, without a restart; nothing if it is not. By
   /// the clock of the calls of `take`: a host's own may be wrong.
-  std::optional<runtime::instant> running_since(const std::string& host, const std::string& instance,
+  std::optional<runtime::instant> ready_since(const std::string& host, const std::string& instance,
                                                 std::uint64_t generation) const;
 
   /// All that `host` reports.
@@ -60,7 +60,7 @@ private:
     std::uint64_t incarnation = 0;
     std::uint64_t revision = 0;
     observations::reports reports;
-    std::map<std::string, runtime::instant> running_since; ///< by instance
+    std::map<std::string, runtime::instant> ready_since; ///< by instance
     std::set<std::string> gave_up; ///< instances
     std::size_t bytes = 0;         ///< of the reports
   };

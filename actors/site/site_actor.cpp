@@ -291,7 +291,7 @@ private:
   }
 
   seen_as see(const std::string& instance, const assignment& x, const config::update_spec& update) const {
-    const auto since = seen_.running_since(x.host, instance, x.generation);
+    const auto since = seen_.ready_since(x.host, instance, x.generation);
     if (!since)
       return seen_as::away;
     return self_->clock().now() - *since < update.healthy_time ? seen_as::fresh : seen_as::steady;

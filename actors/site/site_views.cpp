@@ -25,6 +25,7 @@ void copy_report(instance_view& row, const instance_report& report) {
   row.started_at = time_text_of(report.started_at);
   row.reason = report.reason;
   row.containers = report.containers;
+  row.ready = is_ready(report);
 }
 
 instance_view assigned_row(const std::string& name, const assignment& x, const view_source& from) {
@@ -79,6 +80,7 @@ instance_view stopping_row(const std::string& host, const instance_report& repor
   row.generation = report.generation;
   copy_report(row, report);
   row.state = "stopping";
+  row.ready = false;
   return row;
 }
 
@@ -93,9 +95,9 @@ std::string state_of(const std::vector<const instance_view*>& instances, std::st
   std::size_t starting = 0;
   const instance_view* worst = nullptr;
   for (const auto* x : instances) {
-    running += x->state == "running" ? 1 : 0;
-    starting += x->state == "starting" ? 1 : 0;
-    if (x->state == "failed" || (worst == nullptr && !x->reason.empty() && x->state != "running"))
+    running += x->ready ? 1 : 0;
+    starting += x->state == "starting" || (x->state == "running" && !x->ready) ? 1 : 0;
+    if (x->state == "failed" || (worst == nullptr && !x->reason.empty() && !x->ready))
       worst = x;
   }
   if (running == instances.size())
@@ -252,8 +254,8 @@ std::vector<application_view> application_views(const view_source& from, const r
     for (const auto& service : record.spec.services)
       row.services.push_back({service.name, service.replicas, running[service.name]});
     row.state = state_of(own, row.reason);
-    if (row.reason.empty())
-      row.reason = update_text(record, from.state, own);
+    if (const auto update = update_text(record, from.state, own); !update.empty())
+      row.reason = update + (row.reason.empty() ? std::string{} : "; " + row.reason);
     rows.push_back(std::move(row));
   }
   return rows;
@@ -292,7 +294,7 @@ void fill_status(status_view& status, const view_source& from) {
       continue;
     ++status.instances;
     status.instances_running += x.state == "running" ? 1 : 0;
-    if (x.state != "running" && trouble.empty())
+    if (!x.ready && trouble.empty())
       trouble = x.name + " is " + x.state + (x.reason.empty() ? std::string{} : ": " + x.reason);
   }
   status.health = !status.quorum ? "no-quorum" : trouble.empty() ? "healthy" : "degraded";

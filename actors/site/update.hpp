@@ -18,9 +18,9 @@ bool needs_restart(const config::service_spec& before, const config::service_spe
 
 /// How an instance was seen, as it is assigned.
 enum class seen_as : std::uint8_t {
-  away,   ///< it does not run, or nobody knows
-  fresh,  ///< it runs, and has not done so for the `healthy_time` of its service
-  steady, ///< it runs, and has done so for that long
+  away,   ///< it does not run, or takes no traffic, or nobody knows
+  fresh,  ///< it is ready, and has not been so for the `healthy_time` of its service
+  steady, ///< it is ready, and has been so for that long
 };
 
 /// Asked only about services with outdated instances.

@@ -120,6 +120,7 @@ TEST_CASE("the hash covers what a process was started with and nothing else") {
   CHECK(base.size() == 32);
   CHECK(of([](auto&) {}) == base);
   CHECK(of([](auto& c) { c.grace = std::chrono::seconds{1}; }) == base);
+  CHECK(of([](auto& c) { c.probes.liveness.tcp.port = 80; }) == base);
   CHECK(of([](auto& c) { c.resources.memory_bytes = 1; }) == base);
   CHECK(of([](auto& c) { c.command = {"serve", "serve", ""}; }) != base);
   CHECK(of([](auto& c) { c.command = {"serves", "erver"}; }) != base);

@@ -20,6 +20,9 @@ struct fixture {
   virtual_time::collector<container_report> observer = world.collect<container_report>();
   bool has_driver = true;
   std::string image;
+  config::probes_spec probes;
+  ask_probe probe;
+  time_ms now_ms = 1'000'000;
   caf::actor driver = world.own(spawn_scripted_driver(world.system(), host));
 
   container_order order(std::uint64_t generation = 1) const {
@@ -31,6 +34,7 @@ struct fixture {
     made.spec.name = "front";
     made.spec.grace = 10s;
     made.spec.image = image;
+    made.spec.probes = probes;
     return made;
   }
 
@@ -41,6 +45,9 @@ struct fixture {
     made.driver_retry = 50ms;
     made.driver_patience = 30s;
     made.margin = 20s;
+    made.probe = probe;
+    made.probe_addresses = {"127.0.0.1", "10.0.0.9"};
+    made.clock = [this] { return now_ms; };
     return made;
   }
 
@@ -300,4 +307,153 @@ TEST_CASE_FIXTURE(fixture, "a container that waits for its image is stopped at o
   host->give_images();
   world.settle();
   CHECK(host->starts.empty());
+}
+
+// -- probes --------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Answers probes at once, as the test says.
+struct probed_fixture : fixture {
+  bool is_good = true;
+  std::chrono::milliseconds took{1};
+  int asked = 0;
+  texts addresses; ///< of the last question
+  std::string problem = "127.0.0.1:80 answered 503, not 200-399";
+
+  probed_fixture() {
+    probe = [this](const net::probe_question& question, const std::function<void(const net::probe_finding&)>& done) {
+      ++asked;
+      addresses = question.addresses;
+      done({is_good, is_good ? "" : problem, took});
+    };
+  }
+
+  static config::probe_spec every_second() {
+    config::probe_spec made;
+    made.http.port = 80;
+    made.period = 1s;
+    made.failures = 2;
+    return made;
+  }
+};
+
+} // namespace
+
+TEST_CASE_FIXTURE(probed_fixture, "a container without probes is ready when it runs, and nobody asks it") {
+  spawn();
+  world.advance(1min);
+  CHECK(last().phase == container_phase::running);
+  CHECK(last().is_ready);
+  CHECK(asked == 0);
+}
+
+TEST_CASE_FIXTURE(probed_fixture, "readiness comes and goes with its probe, and ends nothing") {
+  probes.readiness = every_second();
+  is_good = false;
+  spawn();
+  CHECK(last().phase == container_phase::running);
+  CHECK_FALSE(last().is_ready);
+  CHECK(last().unready_reason == "readiness probe failed: 127.0.0.1:80 answered 503, not 200-399");
+  CHECK(addresses == texts{"127.0.0.1:80", "10.0.0.9:80"});
+  is_good = true;
+  world.advance(1s);
+  CHECK(last().is_ready);
+  CHECK(last().unready_reason == "");
+  is_good = false;
+  world.advance(1s);
+  CHECK(last().is_ready); // once is not enough
+  world.advance(1s);
+  CHECK_FALSE(last().is_ready);
+  world.advance(1min);
+  CHECK(last().phase == container_phase::running);
+}
+
+TEST_CASE_FIXTURE(probed_fixture, "a container whose liveness probe fails is ended, and ends abnormally with that reason") {
+  probes.liveness = every_second();
+  const auto end = world.watch(spawn());
+  world.advance(1s);
+  CHECK(asked == 2);
+  is_good = false;
+  world.advance(1s);
+  CHECK_FALSE(*end);
+  world.advance(1s);
+  REQUIRE(*end);
+  CHECK(host->running.count(front) == 0);
+  CHECK(host->stops.size() == 1);
+  CHECK(last().phase == container_phase::failed);
+  CHECK(last().reason == "liveness probe failed: 127.0.0.1:80 answered 503, not 200-399");
+  CHECK(runtime::exit_kind_of(**end) == runtime::exit_kind::abnormal);
+  CHECK(**end == caf::make_error(container_errc::unhealthy));
+  const auto so_far = asked;
+  world.advance(10s);
+  CHECK(asked == so_far);
+}
+
+TEST_CASE_FIXTURE(probed_fixture, "answers that are later than max-latency for too long end a container as no answer does") {
+  probes.liveness = every_second();
+  probes.liveness.max_latency = 200ms;
+  const auto end = world.watch(spawn());
+  took = 200ms;
+  world.advance(3s);
+  CHECK_FALSE(*end);
+  took = 201ms;
+  world.advance(2s);
+  REQUIRE(*end);
+  CHECK(last().reason == "liveness probe failed: it answered later than its max-latency of 200 ms");
+}
+
+TEST_CASE_FIXTURE(probed_fixture, "a container that is stopped while its probe is being answered is stopped, not failed") {
+  std::function<void(const net::probe_finding&)> answer;
+  probe = [&](const net::probe_question&, const std::function<void(const net::probe_finding&)>& done) { answer = done; };
+  probes.liveness = every_second();
+  probes.liveness.failures = 1;
+  host->stop_time = 3s;
+  const auto container = spawn();
+  const auto end = world.watch(container);
+  stop(container);
+  answer({false, "refused", 1ms});
+  world.advance(3s);
+  REQUIRE(*end);
+  CHECK(runtime::exit_kind_of(**end) == runtime::exit_kind::shutdown);
+  CHECK(phases() == texts{"starting", "running", "stopping", "exited"});
+  answer = nullptr;
+}
+
+TEST_CASE_FIXTURE(probed_fixture, "what is being ended over its liveness probe and is stopped meanwhile ends once, as stopped") {
+  probes.liveness = every_second();
+  probes.liveness.failures = 1;
+  is_good = false;
+  host->stop_time = 3s;
+  const auto container = spawn();
+  const auto end = world.watch(container);
+  stop(container);
+  world.advance(10s);
+  REQUIRE(*end);
+  CHECK(runtime::exit_kind_of(**end) == runtime::exit_kind::shutdown);
+  CHECK(host->running.empty());
+}
+
+TEST_CASE_FIXTURE(probed_fixture, "an adopted container is presumed ready until its probe answers, and its start delay is over") {
+  probes.readiness = every_second();
+  probes.readiness.start_delay = 30s;
+  std::function<void(const net::probe_finding&)> answer;
+  probe = [&](const net::probe_question&, const std::function<void(const net::probe_finding&)>& done) {
+    ++asked;
+    answer = done;
+  };
+  world.advance(1s); // at the very beginning a start has no time
+  caf::anon_send_exit(spawn(), caf::exit_reason::kill);
+  world.settle();
+  CHECK_FALSE(last().is_ready);
+  CHECK(asked == 0);
+  now_ms = host->running[front].started_at_ms + 30'000;
+  spawn();
+  CHECK(last().adopted);
+  CHECK(last().is_ready);
+  REQUIRE(asked == 1);
+  answer({false, "refused", 1ms});
+  world.settle();
+  CHECK_FALSE(last().is_ready);
+  answer = nullptr;
 }

@@ -7,6 +7,7 @@
 
 using namespace prunella;
 using namespace prunella::test;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -223,4 +224,28 @@ TEST_CASE("who gave up is known at once, and its revision changes with it and wi
   seen.take(beat_of(log, confirmed), {});
   CHECK(seen.gave_up().empty());
   CHECK(seen.gave_up_revision() != known);
+}
+
+TEST_CASE("an instance counts as ready since its probes said so, from anew after each time they did not and after each restart") {
+  actors::report_log log;
+  actors::observations seen;
+  std::uint64_t confirmed = 0;
+  const auto heard = [&](const actors::instance_report& report, std::chrono::seconds at) {
+    log.put(report);
+    confirmed = seen.take(beat_of(log, confirmed), runtime::instant{at});
+    return seen.ready_since("host-1", name(1), report.generation);
+  };
+  auto report = running(name(1), 1);
+  report.ready = false;
+  CHECK_FALSE(heard(report, 1s));
+  report.ready = true;
+  CHECK(heard(report, 2s) == runtime::instant{2s});
+  report.reason = "something else";
+  CHECK(heard(report, 3s) == runtime::instant{2s});
+  report.ready = false;
+  CHECK_FALSE(heard(report, 4s));
+  report.ready = true;
+  CHECK(heard(report, 5s) == runtime::instant{5s});
+  report.restarts = 1;
+  CHECK(heard(report, 6s) == runtime::instant{6s});
 }

@@ -64,6 +64,30 @@ TEST_CASE("instances show what their host reports of the present generation, and
   CHECK(status.reason == "host-1 is down: silent");
 }
 
+TEST_CASE("an instance that runs and is not ready makes application and site degraded, with the reason") {
+  small_site site{{host("host-1"), host("host-2")}};
+  site.run(actors::put_application{application("popcorn", {service("web", 2)})});
+  site.settle();
+  actors::observations seen;
+  const actors::view_source from{site.state, seen, "host-1", {}};
+  auto sick = running("default.popcorn.web-1", 1);
+  sick.ready = false;
+  sick.reason = "not ready: default.popcorn.web-1.main: readiness probe failed: 503";
+  seen.replace(site.host_of("default.popcorn.web-1"), {sick}, {});
+  seen.replace(site.host_of("default.popcorn.web-2"), {running("default.popcorn.web-2", 1)}, {});
+  CHECK(actors::instance_views(from)[0].state == "running");
+  CHECK_FALSE(actors::instance_views(from)[0].ready);
+  CHECK(actors::instance_views(from)[1].ready);
+  const auto row = actors::application_views(from)[0];
+  CHECK(row.state == "degraded");
+  CHECK(row.reason == "default.popcorn.web-1: " + sick.reason);
+  actors::status_view status;
+  status.quorum = true;
+  actors::fill_status(status, from);
+  CHECK(status.health == "degraded");
+  CHECK(status.instances_running == 2);
+}
+
 TEST_CASE("a host without a leader knows of itself only, and says of the others what was decided last") {
   small_site site{{host("host-1"), host("host-2"), host("host-3")}};
   site.run(actors::set_host_state{"host-2", false, "silent"});

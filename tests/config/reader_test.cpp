@@ -141,6 +141,23 @@ TEST_CASE("what the API writes as JSON or YAML is read back as it was") {
     }
 }
 
+TEST_CASE("a probe's expected status is one number or a range of them") {
+  const auto probe_with = [](const std::string& expect) {
+    return container_with("        probes: {readiness: {http: {port: 80, path: /healthz, expect: " + expect + "}, period: 2s}}\n")
+        .probes.readiness;
+  };
+  CHECK(probe_with("204").http.expect_min == 204);
+  CHECK(probe_with("204").http.expect_max == 204);
+  CHECK(probe_with("200-299").http.expect_max == 299);
+  CHECK(probe_with("200-299").period == 2s);
+  for (const char* text : {"2xx", "200-", "-299", "200-299-", "20", "2000", "[200]"}) {
+    CAPTURE(text);
+    const auto result = read_documents(
+        with_container_lines(std::string("        probes: {liveness: {http: {port: 80, expect: \"") + text + "\"}}}\n"), "f");
+    CHECK(texts_of(result).find("expect") != std::string::npos);
+  }
+}
+
 TEST_CASE("texts of every kind survive the way through YAML and JSON") {
   application_spec app = read_application(with_service_lines(""));
   auto& env = app.services[0].containers[0].env;

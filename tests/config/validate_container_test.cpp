@@ -165,6 +165,10 @@ TEST_CASE("init containers have names of their own among all and no ports, and b
   CHECK(bad_service([&](auto& s) { s.init_containers.resize(17, s.containers[0]); }).front() == "init-containers");
   CHECK(bad_service([](auto& s) { s.network = instance_network::bridge; }) == paths{"network"});
   CHECK(bad_service([](auto& s) { s.network = instance_network::none; }).empty());
+  CHECK(bad_service([](auto& s) {
+          s.network = instance_network::none;
+          s.containers[0].probes.liveness.tcp.port = 80;
+        }) == paths{"containers[0].probes.liveness"});
 }
 
 TEST_CASE("a host names each driver once, a runtime only for oci, and absolute paths that it allows") {

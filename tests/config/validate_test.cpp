@@ -254,6 +254,34 @@ TEST_CASE("an application publishes at most 64 ports") {
   CHECK(publish(limits::published + 1) == paths{"services"});
 }
 
+TEST_CASE("a probe asks one thing, in bounds, and only readiness may need more than one success") {
+  const auto bad_probe = [](const std::function<void(probe_spec&)>& change, bool is_readiness = false) {
+    return bad_container_paths([&](container_spec& c) {
+      auto& probe = is_readiness ? c.probes.readiness : c.probes.liveness;
+      probe.http.port = 80;
+      change(probe);
+    });
+  };
+  const std::string at = "services[0].containers[0].probes.liveness";
+  CHECK(bad_probe([](auto&) {}) == paths{});
+  CHECK(bad_probe([](auto& p) { p.http.port = 0; }) == paths{});
+  CHECK(bad_probe([](auto& p) { p.http.port = 0, p.period = 1s; }) == paths{at});
+  CHECK(bad_probe([](auto& p) { p.tcp.port = 80; }) == paths{at});
+  CHECK(bad_probe([](auto& p) { p.http.path = "x"; }) == paths{at + ".http.path"});
+  CHECK(bad_probe([](auto& p) { p.http.path = "/a b"; }) == paths{at + ".http.path"});
+  CHECK(bad_probe([](auto& p) { p.http.headers = {{"A-b", "x"}, {"A:", "x"}, {"C", "x\r\n"}}; }) ==
+        paths{at + ".http.headers.A:", at + ".http.headers.C"});
+  CHECK(bad_probe([](auto& p) { p.http.expect_min = 100, p.http.expect_max = 599; }) == paths{});
+  CHECK(bad_probe([](auto& p) { p.http.expect_min = 400; }) == paths{at + ".http.expect"});
+  CHECK(bad_probe([](auto& p) { p.period = 100ms, p.timeout = 1ms, p.failures = 1; }) == paths{});
+  CHECK(bad_probe([](auto& p) { p.period = 99ms, p.timeout = 0ms, p.failures = 0; }) ==
+        paths{at + ".period", at + ".timeout", at + ".failures"});
+  CHECK(bad_probe([](auto& p) { p.successes = 2; }) == paths{at + ".successes"});
+  CHECK(bad_probe([](auto& p) { p.successes = 2; }, true) == paths{});
+  CHECK(bad_probe([](auto& p) { p.max_latency = p.timeout; }) == paths{});
+  CHECK(bad_probe([](auto& p) { p.max_latency = p.timeout + 1ms; }) == paths{at + ".max-latency"});
+}
+
 TEST_CASE("a host's door is an address with a port, or left out") {
   auto site = a_site(1);
   site.hosts[0].door = "10.0.0.1:7102";

@@ -26,6 +26,7 @@ actors::instance_view instance(unsigned replica, std::string state, std::string 
   i.state = std::move(state);
   i.reason = std::move(reason);
   i.generation = 1;
+  i.ready = i.state == "running";
   return i;
 }
 

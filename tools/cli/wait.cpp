@@ -119,7 +119,7 @@ progress progress_of(const actors::application_view& application,
   for (const auto& x : instances) {
     result.has_failed |= x.state == "failed";
     result.starts += x.generation + x.restarts;
-    const bool is_late = x.state != "running" && x.state != "stopping";
+    const bool is_late = !x.ready && x.state != "stopping";
     if (is_late && (!worst || (x.state == "failed" && worst->state != "failed")))
       worst = &x;
   }
