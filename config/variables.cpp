@@ -24,8 +24,8 @@ std::string_view reference_at(std::string_view text) {
 } // namespace
 
 std::vector<std::string> known_variables(const service_spec& service) {
-  std::set<std::string> names{"SITE",    "HOST",    "TENANT",     "APPLICATION", "SERVICE",
-                              "INSTANCE", "REPLICA", "GENERATION", "CONTAINER"};
+  std::set<std::string> names{"SITE",    "HOST",     "ADDRESS", "TENANT",     "APPLICATION",
+                              "SERVICE", "INSTANCE", "REPLICA", "GENERATION", "CONTAINER"};
   for (const auto& container : service.containers)
     for (const auto& port : container.ports)
       names.insert("PORT_" + port.name);

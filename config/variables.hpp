@@ -11,7 +11,7 @@
 
 namespace prunella::config {
 
-/// What a container of a service may refer to, sorted: SITE, HOST, TENANT, APPLICATION, SERVICE, INSTANCE (its full name),
+/// What a container of a service may refer to, sorted: SITE, HOST, ADDRESS (of the host, as the site's document has it), TENANT, APPLICATION, SERVICE, INSTANCE (its full name),
 /// REPLICA, GENERATION, CONTAINER (its full name) and PORT_<name> for each port of the service's containers, as the
 /// ports are written. The environment's own names (`environment_name`) mean the same, but are not in this list.
 std::vector<std::string> known_variables(const service_spec& service);

@@ -137,6 +137,7 @@ std::map<std::string, std::string> agent_variables(const config::application_spe
   std::map<std::string, std::string> variables{
     {"PRUNELLA_SITE", place.site},
     {"PRUNELLA_HOST", place.host},
+    {"PRUNELLA_ADDRESS", place.address},
     {"PRUNELLA_TENANT", spec.tenant},
     {"PRUNELLA_APPLICATION", spec.name},
     {"PRUNELLA_SERVICE", service.name},

@@ -52,6 +52,7 @@ struct application_plan {
 struct plan_place {
   std::string site;
   std::string host;
+  std::string address; ///< of the host, without a port
 };
 
 /// The plan of `spec` for the instances assigned to this host. Assignments whose service the spec does not have (any
@@ -59,7 +60,7 @@ struct plan_place {
 application_plan plan_application(const config::application_spec& spec, const std::vector<assigned_instance>& assigned,
                                   const plan_place& place);
 
-/// The variables the agent sets for each container of an instance: PRUNELLA_SITE, _HOST, _TENANT, _APPLICATION, _SERVICE,
+/// The variables the agent sets for each container of an instance: PRUNELLA_SITE, _HOST, _ADDRESS, _TENANT, _APPLICATION, _SERVICE,
 /// _INSTANCE (its full name), _REPLICA, _GENERATION, _CONTAINER (its full name), and PRUNELLA_PORT_<NAME> for each port of
 /// the instance's containers (upper case, `-` as `_`; of two with one name the own container's, else the first).
 std::map<std::string, std::string> agent_variables(const config::application_spec& spec,

@@ -21,6 +21,7 @@
 #include "actors/site/site_errors.hpp"
 #include "actors/site/site_machine.hpp"
 #include "actors/type_ids.hpp"
+#include "config/address.hpp"
 #include "runtime/consensus/consensus_actor.hpp"
 #include "runtime/exit_reason.hpp"
 
@@ -324,10 +325,17 @@ caf::actor composition::start_use(const runtime::start_context& my) {
   return spawn_use(my.self, std::move(x));
 }
 
+/// What the site's document says of this host, which it has (`require_host`).
+const config::host_spec& composition::own() const {
+  return *std::find_if(options_.site.hosts.begin(), options_.site.hosts.end(), [&](const auto& x) { return x.id == options_.host; });
+}
+
 caf::actor composition::start_host(const runtime::start_context& my) {
   host_actor_options x;
   x.host = options_.host;
   x.site = options_.site.name;
+  if (const auto address = config::parse_address(own().address))
+    x.address = address->host;
   x.incarnation = links_->incarnation();
   x.state = state_;
   x.leader = leader_;
@@ -363,11 +371,8 @@ host_door_parts composition::make_door() {
     return {};
   net::door_options x;
   x.host = options_.host;
-  for (const auto& host : options_.site.hosts)
-    if (host.id == options_.host) {
-      x.address = host.address;
-      x.tunnel = host.door;
-    }
+  x.address = own().address;
+  x.tunnel = own().door;
   x.on_listener = [this](const net::door_listener_event& event) {
     const auto port = std::to_string(event.port) + '/' + std::string{config::to_text(event.protocol)};
     const auto state = event.problem.empty() ? "answers on port " + port : "does not answer on port " + port;

@@ -144,6 +144,7 @@ private:
   caf::actor start_journal(const runtime::start_context& my);
   caf::actor start_consensus(const runtime::start_context& my);
   caf::actor start_leadership(const runtime::start_context& my);
+  const config::host_spec& own() const;
   caf::actor start_use(const runtime::start_context& my);
   caf::actor start_host(const runtime::start_context& my);
   host_door_parts make_door();

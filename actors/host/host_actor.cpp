@@ -55,7 +55,7 @@ struct host_actor_state {
 
   caf::behavior start(host_actor_options options) {
     options_ = std::move(options);
-    assigned_ = std::make_unique<assigned_applications>(plan_place{options_.site, options_.host});
+    assigned_ = std::make_unique<assigned_applications>(plan_place{options_.site, options_.host, options_.address});
     reporter_ = std::make_unique<host_reporter>(
       self_, host_reporter_options{options_.host, options_.incarnation, options_.leader,
                                    options_.actor_on, options_.figures, options_.drivers});

@@ -55,6 +55,7 @@ using host_event = runtime::supervision_event;
 struct host_actor_options {
   std::string host;
   std::string site;
+  std::string address{}; ///< of the host, without a port
   std::uint64_t incarnation = 0;
   std::shared_ptr<state_cell> state;
   std::shared_ptr<leadership_cell> leader;

@@ -34,7 +34,7 @@ config::application_spec shop() {
   return spec;
 }
 
-const plan_place place{"market", "host-1"};
+const plan_place place{"market", "host-1", "10.0.0.1"};
 
 application_plan plan(const std::vector<assigned_instance>& assigned, const config::application_spec& spec = shop()) {
   return plan_application(spec, assigned, place);
@@ -81,6 +81,7 @@ TEST_CASE("a container gets every variable of the agent and the ports of its who
   const std::map<std::string, std::string> expected{
     {"PRUNELLA_SITE", "market"},
     {"PRUNELLA_HOST", "host-1"},
+    {"PRUNELLA_ADDRESS", "10.0.0.1"},
     {"PRUNELLA_TENANT", "default"},
     {"PRUNELLA_APPLICATION", "shop"},
     {"PRUNELLA_SERVICE", "web"},

@@ -72,22 +72,24 @@ TEST_CASE("the example site has three hosts that can be told apart") {
   CHECK(site.name == "shop");
   REQUIRE(site.hosts.size() == 3);
   CHECK(site.hosts[2].id == "host-3");
-  CHECK(site.hosts[2].address == "127.0.0.1:7103");
+  CHECK(site.hosts[2].address == "127.0.0.3:7103");
   CHECK(site.hosts[2].labels == labels{{"zone", "back"}, {"disk", "ssd"}});
   CHECK(site.hosts[2].capacity == resources{2000, std::int64_t{2} << 30});
 }
 
-TEST_CASE("the example applications are a web page and two tickers that avoid each other") {
+TEST_CASE("the example application is a published web page and two tasters that avoid each other, all from one image") {
   const auto result = read_well(example("popcorn.yaml"));
-  REQUIRE(result.documents.size() == 2);
+  REQUIRE(result.documents.size() == 1);
   const auto& web = result.documents[0].application.services.at(0);
   CHECK(result.documents[0].application.name == "popcorn");
-  CHECK(web.containers.at(0).ports.at(0) == port_spec{"http", 8088, port_protocol::tcp});
+  CHECK(web.containers.at(0).ports.at(0).port == 8080);
+  CHECK(web.containers.at(0).ports.at(0).publish == 8088);
   CHECK(web.containers.at(0).command.size() == 3);
-  const auto& clock = result.documents[1].application.services.at(0);
-  CHECK(result.documents[1].application.name == "ticker");
-  CHECK(clock.replicas == 2);
-  CHECK(clock.placement.anti_affinity == std::vector<std::string>{"clock"});
+  const auto& taster = result.documents[0].application.services.at(1);
+  CHECK(taster.replicas == 2);
+  CHECK(taster.placement.anti_affinity == std::vector<std::string>{"taster"});
+  for (const auto& service : result.documents[0].application.services)
+    CHECK(service.containers.at(0).image == "popcorn:1");
 }
 
 TEST_CASE("a container of an image is read with its files, volumes and limits") {

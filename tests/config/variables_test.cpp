@@ -35,7 +35,7 @@ TEST_CASE("a container may refer to its place, its name and the ports of its ser
   service_spec service;
   service.containers.resize(2);
   service.containers[1].ports = {{"web-ui", 80, port_protocol::tcp}};
-  CHECK(known_variables(service) == std::vector<std::string>{"APPLICATION", "CONTAINER", "GENERATION", "HOST", "INSTANCE",
-                                                             "PORT_web-ui", "REPLICA", "SERVICE", "SITE", "TENANT"});
+  CHECK(known_variables(service) == std::vector<std::string>{"ADDRESS", "APPLICATION", "CONTAINER", "GENERATION", "HOST",
+                                                             "INSTANCE", "PORT_web-ui", "REPLICA", "SERVICE", "SITE", "TENANT"});
   CHECK(environment_name("PORT_web-ui") == "PRUNELLA_PORT_WEB_UI");
 }

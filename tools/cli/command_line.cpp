@@ -247,7 +247,7 @@ private:
 
   void add_changing() {
     auto* apply = add(&app_, "apply", "Deploy or update the applications of files",
-                      "  prunella apply -f popcorn.yaml\n  prunella apply -f popcorn.yaml -f ticker.yaml\n"
+                      "  prunella apply -f popcorn.yaml\n  prunella apply -f popcorn.yaml -f till.yaml\n"
                       "  prunella apply -f popcorn.yaml --wait --timeout 2m\n"
                       "  generate | prunella apply -f -",
                       [this] {
