@@ -44,8 +44,10 @@ struct instance_report {
   std::string reason;
   std::vector<container_view> containers;
   bool ready = true; ///< what its probes say, while it runs; `reason` says why it is not
+  std::string address{}; ///< numeric, of its own network; empty: its host's
 
-  PRUNELLA_FIELDS(instance_report, instance, generation, phase, gave_up, pid, started_at, restarts, reason, containers, ready)
+  PRUNELLA_FIELDS(instance_report, instance, generation, phase, gave_up, pid, started_at, restarts, reason,
+                  containers, ready, address)
 };
 
 /// Sent every heartbeat interval, and at once when a report changed. → `heartbeat_answer`; `site_errc::not_leader` when

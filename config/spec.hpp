@@ -85,7 +85,7 @@ enum class driver_kind : std::uint8_t {
 enum class instance_network : std::uint8_t {
   host,   ///< the host's own: its ports are the instance's
   none,   ///< only a loopback interface
-  bridge, ///< an own address behind the host; not yet offered
+  bridge, ///< a network behind the host: an own address, and the names of the site's services
 };
 
 /// What a container finds at a volume's target.
@@ -166,8 +166,10 @@ struct host_spec {
   std::string door{};
   std::vector<driver_spec> drivers{};    ///< each kind once; none: process, and oci where its programs are
   std::vector<std::string> host_paths{}; ///< below these a container may be given the host's files; none: nowhere
+  /// The network device that takes the site's `address` while this host holds it, such as `eth0`; empty: it never does.
+  std::string interface{};
 
-  PRUNELLA_FIELDS(host_spec, id, address, labels, capacity, controller, door, drivers, host_paths)
+  PRUNELLA_FIELDS(host_spec, id, address, labels, capacity, controller, door, drivers, host_paths, interface)
 };
 
 /// How the hosts of a site share the images that its applications need.
@@ -178,6 +180,14 @@ struct image_settings {
   PRUNELLA_FIELDS(image_settings, copies, bandwidth_bytes)
 };
 
+/// The networks behind the hosts of a site, for instances with `network: bridge`.
+struct network_settings {
+  std::string range = "10.84.0.0/16"; ///< IPv4; each host takes its 64th part (`networks.hpp`)
+  bool outbound = true;               ///< instances reach what the host reaches, by its address; false: only their host's network
+
+  PRUNELLA_FIELDS(network_settings, range, outbound)
+};
+
 /// `kind: site`.
 struct site_spec {
   std::string name;
@@ -185,8 +195,12 @@ struct site_spec {
   liveness_profile liveness = liveness_profile::balanced;
   std::vector<host_spec> hosts; ///< 1 … 64
   image_settings images{};
+  network_settings networks{};
+  /// `ADDRESS/LENGTH` that one of the hosts with an `interface` holds, so that clients outside need to know only one;
+  /// empty: there is none.
+  std::string address{};
 
-  PRUNELLA_FIELDS(site_spec, name, labels, liveness, hosts, images)
+  PRUNELLA_FIELDS(site_spec, name, labels, liveness, hosts, images, networks, address)
 };
 
 /// A port that a container listens on. Reserved on the host the instance is placed on.

@@ -9,6 +9,7 @@
 #include "config/checker.hpp"
 #include "config/did_you_mean.hpp"
 #include "config/label_expression.hpp"
+#include "config/networks.hpp"
 #include "config/quantity.hpp"
 #include "config/variables.hpp"
 
@@ -50,6 +51,35 @@ void check_host(checker& c, const std::string& path, const host_spec& host) {
     check_absolute(c, item(path + ".host-paths", i), host.host_paths[i]);
 }
 
+/// What a device may be called (Linux: IFNAMSIZ with its NUL).
+bool is_device_name(std::string_view name) {
+  return name.size() <= 15 && name != "." && name != ".." &&
+         all(name, [](char ch) { return ch > ' ' && ch <= '~' && ch != '/' && ch != ':'; });
+}
+
+void check_networks(checker& c, const site_spec& site) {
+  const auto range = parse_network(site.networks.range);
+  c.check(range.has_value() && range->length >= shortest_range && range->length <= longest_range, "networks.range",
+          "is " + quoted(site.networks.range),
+          "write an IPv4 network of length " + std::to_string(shortest_range) + " to " + std::to_string(longest_range)
+              + " that nothing else uses, such as 10.84.0.0/16");
+  std::size_t devices = 0;
+  for (std::size_t i = 0; i < std::min(site.hosts.size(), limits::hosts); ++i) {
+    const auto& device = site.hosts[i].interface;
+    devices += device.empty() ? 0 : 1;
+    c.check(is_device_name(device), item("hosts", i) + ".interface", "is " + quoted(device),
+            "write the name of a network device, such as eth0");
+    c.check(device.empty() || !site.address.empty(), item("hosts", i) + ".interface", "is set, but the site has no address",
+            "add address: ADDRESS/LENGTH to the site, or remove it");
+  }
+  if (site.address.empty())
+    return;
+  c.check(parse_interface_address(site.address).has_value(), "address", "is " + quoted(site.address),
+          "write " + std::string(interface_address_form));
+  c.check(devices > 0, "address", "is set, but no host has an interface to hold it on",
+          "add interface: DEVICE to the hosts that may hold it");
+}
+
 void check_controllers(checker& c, const std::vector<host_spec>& hosts) {
   const auto chosen = [&](controller_choice choice) {
     return static_cast<std::size_t>(
@@ -62,15 +92,15 @@ void check_controllers(checker& c, const std::vector<host_spec>& hosts) {
           "use at most " + std::to_string(limits::controllers) + "; more voters make a site slower, not safer");
 }
 
-/// Calls `use(port, path)` for each port of the application that is looked at at all.
+/// Calls `use(port, path, network)` for each port of the application that is looked at at all.
 template <class Use>
 void for_each_port(const application_spec& application, Use use) {
   for (std::size_t s = 0; s < std::min(application.services.size(), limits::services); ++s) {
     const auto& containers = application.services[s].containers;
     for (std::size_t i = 0; i < std::min(containers.size(), limits::containers); ++i)
       for (std::size_t k = 0; k < std::min(containers[i].ports.size(), limits::ports); ++k)
-        use(containers[i].ports[k],
-            item(item(item("services", s) + ".containers", i) + ".ports", k));
+        use(containers[i].ports[k], item(item(item("services", s) + ".containers", i) + ".ports", k),
+            application.services[s].network);
   }
 }
 
@@ -78,7 +108,7 @@ void for_each_port(const application_spec& application, Use use) {
 void check_published(checker& c, const application_spec& application) {
   used_ports published;
   std::size_t count = 0;
-  for_each_port(application, [&](const port_spec& port, const std::string& at) {
+  for_each_port(application, [&](const port_spec& port, const std::string& at, instance_network) {
     c.check(port.publish != 0 || port.publish_on == publish_scope::all, at + ".publish-on",
             "is set for a port that is not published", "add publish: PORT, or remove it");
     if (port.publish == 0)
@@ -88,7 +118,9 @@ void check_published(checker& c, const application_spec& application) {
     c.check(is_new, at + ".publish", port_text(port.publish, port.protocol) + " is published by " + first->second + " too",
             "one port leads to one service: give each its own");
   });
-  for_each_port(application, [&](const port_spec& port, const std::string& at) {
+  for_each_port(application, [&](const port_spec& port, const std::string& at, instance_network network) {
+    if (network == instance_network::bridge)
+      return; // its ports are its own
     const auto same = published.find({port.port, port.protocol});
     c.check(same == published.end(), at + ".port",
             port_text(port.port, port.protocol) + " is published"
@@ -148,9 +180,6 @@ void check_service(checker& c, const std::string& path, const service_spec& serv
   c.range(path + ".update.parallel", service.update.parallel, 1U, limits::replicas);
   c.duration(path + ".update.healthy-time", service.update.healthy_time, milliseconds{0}, limits::pause);
   check_cut_off(c, path + ".when-cut-off", service.when_cut_off);
-  c.check(service.network != instance_network::bridge, path + ".network",
-          "is bridge, which this version does not offer yet",
-          "use host, where the ports of an instance are the host's, or none");
   c.count(path + ".containers", service.containers.size(), 1, limits::containers);
   c.count(path + ".init-containers", service.init_containers.size(), 0, limits::containers);
   service_rules rules{{}, known_variables(service), service.network};
@@ -215,6 +244,7 @@ std::vector<problem> validate(const site_spec& site) {
     c.unique(at + ".address", site.hosts[i].address, addresses);
   }
   check_controllers(c, site.hosts);
+  check_networks(c, site);
   c.range("images.copies", site.images.copies, 1U, static_cast<std::uint32_t>(limits::hosts));
   const auto bandwidth = site.images.bandwidth_bytes;
   c.check(bandwidth == 0 || (bandwidth >= limits::least_bandwidth && bandwidth <= limits::memory_bytes), "images.bandwidth",

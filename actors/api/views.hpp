@@ -55,9 +55,10 @@ struct instance_view {
   std::string reason; ///< why it is in this state; for pending: which filter rejected which hosts
   std::vector<container_view> containers;
   bool ready = false; ///< it runs, and its probes say that it takes traffic
+  std::string address{}; ///< in the network of its host alone; empty: its host's
 
-  PRUNELLA_FIELDS(instance_view, name, application, service, replica, host, state, generation, restarts, pid, started_at,
-                  reason, containers, ready)
+  PRUNELLA_FIELDS(instance_view, name, application, service, replica, host, state, generation, restarts, pid,
+                  started_at, reason, containers, ready, address)
 };
 
 struct service_view {

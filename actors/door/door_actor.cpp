@@ -1,6 +1,8 @@
 #include "actors/door/door_actor.hpp"
 
+#include <algorithm>
 #include <map>
+#include <stdexcept>
 #include <utility>
 
 #include <caf/actor_cast.hpp>
@@ -13,8 +15,10 @@
 #include <caf/typed_response_promise.hpp>
 
 #include "actors/door/door_plan.hpp"
+#include "actors/door/names_plan.hpp"
 #include "actors/host/host_actor.hpp"
 #include "actors/site/leadership_actor.hpp"
+#include "actors/site/service_ports.hpp"
 #include "runtime/supervised_actor.hpp"
 
 namespace prunella::actors {
@@ -30,6 +34,12 @@ struct watch_again {
   std::uint64_t epoch = 0;
 
   PRUNELLA_FIELDS(watch_again, epoch)
+};
+
+struct try_names_again {
+  std::uint8_t unused = 0;
+
+  PRUNELLA_FIELDS(try_names_again, unused)
 };
 
 /// From the door's thread.
@@ -70,6 +80,10 @@ struct door_state {
       [this](const watch_again& x) {
         if (x.epoch == epoch_)
           watch();
+      },
+      [this](const try_names_again&) {
+        is_names_retry_due_ = false;
+        refresh();
       },
       [this](const door_status_request&) { return on_status(); },
       [this](door_said& x) { on_said(x); },
@@ -123,11 +137,67 @@ private:
   }
 
   void refresh() {
-    auto plan = make_door_plan({*options_.state->get(), options_.host, options_.parts.own_addresses, own_, table_});
+    const auto state = options_.state->get();
+    refresh_names(*state);
+    const auto listened_on = texts_of(addresses_);
+    auto plan = make_door_plan({*state, options_.host, options_.parts.own_addresses, own_, table_, listened_on});
     if (plan == plan_)
       return;
     plan_ = plan;
     options_.parts.door->apply(std::move(plan));
+  }
+
+  void refresh_names(const site_state& state) {
+    const auto& bridge = options_.parts.bridge;
+    if (!bridge)
+      return;
+    if (!uses_names(state))
+      return end_names();
+    if (!names_ && !begin_names())
+      return;
+    addresses_ = place_services(state, bridge->network().services, addresses_);
+    auto table = make_name_table(state, addresses_, own_);
+    if (table == name_table_)
+      return;
+    name_table_ = table;
+    names_->set(std::move(table));
+  }
+
+  bool begin_names() {
+    if (is_names_retry_due_)
+      return false;
+    auto problem = options_.parts.bridge->ensure();
+    if (problem.empty())
+      try {
+        names_ = options_.parts.make_names();
+        name_table_ = {};
+      } catch (const std::runtime_error& failure) {
+        problem = failure.what();
+      }
+    if (problem != names_problem_ && options_.on_names)
+      options_.on_names(problem);
+    names_problem_ = problem;
+    if (names_)
+      return true;
+    is_names_retry_due_ = true;
+    self_->delayed_send(self_, options_.retry_names_after, try_names_again{});
+    return false;
+  }
+
+  /// The bridge stays for as long as an instance is on it, which may be one that is about to stop.
+  void end_names() {
+    names_.reset();
+    addresses_.clear();
+    const bool is_used = std::any_of(own_.begin(), own_.end(), [](const auto& x) { return !x.second.address.empty(); });
+    if (!is_used && options_.parts.bridge->is_up())
+      options_.parts.bridge->remove();
+  }
+
+  static std::map<std::string, std::string> texts_of(const service_addresses& addresses) {
+    std::map<std::string, std::string> result;
+    for (const auto& [service, address] : addresses)
+      result[service] = config::ipv4_text(address);
+    return result;
   }
 
   caf::result<door_status_answer> on_status() {
@@ -153,6 +223,11 @@ private:
   std::map<std::string, instance_report> own_; ///< bounded: instances of this host
   ready_table table_;
   net::door_plan plan_;
+  std::unique_ptr<net::name_server> names_;
+  net::name_table name_table_; ///< that it has
+  service_addresses addresses_;
+  std::string names_problem_;
+  bool is_names_retry_due_ = false;
   std::map<std::uint64_t, caf::typed_response_promise<door_status_answer>> waiting_;
   std::uint64_t last_ticket_ = 0;
   std::uint64_t epoch_ = 0; ///< counts leaders: what an earlier one says no longer counts

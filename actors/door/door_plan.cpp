@@ -5,32 +5,51 @@
 #include <utility>
 
 #include "actors/names.hpp"
+#include "actors/site/service_ports.hpp"
 #include "config/address.hpp"
 
 namespace prunella::actors {
 
 namespace {
 
-/// A published port and where its backends are listed.
-struct published {
-  std::uint16_t port = 0; ///< on which the instance listens
+/// A port of a service and where its backends are listed.
+struct served {
+  std::uint16_t port = 0;  ///< on which the instance listens
   std::size_t service = 0; ///< in the plan
 };
 
 /// By (key of the application, service).
-using published_ports = std::multimap<std::pair<std::string, std::string>, published>;
+using served_ports = std::multimap<std::pair<std::string, std::string>, served>;
 
-published_ports list_services(const site_state& state, net::door_plan& plan) {
-  published_ports result;
+served_ports list_services(const door_knowledge& x, net::door_plan& plan) {
+  served_ports result;
   std::set<std::pair<std::uint16_t, config::port_protocol>> taken;
-  for (const auto& [key, record] : state.applications)
+  const bool has_names = uses_names(x.state);
+  for (const auto& [key, record] : x.state.applications)
     for (const auto& service : record.spec.services)
       for (const auto& container : service.containers)
         for (const auto& port : container.ports) {
-          if (port.publish == 0 || !taken.insert({port.publish, port.protocol}).second)
+          const auto add = [&](net::door_service served_here) {
+            served_here.name = key + '.' + service.name;
+            served_here.protocol = port.protocol;
+            served_here.target = port.port;
+            result.emplace(std::pair{key, service.name}, served{port.port, plan.services.size()});
+            plan.services.push_back(std::move(served_here));
+          };
+          if (port.publish != 0 && taken.insert({port.publish, port.protocol}).second) {
+            net::door_service published;
+            published.port = port.publish;
+            published.scope = port.publish_on;
+            add(std::move(published));
+          }
+          if (!has_names)
             continue;
-          result.emplace(std::pair{key, service.name}, published{port.port, plan.services.size()});
-          plan.services.push_back({key + '.' + service.name, port.publish, port.protocol, port.publish_on, {}});
+          net::door_service named;
+          named.port = port.port;
+          named.is_named = true;
+          if (const auto known = x.service_addresses.find(key + '.' + service.name); known != x.service_addresses.end())
+            named.address = known->second;
+          add(std::move(named));
         }
   return result;
 }
@@ -40,7 +59,10 @@ bool is_own_ready(const door_knowledge& x, const std::string& instance, std::uin
   return report != x.own.end() && report->second.generation == generation && is_ready(report->second);
 }
 
-std::vector<std::string> addresses_of(const door_knowledge& x, std::uint16_t port) {
+/// An instance with a network of its own is only there.
+std::vector<std::string> addresses_of(const door_knowledge& x, const std::string& instance, std::uint16_t port) {
+  if (const auto report = x.own.find(instance); report != x.own.end() && !report->second.address.empty())
+    return {config::address_text({report->second.address, port})};
   std::vector<std::string> result;
   for (const auto& host : x.own_addresses)
     result.push_back(config::address_text({host, port}));
@@ -66,7 +88,7 @@ ready_table merged(const ready_table& known, ready_table next) {
 
 net::door_plan make_door_plan(const door_knowledge& x) {
   net::door_plan plan;
-  const auto ports = list_services(x.state, plan);
+  const auto ports = list_services(x, plan);
   std::map<std::string, const ready_instance*> elsewhere;
   if (!ports.empty())
     for (const auto& ready : x.table.ready)
@@ -89,7 +111,7 @@ net::door_plan make_door_plan(const door_knowledge& x) {
       for (auto it = range.first; it != range.second; ++it)
         plan.services[it->second.service].backends.push_back(
           {name, is_local ? assigned.generation : ready->second->generation, host,
-           is_local ? addresses_of(x, it->second.port) : std::vector<std::string>{}});
+           is_local ? addresses_of(x, name, it->second.port) : std::vector<std::string>{}});
     }
   for (const auto& [id, record] : x.state.hosts)
     if (id != x.host)

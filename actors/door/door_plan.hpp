@@ -23,9 +23,12 @@ struct door_knowledge {
   std::vector<std::string> own_addresses;
   const std::map<std::string, instance_report>& own; ///< what runs here, by instance; true at once
   const ready_table& table;                          ///< what runs elsewhere
+  /// Where this host answers for a service by its name, numeric, by `tenant.application.service`; empty: nobody here asks.
+  const std::map<std::string, std::string>& service_addresses;
 };
 
-/// Each published port with its ready instances. Instances of this host are as its own reports say, others as the table says
+/// Each published port with its ready instances, and each port of the services that have names (`site/service_ports.hpp`):
+/// those are in the plan of every host, for the doors of hosts where somebody asks. Instances of this host are as its own reports say, others as the table says
 /// unless the state knows of a newer generation or has given their host up. Of two services that publish one port the one
 /// whose application comes first by name has it (the site refuses the other, unless both were asked for at once).
 net::door_plan make_door_plan(const door_knowledge& x);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <condition_variable>
+#include <filesystem>
 #include <mutex>
 #include <random>
 #include <stdexcept>
@@ -125,6 +126,7 @@ struct agent::parts {
 
   outer_parts outside();
   void give_images(outer_parts& x);
+  std::shared_ptr<host_bridge> make_bridge() const;
   void watch_root();
   const config::host_spec& own() const;
 
@@ -132,6 +134,7 @@ struct agent::parts {
   storage::host_owner owner;
   storage::data_dir data;
   available_drivers drivers;
+  std::shared_ptr<host_bridge> bridge; ///< null: no container here can be on one
   agent_config config;
   caf::actor_system system;
   std::shared_ptr<storage::container_records> records;
@@ -152,6 +155,7 @@ agent::parts::parts(agent_options x)
     owner{options.site.name, options.host},
     data(storage::or_throw(storage::data_dir::open(options.data_dir, owner))),
     drivers(find_drivers(own().drivers)),
+    bridge(make_bridge()),
     system(config),
     records(storage::or_throw(storage::open_container_records(data.file("containers.db"), owner))),
     inside(system, {options.site, options.host, options.version}, outside()) {
@@ -203,15 +207,25 @@ outer_parts agent::parts::outside() {
     made.own_addresses = door_addresses(mine->host);
     const auto tunnel_host = config::parse_address(door.tunnel);
     made.door = net::make_front_door(door);
+    made.bridge = bridge;
+    made.make_names = [on = bridge] {
+      net::name_server_options names;
+      names.address = on->gateway();
+      names.clients = on->network().network;
+      return net::make_name_server(names);
+    };
     made.tunnel = net::join_address(tunnel_host ? tunnel_host->host : mine->host, made.door->tunnel_port());
     return made;
   };
+  if (!own().interface.empty())
+    x.address_device = net::make_address_device(own().interface);
   x.spawn_driver = [this] {
     container_driver_options driver;
     driver.data_directory = data.path();
     driver.records = records;
     driver.drivers = drivers.drivers;
     driver.host_paths = own().host_paths;
+    driver.bridge = bridge;
     driver.images = [this] { return inside.local("images"); };
     return spawn_container_driver(system, driver);
   };
@@ -238,6 +252,20 @@ outer_parts agent::parts::outside() {
   x.own_threads = true;
   x.log = options.log;
   return x;
+}
+
+/// The host's part of the site's range; nothing is made before somebody needs it.
+std::shared_ptr<host_bridge> agent::parts::make_bridge() const {
+  const bool has_oci = std::any_of(drivers.drivers.begin(), drivers.drivers.end(),
+                                   [](const auto& x) { return x.kind == config::driver_kind::oci; });
+  const auto range = config::parse_network(options.site.networks.range);
+  if (!has_oci || !range)
+    return nullptr;
+  const auto& hosts = options.site.hosts;
+  const auto mine = std::find_if(hosts.begin(), hosts.end(), [&](const auto& x) { return x.id == options.host; });
+  return std::make_shared<host_bridge>(
+    host_bridge_options{config::network_of_host(*range, static_cast<std::size_t>(mine - hosts.begin())),
+                        options.site.networks.outbound, std::filesystem::absolute(data.path()).lexically_normal().string()});
 }
 
 void agent::parts::give_images(outer_parts& x) {
@@ -306,6 +334,8 @@ agent_end agent::stop(bool stop_containers) {
   const bool ended = x.end_changed.wait_for(guard, stop_limit, [&x] { return x.root_ended; });
   if (!ended)
     return {true, "the agent's actors did not end in time"};
+  if (stop_containers && x.bridge)
+    x.bridge->remove();
   const auto kind = runtime::exit_kind_of(x.root_reason);
   const bool failed = kind == runtime::exit_kind::abnormal || kind == runtime::exit_kind::killed;
   return {failed, runtime::reason_text(x.root_reason)};

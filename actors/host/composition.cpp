@@ -13,6 +13,7 @@
 #include "actors/host/image_keeper.hpp"
 #include "actors/host/journal_actor.hpp"
 #include "actors/host/link_watch.hpp"
+#include "actors/host/site_address.hpp"
 #include "actors/host/tree_actor.hpp"
 #include "actors/host/use_actor.hpp"
 #include "actors/instance/driver.hpp"
@@ -162,6 +163,9 @@ runtime::supervision_tree composition::make_tree() {
   if (door_.door)
     root_tree.children.push_back(
       worker(spec_of("door"), [this](const runtime::start_context& my) { return start_door(my); }));
+  if (outer_.address_device)
+    root_tree.children.push_back(
+      worker(spec_of("address"), [this](const runtime::start_context& my) { return start_address(my); }));
   return root_tree;
 }
 
@@ -290,7 +294,7 @@ caf::actor composition::start_leadership(const runtime::start_context& my) {
   x.on_changed = [this](const leadership& now) { on_leader(now); };
   x.listeners = [this] {
     std::vector<caf::actor> listeners;
-    for (const auto* name : {"site", "host", "images", "door"})
+    for (const auto* name : {"site", "host", "images", "door", "address"})
       if (auto listener = local(name))
         listeners.push_back(std::move(listener));
     return listeners;
@@ -390,7 +394,25 @@ caf::actor composition::start_door(const runtime::start_context& my) {
   x.state = state_;
   x.leader = leader_;
   x.actor_on = [this](const std::string& host, const std::string& name) { return actor_on(host, name); };
+  x.on_names = [this](const std::string& problem) {
+    const std::string state{problem.empty() ? "answers the names of services" : "does not answer the names of services"};
+    say(problem.empty() ? log_level::info : log_level::warning, options_.host + ' ' + state + (problem.empty() ? "" : ": " + problem));
+    record({"", 0, 0, "host/" + options_.host, "", state, problem, ""});
+  };
   return spawn_door(my.self, x);
+}
+
+caf::actor composition::start_address(const runtime::start_context& my) {
+  site_address_options x;
+  x.host = options_.host;
+  x.device = outer_.address_device;
+  x.state = state_;
+  x.leader = leader_;
+  x.record = [this](storage::journal_event event) {
+    say(log_level::info, event.object + ": " + event.to + (event.reason.empty() ? "" : ": " + event.reason));
+    record(std::move(event));
+  };
+  return spawn_site_address(my.self, x);
 }
 
 api_options composition::api_parts() {

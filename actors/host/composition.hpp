@@ -13,6 +13,7 @@
 //   ├─ applications (supervisor)       application → instance → container
 //   ├─ host                            reconciles, reports
 //   ├─ door                            tells the front door which instances are ready, if the host has one
+//   ├─ address                         holds the site's address, if the host has an interface for it
 //   ├─ tree, api                       answers
 
 #include <cstdint>
@@ -38,6 +39,7 @@
 #include "actors/site/site_actor.hpp"
 #include "actors/site/state_cell.hpp"
 #include "config/spec.hpp"
+#include "net/address_device.hpp"
 #include "net/http_router.hpp"
 #include "net/links.hpp"
 #include "runtime/supervisor.hpp"
@@ -68,6 +70,8 @@ struct outer_parts {
   std::function<host_door_parts(net::door_options options)> make_door;
   /// Asks what probes want to know (`net/prober.hpp`); empty: nothing is probed.
   ask_probe probe;
+  /// Takes the site's address; null: this host never holds it.
+  std::shared_ptr<net::address_device> address_device;
   /// The driver actor (`actors/instance/driver.hpp`).
   std::function<caf::actor()> spawn_driver;
   /// The log writer of this member.
@@ -149,6 +153,7 @@ private:
   caf::actor start_host(const runtime::start_context& my);
   host_door_parts make_door();
   caf::actor start_door(const runtime::start_context& my);
+  caf::actor start_address(const runtime::start_context& my);
   api_options api_parts();
   caf::actor start_api(const runtime::start_context& my);
   site_actor_options site_options(std::uint64_t term, const std::string& former);

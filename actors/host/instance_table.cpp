@@ -59,6 +59,7 @@ void instance_table::take(const container_report& report) {
   x.started_at = report.started_at_ms;
   x.is_ready = report.is_ready;
   x.unready_reason = report.unready_reason.substr(0, max_reason_bytes);
+  x.address = report.phase == container_phase::running ? report.address : std::string{};
   if (has_ended(report.phase))
     x.reason = report.reason.substr(0, max_reason_bytes);
 }
@@ -125,6 +126,7 @@ std::optional<instance_report> instance_table::report(const std::string& name) c
         report.ready = false;
         report.reason = "not ready: " + c.name + ": " + c.unready_reason;
       }
+      report.address = c.address;
     }
   }
   return report;

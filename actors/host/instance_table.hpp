@@ -55,6 +55,7 @@ private:
     std::string reason; ///< of its last end
     bool is_ready = true;
     std::string unready_reason;
+    std::string address; ///< while it runs
   };
 
   struct instance {

@@ -274,6 +274,7 @@ void container_state::on_started(const container_started& started) {
   report.pid = started.pid;
   report.started_at_ms = started.started_at_ms;
   report.adopted = started.adopted;
+  report.address = started.address;
   begin_probes();
   enter(container_phase::running);
   say_ready();
@@ -318,7 +319,8 @@ void container_state::begin_probes() {
     return;
   // Clocks may be set meanwhile; what cannot be is not believed.
   const auto age = report.adopted && context.clock && report.started_at_ms > 0 ? context.clock() - report.started_at_ms : 0;
-  prober.emplace(self, wanted, context.probe, context.probe_addresses, milliseconds{std::clamp<std::int64_t>(age, 0, longest_age_ms)},
+  const auto addresses = report.address.empty() ? context.probe_addresses : std::vector{report.address};
+  prober.emplace(self, wanted, context.probe, addresses, milliseconds{std::clamp<std::int64_t>(age, 0, longest_age_ms)},
                  report.adopted);
   report.is_ready = prober->is_ready();
   report.unready_reason = prober->unready_reason();

@@ -72,9 +72,10 @@ struct container_report {
   std::string reason;             ///< of `exited` and `failed`
   bool is_ready = true;           ///< while `running`: what its probes say
   std::string unready_reason;     ///< why it is not
+  std::string address{};          ///< while it runs, as in `container_started`
 
-  PRUNELLA_FIELDS(container_report, instance, container, generation, phase, pid, started_at_ms, adopted, reason, is_ready,
-                  unready_reason)
+  PRUNELLA_FIELDS(container_report, instance, container, generation, phase, pid, started_at_ms, adopted, reason,
+                  is_ready, unready_reason, address)
 };
 
 /// → `container_report`, at once: for an observer that was restarted.
@@ -91,7 +92,7 @@ struct container_context {
   std::function<caf::actor()> observer;
   /// Asks what a probe wants to know; `done` may come in any thread. Empty: nothing is probed, and what runs is ready.
   ask_probe probe;
-  std::vector<std::string> probe_addresses; ///< where containers of this host listen: numeric, each tried in turn
+  std::vector<std::string> probe_addresses; ///< where containers in this host's network listen: numeric, each tried in turn
   wall_clock clock;                         ///< by which a container's start was noted; empty: unknown
   std::chrono::milliseconds driver_retry{50};        ///< between two looks for a driver
   std::chrono::milliseconds driver_patience{30'000}; ///< then it ends: driver_unavailable

@@ -132,7 +132,7 @@ void container_driver_state::make_backends() {
       backends_.push_back(make_process_backend({options_.data_directory, options_.agent, options_.log_cap_bytes}));
     else if (auto programs = find_oci_programs(driver.runtime); auto* found = std::get_if<oci_programs>(&programs))
       backends_.push_back(make_oci_backend(
-        {options_.data_directory, found->runtime, found->conmon, options_.host_paths, options_.log_cap_bytes}));
+        {options_.data_directory, found->runtime, found->conmon, options_.host_paths, options_.log_cap_bytes, options_.bridge}));
 }
 
 std::optional<driver_failure> container_driver_state::recover() {

@@ -19,6 +19,7 @@
 
 #include "actors/instance/driver_backend.hpp"
 #include "actors/instance/log_keeper.hpp"
+#include "actors/instance/network/host_bridge.hpp"
 #include "config/spec.hpp"
 #include "storage/container_records.hpp"
 
@@ -30,6 +31,7 @@ struct container_driver_options {
   std::shared_ptr<storage::container_records> records; ///< required; outlives the actor, used by nobody else
   std::vector<config::driver_spec> drivers{{}};        ///< those of the host that it has (`available_drivers`)
   std::vector<std::string> host_paths;                 ///< of the host: what of its files containers may have
+  std::shared_ptr<host_bridge> bridge;                 ///< of the host, for `network: bridge`; null: it has none
   std::function<caf::actor()> images; ///< who provides images (`images.hpp`); called for each; empty: nobody
   std::chrono::milliseconds image_patience{std::chrono::hours{1}}; ///< for an image to be there
   std::int64_t log_cap_bytes = default_log_cap;    ///< of each log file; a container has at most four

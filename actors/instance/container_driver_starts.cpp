@@ -277,7 +277,8 @@ std::optional<driver_failure> container_driver_state::keep(launched_container& l
 container_started container_driver_state::adopt(running_container& container, const caf::actor_addr& owner) {
   container.owner = owner;
   const auto& record = container.record();
-  return {record.name, record.generation, record.pid, record.start_time_ticks, record.started_at_ms, true};
+  return {record.name, record.generation, record.pid, record.start_time_ticks, record.started_at_ms,
+          true, container.launched.address};
 }
 
 } // namespace prunella::actors

@@ -208,7 +208,4 @@ private:
   std::unique_ptr<job_threads> jobs_;        // last: what they do is done before a successor looks at what runs
 };
 
-/// `tenant.application.service-N.container` without its last part.
-std::string instance_of(const std::string& container);
-
 } // namespace prunella::actors

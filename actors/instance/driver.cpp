@@ -38,6 +38,8 @@ std::string_view to_text(driver_errc code) {
       return "volume_refused";
     case driver_errc::runtime_failed:
       return "runtime_failed";
+    case driver_errc::network_failed:
+      return "network_failed";
   }
   return "unknown";
 }

@@ -53,13 +53,15 @@ enum class driver_errc : std::uint8_t {
   volume_refused = 15,
   /// The OCI runtime or conmon failed, or refused the container in words that mean none of the above.
   runtime_failed = 16,
+  /// The instance's network cannot be made: a missing plugin, a range that is in use, a device that is not ours.
+  network_failed = 17,
 };
 
 /// True when the same request may succeed later without anybody changing a spec; the only oracle for that.
 constexpr bool is_retryable(driver_errc code) {
   return code == driver_errc::fork_failed || code == driver_errc::record_failed || code == driver_errc::too_many
          || code == driver_errc::data_directory_unusable || code == driver_errc::image_unavailable
-         || code == driver_errc::runtime_failed;
+         || code == driver_errc::runtime_failed || code == driver_errc::network_failed;
 }
 
 /// The name of `code` as logs and problem documents carry it.
@@ -117,8 +119,9 @@ struct container_started {
   std::uint64_t start_ticks = 0;  ///< with `pid` the identity of the process until the next boot (proc(5), stat field 22)
   std::int64_t started_at_ms = 0; ///< Unix time, also for an adopted one
   bool adopted = false;           ///< it ran before this request
+  std::string address{};          ///< numeric, of its instance in a network of its own; empty: the host's
 
-  PRUNELLA_FIELDS(container_started, name, generation, pid, start_ticks, started_at_ms, adopted)
+  PRUNELLA_FIELDS(container_started, name, generation, pid, start_ticks, started_at_ms, adopted, address)
 };
 
 /// Ends the container: polite signal, `grace`, then kill; with all processes that it left in its group. → its

@@ -17,6 +17,9 @@
 
 namespace prunella::actors {
 
+/// `tenant.application.service-N.container` without its last part.
+std::string instance_of(const std::string& container);
+
 /// A file that the container's output goes to.
 struct written_log {
   std::string path;
@@ -37,6 +40,7 @@ struct launched_container {
   process_handle watched; ///< whose end is the container's: the main process's parent; without a pidfd: the main process
   std::vector<written_log> logs; ///< files to be kept below the cap
   std::optional<container_end> end; ///< of one that ended while nobody was there
+  std::string address;              ///< as in `container_started`
 };
 
 class driver_backend {

@@ -32,7 +32,7 @@ public:
     for (auto& found : recover_processes(records, boot_id).running) {
       wanted.push_back(found.record);
       auto logs = logs_of(found.record.name);
-      running.push_back({std::move(found.record), std::move(found.process), {}, std::move(logs), {}});
+      running.push_back({std::move(found.record), std::move(found.process), {}, std::move(logs), {}, {}});
     }
     kill_orphans(options_.agent, wanted);
     return running;

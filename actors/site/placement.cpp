@@ -102,6 +102,8 @@ placement_board::service_id placement_board::add(const config::application_spec&
     for (const auto& container : service.containers) {
       wants.resources.cpu_millis += container.resources.cpu_millis;
       wants.resources.memory_bytes += container.resources.memory_bytes;
+      if (service.network != config::instance_network::host)
+        continue; // its ports are not the host's
       for (const auto& port : container.ports)
         wants.ports.push_back(port_key{port.port} * 2 + (port.protocol == config::port_protocol::udp ? 1 : 0));
     }

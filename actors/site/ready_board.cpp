@@ -1,39 +1,23 @@
 #include "actors/site/ready_board.hpp"
 
-#include <set>
 #include <utility>
 
 #include "actors/names.hpp"
+#include "actors/site/service_ports.hpp"
 
 namespace prunella::actors {
-
-namespace {
-
-/// Services with a published port, as (key of the application, service).
-std::set<std::pair<std::string, std::string>> published_services(const site_state& state) {
-  std::set<std::pair<std::string, std::string>> result;
-  for (const auto& [key, record] : state.applications)
-    for (const auto& service : record.spec.services)
-      for (const auto& container : service.containers)
-        for (const auto& port : container.ports)
-          if (port.publish != 0)
-            result.emplace(key, service.name);
-  return result;
-}
-
-} // namespace
 
 bool ready_board::refresh(const site_state& state, const observations& seen) {
   ready_table next;
   next.term = table_.term;
   next.revision = table_.revision;
-  const auto published = published_services(state);
+  const auto reached = reached_services(state);
   std::size_t bytes = 0;
-  if (!published.empty())
+  if (!reached.empty())
     for (const auto& [name, x] : state.assignments) {
       const auto host = state.hosts.find(x.host);
       if (host == state.hosts.end() || !host->second.up
-          || published.count({application_key(x.tenant, x.application), x.service}) == 0)
+          || reached.count({application_key(x.tenant, x.application), x.service}) == 0)
         continue;
       const auto* report = seen.find(x.host, name);
       if (report == nullptr || report->generation != x.generation || !is_ready(*report))

@@ -45,7 +45,8 @@ struct ports_of {
     for (const auto& service : spec.services)
       for (const auto& container : service.containers)
         for (const auto& port : container.ports) {
-          own.insert({port.port, port.protocol});
+          if (service.network == config::instance_network::host)
+            own.insert({port.port, port.protocol});
           if (port.publish != 0)
             published.insert({port.publish, port.protocol});
         }

@@ -27,6 +27,10 @@ std::string images_text(const config::image_settings& x) {
          + (x.bandwidth_bytes == 0 ? std::string{"no bound of bandwidth"} : config::memory_text(x.bandwidth_bytes) + " a second");
 }
 
+std::string networks_text(const config::network_settings& x) {
+  return x.range + (x.outbound ? "" : " without a way out");
+}
+
 class collector {
 public:
   void compare(const std::string& what, const std::string& document, const std::string& site) {
@@ -46,6 +50,9 @@ std::vector<std::string> differences(const config::site_spec& document, const si
   all.compare("liveness", std::string{config::to_text(document.liveness)}, std::string{config::to_text(state.site.liveness)});
   all.compare("labels", labels_text(document.labels), labels_text(state.site.labels));
   all.compare("images", images_text(document.images), images_text(state.site.images));
+  all.compare("networks", networks_text(document.networks), networks_text(state.site.networks));
+  all.compare("address", document.address.empty() ? "none" : document.address,
+              state.site.address.empty() ? "none" : state.site.address);
   std::map<std::string, const config::host_spec*> hosts;
   for (const auto& host : document.hosts)
     hosts[host.id] = &host;

@@ -31,6 +31,8 @@ public:
     state_.site.labels = x.spec.labels;
     state_.site.liveness = x.spec.liveness;
     state_.site.images = x.spec.images;
+    state_.site.networks = x.spec.networks;
+    state_.site.address = x.spec.address;
     row("site", "site");
     for (const auto& host : x.spec.hosts) {
       state_.hosts[host.id] = host_record{host, true, {}, at_};

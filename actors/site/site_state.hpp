@@ -80,8 +80,10 @@ struct site_record {
   config::liveness_profile liveness = config::liveness_profile::balanced;
   std::uint64_t generation_floor = 0; ///< generations of removed instances; a name that comes back starts above it
   config::image_settings images;
+  config::network_settings networks;
+  std::string address; ///< that one host holds (`host/site_address.hpp`); empty: there is none
 
-  PRUNELLA_FIELDS(site_record, name, labels, liveness, generation_floor, images)
+  PRUNELLA_FIELDS(site_record, name, labels, liveness, generation_floor, images, networks, address)
 };
 
 struct site_state {

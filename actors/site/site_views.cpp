@@ -26,6 +26,7 @@ void copy_report(instance_view& row, const instance_report& report) {
   row.reason = report.reason;
   row.containers = report.containers;
   row.ready = is_ready(report);
+  row.address = report.address;
 }
 
 instance_view assigned_row(const std::string& name, const assignment& x, const view_source& from) {

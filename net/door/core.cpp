@@ -64,19 +64,24 @@ void door_core::start() {
 
 void door_core::apply(door_plan next) {
   peers = std::move(next.peers);
+  locals.clear();
   std::set<port_id> wanted;
   for (auto& service : next.services) {
-    const port_id id{service.port, service.protocol};
+    const auto id = published_port::id_of(service);
     if (!wanted.insert(id).second)
       continue;
     auto& port = ports[id];
-    const bool is_new = !port || port->service.name != service.name || port->service.scope != service.scope;
+    const bool is_new = !port || port->service.name != service.name || port->service.scope != service.scope
+                        || port->service.address != service.address;
     if (is_new && port)
       close(*port);
     if (is_new)
       port = std::make_shared<published_port>(*this, service);
     port->service = service;
     port->backends.set(service.backends);
+    for (const auto& backend : service.backends)
+      if (backend.is_local())
+        locals[{service.protocol, port->target(), backend.instance}] = backend;
     if (is_new)
       listen(*port);
     // They may find the way now.
@@ -132,13 +137,8 @@ void door_core::end_connection() {
 }
 
 const door_backend* door_core::find_local(const door_request& request) const {
-  const auto it = ports.find({request.port, request.protocol});
-  if (it == ports.end())
-    return nullptr;
-  for (const auto& backend : it->second->service.backends)
-    if (backend.is_local() && backend.instance == request.instance && backend.generation == request.generation)
-      return &backend;
-  return nullptr;
+  const auto it = locals.find({request.protocol, request.port, request.instance});
+  return it != locals.end() && it->second.generation == request.generation ? &it->second : nullptr;
 }
 
 void door_core::sweep() {
@@ -164,10 +164,12 @@ void door_core::sweep() {
 std::vector<door_listener_status> door_core::status() const {
   std::vector<door_listener_status> result;
   for (const auto& [id, port] : ports) {
+    if (port->service.is_named)
+      continue;
     door_listener_status x;
     x.service = port->service.name;
-    x.port = id.first;
-    x.protocol = id.second;
+    x.port = port->service.port;
+    x.protocol = port->service.protocol;
     x.addresses = port->addresses;
     x.problem = port->problem;
     x.accepted = port->accepted;

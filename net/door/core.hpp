@@ -13,11 +13,14 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "net/door/door.hpp"
@@ -29,7 +32,8 @@ namespace prunella::net {
 namespace asio = boost::asio;
 using tcp = asio::ip::tcp;
 using error_code = boost::system::error_code;
-using port_id = std::pair<std::uint16_t, config::port_protocol>;
+/// Name of the service, or nothing for a published port.
+using port_id = std::tuple<std::string, std::uint16_t, config::port_protocol>;
 
 class datagram_port;
 class tunnel;
@@ -47,11 +51,14 @@ public:
   virtual std::string remote_host() const { return {}; }
 };
 
-/// A published port: its listeners and its backends. Connections hold it, so it outlives its place in the plan.
+/// A port of the plan: its listeners and its backends. Connections hold it, so it outlives its place in the plan.
 struct published_port : std::enable_shared_from_this<published_port> {
   published_port(door_core& c, door_service s);
 
-  port_id id() const { return {service.port, service.protocol}; }
+  port_id id() const { return id_of(service); }
+  static port_id id_of(const door_service& x) { return {x.is_named ? x.name : std::string{}, x.port, x.protocol}; }
+  std::uint16_t target() const { return service.target == 0 ? service.port : service.target; }
+  bool is_listening() const { return !addresses.empty(); }
 
   door_core& core;
   door_service service;
@@ -91,6 +98,8 @@ struct door_core {
   void stop_listening(published_port& port);
   void accept(const std::shared_ptr<published_port>& port, const std::shared_ptr<tcp::acceptor>& acceptor);
   void resume_accepting();
+  /// Whether another port of this door listens on the same number: then an address of its own is only ours to share.
+  bool shares_number(const published_port& port) const;
 
   std::size_t buffer_size() const { return connections < 256 ? buffer.size() : 16 * 1024; }
   static door_time now() { return std::chrono::steady_clock::now(); }
@@ -98,6 +107,8 @@ struct door_core {
   door_options options;
   tls_context tls;
   std::map<port_id, std::shared_ptr<published_port>> ports;
+  /// Ready instances of this host, by (protocol, where they listen, instance).
+  std::map<std::tuple<config::port_protocol, std::uint16_t, std::string>, door_backend> locals;
   std::map<std::string, door_peer> peers;
   std::map<std::string, std::vector<std::shared_ptr<tunnel>>> idle_tunnels; ///< by host; the one used last at the end
   std::set<std::shared_ptr<door_life>> lives;
@@ -117,8 +128,30 @@ struct door_core {
   asio::steady_timer sweep_timer{io};
 };
 
-/// Where a published port is to be listened on.
-std::vector<asio::ip::address> listen_addresses(const door_options& options, config::publish_scope scope);
+/// Where a port is to be listened on.
+std::vector<asio::ip::address> listen_addresses(const door_options& options, const door_service& service);
+
+/// SO_REUSEPORT: a published port is listened on at all addresses, and a service may have the same number at its own; the
+/// kernel chooses the more exact one.
+using shared_number = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
+
+/// That option would also hide that somebody else listens there: tells it, unless this door has the number already.
+template <class Endpoint>
+error_code taken_by_others(const published_port& port, const Endpoint& endpoint) {
+  error_code error;
+  if (port.core.shares_number(port))
+    return error;
+  typename Endpoint::protocol_type::socket probe(port.core.io);
+  probe.open(endpoint.protocol(), error);
+  constexpr bool is_stream = std::is_same_v<Endpoint, tcp::endpoint>;
+  if (!error && is_stream) // connections of its last life may linger
+    probe.set_option(asio::socket_base::reuse_address(true), error);
+  if (!error && endpoint.address().is_v6())
+    probe.set_option(asio::ip::v6_only(!endpoint.address().is_unspecified()), error);
+  if (!error)
+    probe.bind(endpoint, error);
+  return error;
+}
 
 /// Nothing waits in the kernel for who gets an abort.
 void reset_socket(tcp::socket& socket);

@@ -8,8 +8,6 @@
 
 #include <sys/socket.h>
 
-#include <boost/asio/ip/v6_only.hpp>
-
 #include "net/door/datagram_link.hpp"
 
 namespace prunella::net {
@@ -104,7 +102,7 @@ private:
       return;
     }
     is_opening_ = true;
-    const door_request request{port_->service.protocol, port_->service.port, backend->generation, backend->instance};
+    const door_request request{port_->service.protocol, port_->target(), backend->generation, backend->instance};
     open_tunnel(core_, backend->host, request, now + core_.options.attempt.connect_timeout,
                 [self = shared_from_this()](std::shared_ptr<tunnel> granted, const std::string&) {
                   self->on_tunnel(std::move(granted));
@@ -189,6 +187,10 @@ error_code datagram_port::listen(const asio::ip::address& address) {
   }
   if (!error)
     socket->non_blocking(true, error);
+  if (!error)
+    socket->set_option(shared_number{true}, error);
+  if (!error)
+    error = taken_by_others(port_, endpoint);
   if (!error)
     socket->bind(endpoint, error);
   if (error)

@@ -25,15 +25,20 @@
 
 namespace prunella::net {
 
-/// A published port and who may serve it now.
+/// A port of a service and who may serve it now: published on this host, or reached from its instances by the service's
+/// name.
 struct door_service {
   std::string name; ///< for people
   std::uint16_t port = 0;
   config::port_protocol protocol = config::port_protocol::tcp;
   config::publish_scope scope = config::publish_scope::all;
   std::vector<door_backend> backends; ///< ready ones: they take new connections
+  /// Where its instances listen: how doors name a port to each other. 0: as `port`.
+  std::uint16_t target = 0;
+  bool is_named = false; ///< by its name, not published: listened on at `address` only
+  std::string address{}; ///< numeric, of `is_named`; empty: no instance of this host asks for names
 
-  PRUNELLA_FIELDS(door_service, name, port, protocol, scope, backends)
+  PRUNELLA_FIELDS(door_service, name, port, protocol, scope, backends, target, is_named, address)
 };
 
 /// Another host of the site.
@@ -46,7 +51,7 @@ struct door_peer {
 
 /// What a door is to do.
 struct door_plan {
-  std::vector<door_service> services;     ///< each (port, protocol) once
+  std::vector<door_service> services;     ///< each published (port, protocol) once, each named (name, port, protocol) once
   std::map<std::string, door_peer> peers; ///< by host id; only these may ask this door for something
 
   PRUNELLA_FIELDS(door_plan, services, peers)
@@ -113,7 +118,8 @@ public:
   /// The port where it listens for other doors.
   virtual std::uint16_t tunnel_port() const = 0;
 
-  /// Calls `done` once in the door's thread, after every plan that was given before; never if the door ends first.
+  /// Calls `done` once with its published ports, in the door's thread, after every plan that was given before; never if the
+  /// door ends first.
   virtual void status(std::function<void(std::vector<door_listener_status>)> done) const = 0;
 };
 

@@ -31,7 +31,7 @@ struct door_frame {
 /// The payload of `open`.
 struct door_request {
   config::port_protocol protocol = config::port_protocol::tcp;
-  std::uint16_t port = 0; ///< as published
+  std::uint16_t port = 0; ///< on which the instance listens
   std::uint64_t generation = 0;
   std::string instance;
 };

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include <boost/asio/ip/v6_only.hpp>
-
 #include "net/door/core.hpp"
 #include "net/door/datagrams.hpp"
 
@@ -22,9 +20,9 @@ std::string problem_text(const error_code& error, const std::string& where) {
   return where + " cannot be listened on: " + error.message();
 }
 
-std::string where_text(const asio::ip::address& address, const port_id& port) {
+std::string where_text(const asio::ip::address& address, std::uint16_t port) {
   const auto host = address.is_v6() ? '[' + address.to_string() + ']' : address.to_string();
-  return host + ':' + std::to_string(port.first);
+  return host + ':' + std::to_string(port);
 }
 
 error_code listen_for_connections(published_port& port, const asio::ip::address& address) {
@@ -36,6 +34,10 @@ error_code listen_for_connections(published_port& port, const asio::ip::address&
     acceptor->set_option(tcp::acceptor::reuse_address(true), error);
   if (!error && address.is_v6())
     acceptor->set_option(asio::ip::v6_only(!address.is_unspecified()), error);
+  if (!error)
+    acceptor->set_option(shared_number{true}, error);
+  if (!error)
+    error = taken_by_others(port, endpoint);
   if (!error)
     acceptor->bind(endpoint, error);
   if (!error)
@@ -52,18 +54,22 @@ bool is_unknown_family(const error_code& error) {
 
 } // namespace
 
-std::vector<asio::ip::address> listen_addresses(const door_options& options, config::publish_scope scope) {
+std::vector<asio::ip::address> listen_addresses(const door_options& options, const door_service& service) {
   error_code error;
+  if (service.is_named) {
+    const auto only = asio::ip::make_address(service.address, error);
+    return error ? std::vector<asio::ip::address>{} : std::vector{only};
+  }
   const auto own = asio::ip::make_address(options.address, error);
   if (!error && own.is_loopback())
     return {own};
-  if (scope == config::publish_scope::loopback)
+  if (service.scope == config::publish_scope::loopback)
     return {asio::ip::address_v4::loopback(), asio::ip::address_v6::loopback()};
   return {asio::ip::address_v6::any()};
 }
 
 void door_core::listen(published_port& port) {
-  auto addresses = listen_addresses(options, port.service.scope);
+  auto addresses = listen_addresses(options, port.service);
   if (port.service.protocol == config::port_protocol::udp)
     port.datagrams = std::make_shared<datagram_port>(port);
   std::string problem;
@@ -71,11 +77,11 @@ void door_core::listen(published_port& port) {
     const auto address = addresses[i];
     const auto error = port.datagrams ? port.datagrams->listen(address) : listen_for_connections(port, address);
     if (!error)
-      port.addresses.push_back(where_text(address, port.id()));
+      port.addresses.push_back(where_text(address, port.service.port));
     else if (address.is_v6() && address.is_unspecified() && is_unknown_family(error))
       addresses.push_back(asio::ip::address_v4::any()); // a machine without IPv6
     else if (!(address.is_v6() && i > 0 && is_unknown_family(error)))
-      problem = problem_text(error, where_text(address, port.id()) + '/' + std::string{config::to_text(port.service.protocol)});
+      problem = problem_text(error, where_text(address, port.service.port) + '/' + std::string{config::to_text(port.service.protocol)});
   }
   const bool is_news = problem != port.problem;
   port.problem = problem;
@@ -94,6 +100,13 @@ void door_core::listen(published_port& port) {
   port.retry.async_wait([this, self](error_code error) {
     if (!error && !self->is_closed)
       listen(*self);
+  });
+}
+
+bool door_core::shares_number(const published_port& port) const {
+  return std::any_of(ports.begin(), ports.end(), [&](const auto& x) {
+    return x.second && x.second.get() != &port && x.second->is_listening() && x.second->service.port == port.service.port
+           && x.second->service.protocol == port.service.protocol;
   });
 }
 

@@ -45,7 +45,7 @@ private:
     if (backend.is_local())
       return connect_local(core_, backend.addresses, until,
                            [self](std::unique_ptr<byte_end> reached, const std::string&) { self->on_reached(std::move(reached)); });
-    const door_request request{port_->service.protocol, port_->service.port, backend.generation, backend.instance};
+    const door_request request{port_->service.protocol, port_->target(), backend.generation, backend.instance};
     open_tunnel(core_, backend.host, request, until,
                 [self](std::shared_ptr<tunnel> granted, const std::string&) { self->on_tunnel(std::move(granted)); });
   }

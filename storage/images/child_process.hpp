@@ -1,7 +1,7 @@
 #pragma once
 
 // Runs one program to its end: output caught and bounded, never longer than asked, and it dies with the thread that
-// started it. Internal to this folder; for skopeo.
+// started it.
 
 #include <chrono>
 #include <cstddef>
@@ -16,6 +16,7 @@ namespace prunella::storage {
 struct child_order {
   std::vector<std::string> command;     ///< the program is looked up in PATH
   std::vector<std::string> environment; ///< `NAME=value`, all of it
+  std::string input{};                  ///< a file to read as standard input; empty: nothing is there
   std::size_t max_output = 4u << 20;    ///< of stdout; more ends the program. Of stderr the first 16 KiB are kept.
   /// Asked every `tick`, with the time since the start; false ends the program.
   std::function<bool(std::chrono::milliseconds)> go_on;

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "actors/door/door_plan.hpp"
+#include "actors/door/names_plan.hpp"
 #include "actors/door/published_views.hpp"
 #include "actors/site/ready_board.hpp"
 #include "tests/actors/site_fixture.hpp"
@@ -13,6 +14,7 @@ using namespace prunella::test;
 
 namespace {
 
+using config::instance_network;
 using config::port_protocol;
 
 /// Three hosts; `web` publishes 80 and has an instance on each of the first two.
@@ -20,6 +22,7 @@ struct shop {
   small_site site{{host("host-1"), host("host-2"), host("host-3")}};
   std::map<std::string, instance_report> own;
   ready_table table;
+  std::map<std::string, std::string> service_addresses;
 
   shop() {
     auto spec = application("shop", {service("web", 2)});
@@ -53,7 +56,7 @@ struct shop {
   }
 
   net::door_plan plan(const std::string& on) const {
-    return make_door_plan({site.state, on, {"127.0.0.1", "10.0.0.9"}, own, table});
+    return make_door_plan({site.state, on, {"127.0.0.1", "10.0.0.9"}, own, table, service_addresses});
   }
 
   /// `instance/generation@host` of the only service's backends; `+` behind those that are local.
@@ -78,7 +81,88 @@ host_heartbeat beat(const std::string& host, std::vector<instance_report> report
   return x;
 }
 
+/// `web` is on a bridge, so the services of the site have names.
+void use_names(shop& x) {
+  auto spec = x.site.state.applications.at("default.shop").spec;
+  spec.services[0].network = instance_network::bridge;
+  spec.services[0].containers[0].image = "web";
+  x.site.state.applications["default.shop"].spec = spec;
+}
+
+std::vector<const net::door_service*> named(const net::door_plan& plan) {
+  std::vector<const net::door_service*> found;
+  for (const auto& service : plan.services)
+    if (service.is_named)
+      found.push_back(&service);
+  return found;
+}
+
 } // namespace
+
+TEST_CASE("where an application is on a bridge each port of each service has a name, listened on where somebody may ask") {
+  shop x;
+  CHECK(named(x.plan("host-3")).empty());
+  use_names(x);
+  const auto silent = x.plan("host-3");
+  REQUIRE(named(silent).size() == 2);
+  CHECK(named(silent)[0]->port == 8000);
+  CHECK(named(silent)[0]->target == 8000);
+  CHECK(named(silent)[0]->address == "");
+  CHECK(named(silent)[1]->port == 8001);
+  CHECK(named(silent)[1]->backends.size() == 2);
+  x.service_addresses["default.shop.web"] = "10.84.6.7";
+  const auto asked = x.plan("host-3");
+  CHECK(named(asked)[0]->address == "10.84.6.7");
+}
+
+TEST_CASE("an instance with an address of its own is reached there and nowhere else") {
+  shop x;
+  use_names(x);
+  x.report("default.shop.web-1", instance_phase::running);
+  x.own["default.shop.web-1"].address = "10.84.0.2";
+  const auto plan = x.plan("host-1");
+  for (const auto& service : plan.services)
+    for (const auto& backend : service.backends)
+      if (backend.is_local())
+        CHECK(backend.addresses == texts{"10.84.0.2:" + std::to_string(service.target)});
+}
+
+TEST_CASE("services keep their address, new ones get what their name stands for, and a full range leaves some without") {
+  shop x;
+  const auto range = *config::parse_network("10.84.6.0/30"); // room for two
+  CHECK(place_services(x.site.state, range, {}).empty());
+  use_names(x);
+  const auto first = place_services(x.site.state, range, {});
+  REQUIRE(first.size() == 1);
+  CHECK(first.begin()->first == "default.shop.web");
+  CHECK((first.begin()->second == range.base + 1 || first.begin()->second == range.base + 2));
+  CHECK(place_services(x.site.state, range, first) == first);
+  const actors::service_addresses other{{"default.shop.web", range.base + 3 - (first.begin()->second - range.base)}};
+  CHECK(place_services(x.site.state, range, other) == other);
+  CHECK(place_services(x.site.state, range, {{"default.shop.web", 1}}) == first); // of another range
+  auto& services = x.site.state.applications["default.shop"].spec.services;
+  for (const auto* name : {"a", "b"}) {
+    services.push_back(services[0]);
+    services.back().name = name;
+  }
+  const auto full = place_services(x.site.state, range, first);
+  CHECK(full.size() == 2);
+  CHECK(full.at("default.shop.web") == first.at("default.shop.web"));
+}
+
+TEST_CASE("the names of a host are its site's services, and its instances ask as their tenant") {
+  shop x;
+  use_names(x);
+  x.report("default.shop.web-1", instance_phase::running);
+  x.own["default.shop.web-1"].address = "10.84.0.2";
+  const auto table = make_name_table(x.site.state, {{"default.shop.web", 7}}, x.own);
+  const auto& web = table.tenants.at("default").at("shop").at("web");
+  CHECK(web.address == 7);
+  REQUIRE(web.ports.size() == 2);
+  CHECK(web.ports[0] == net::named_port{"http", config::port_protocol::tcp, 8000});
+  CHECK(table.tenant_of == std::map<std::uint32_t, std::string>{{0x0A540002, "default"}});
+  CHECK(make_name_table(x.site.state, {}, {}).tenants.at("default").at("shop").empty());
+}
 
 TEST_CASE("a published port leads to instances of other hosts as the leader says, and to own ones as they report themselves") {
   shop x;

@@ -94,6 +94,7 @@ public:
     chosen.records = records;
     chosen.drivers = {{config::driver_kind::process, ""}, {config::driver_kind::oci, runc_path()}};
     chosen.host_paths = {data.path() + "/allowed"};
+    chosen.bridge = bridge;
     chosen.images = [this] { return has_images ? images_ : caf::actor{}; };
     chosen.image_patience = 20s;
     chosen.log_cap_bytes = 64 * 1024;
@@ -204,6 +205,7 @@ public:
   caf::error error;
   container_exited last_exit;
   std::atomic<bool> has_images{true}; ///< false: the image keeper does not run
+  std::shared_ptr<host_bridge> bridge; ///< of the next driver
 
 private:
   temporary_folder store_folder_;

@@ -76,6 +76,8 @@ private:
       if (pick(4) == 0)
         x.containers[0].ports = {{"http", static_cast<std::uint16_t>(80 + pick(2)), config::port_protocol::tcp}};
       if (pick(4) == 0)
+        x.network = config::instance_network::bridge;
+      if (pick(4) == 0)
         x.containers.push_back(x.containers[0]);
       if (pick(4) == 0)
         x.containers.back().image = "shop/web:1";

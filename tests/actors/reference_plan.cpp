@@ -54,6 +54,8 @@ bool has_drivers(const host_record& host, const config::service_spec& service) {
 
 std::set<std::pair<std::uint16_t, config::port_protocol>> ports(const config::service_spec& service) {
   std::set<std::pair<std::uint16_t, config::port_protocol>> all;
+  if (service.network != config::instance_network::host)
+    return all; // not the host's
   for (const auto& container : service.containers)
     for (const auto& port : container.ports)
       all.emplace(port.port, port.protocol);

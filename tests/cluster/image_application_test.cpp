@@ -6,13 +6,11 @@
 
 #include <algorithm>
 
-#include "actors/instance/container_driver.hpp"
 #include "actors/instance/container_log.hpp"
 #include "actors/instance/proc_filesystem.hpp"
-#include "tests/actors/busybox_image.hpp"
 #include "tests/cluster/image_containers.hpp"
+#include "tests/cluster/image_site.hpp"
 #include "tests/cluster/site_processes.hpp"
-#include "tests/storage/outcome.hpp"
 
 using namespace prunella;
 using namespace prunella::tests;
@@ -22,35 +20,6 @@ namespace {
 
 const std::string instance = "default.shop.main-1";
 const std::string container = "default.shop.main-1.one";
-
-/// Why this machine cannot run the site; "" if it can.
-std::string obstacle() {
-  const auto why = container_obstacle();
-  if (!why.empty())
-    return why;
-  const auto drivers = actors::find_drivers({{config::driver_kind::oci, ""}});
-  return drivers.missing.empty() ? std::string{} : drivers.missing.front();
-}
-
-/// Every host has the image, as after the site copied it.
-void give_image(site_processes& site) {
-  site.start_all(); // makes the data directories
-  for (const auto& host : site.hosts())
-    CHECK(site.end(host) == 0);
-  for (const auto& host : site.hosts()) {
-    const auto store = must(storage::open_image_store((site.data_dir(host) / "images").string(), {{"market", host}, 0, {}}));
-    unpacked_layers(*store, busybox_image());
-  }
-  site.start_all();
-}
-
-config::application_spec image_application(const std::string& script) {
-  auto spec = simple_application("shop", {"/bin/sh", "-c", script});
-  auto& made = spec.services[0].containers[0];
-  made.image = "busybox";
-  made.resources = {500, 16 << 20}; // the runtime itself starts within that share of a core
-  return spec;
-}
 
 image_container the_container(const site_processes& site, const std::string& host) {
   const auto found = image_containers_in(site.data_dir(host).string());
@@ -62,13 +31,13 @@ image_container the_container(const site_processes& site, const std::string& hos
 } // namespace
 
 TEST_CASE("a container of an image outlives its agent, its end is seen by the next, and a lost host's work moves") {
-  if (const auto why = obstacle(); !why.empty()) {
+  if (const auto why = image_site_obstacle(); !why.empty()) {
     MESSAGE("SKIPPED: ", why);
     return;
   }
   site_processes site{config::liveness_profile::patient}; // a host is not given up before its agent is back
   give_image(site);
-  auto spec = image_application("busybox id -u; echo on $PRUNELLA_HOST from ${PRUNELLA_SITE}; exec busybox sleep 1000000");
+  auto spec = image_application("shop", "busybox id -u; echo on $PRUNELLA_HOST from ${PRUNELLA_SITE}; exec busybox sleep 1000000");
   spec.services[0].init_containers = {spec.services[0].containers[0]};
   spec.services[0].init_containers[0].name = "before";
   spec.services[0].init_containers[0].command = {"/bin/sh", "-c", "echo prepared"};

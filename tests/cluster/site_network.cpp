@@ -128,7 +128,9 @@ site_network::site_network(const std::vector<std::string>& hosts) : switch_{netw
   must({"ip", "link", "add", "name", "br0", "type", "bridge"});
   must({"ip", "link", "set", "br0", "up"});
   int number = 0;
-  for (const auto& host : hosts) {
+  auto all = hosts;
+  all.push_back(outside);
+  for (const auto& host : all) {
     auto& x = places_[host];
     x.number = ++number;
     x.room = network_namespace::make();

@@ -46,6 +46,9 @@ public:
   /// Why this machine cannot do it, as a sentence; empty: it can.
   static std::string why_not();
 
+  /// A place on the bridge that is no host of the site, for clients; the last address.
+  static constexpr const char* outside = "outside";
+
   /// Host N has address 10.77.0.N. All cables are whole.
   explicit site_network(const std::vector<std::string>& hosts);
 

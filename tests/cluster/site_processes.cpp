@@ -68,7 +68,8 @@ actors::problem_view api_answer::problem() const {
 
 // -- making it ---------------------------------------------------------------------------------------------------------
 
-site_processes::site_processes(config::liveness_profile liveness, int hosts, bool with_network) {
+site_processes::site_processes(config::liveness_profile liveness, int hosts, bool with_network,
+                               const std::function<void(config::site_spec&)>& change) {
   spec_.name = "market";
   spec_.liveness = liveness;
   for (int number = 1; number <= hosts; ++number)
@@ -85,6 +86,8 @@ site_processes::site_processes(config::liveness_profile liveness, int hosts, boo
     host.capacity = {2'000, std::int64_t{1} << 30};
     spec_.hosts.push_back(std::move(host));
   }
+  if (change)
+    change(spec_);
   auto document = config::to_json(spec_);
   document.as_object()["kind"] = "site";
   std::ofstream{site_file()} << config::pretty_json(document);

@@ -50,8 +50,11 @@ public:
   /// cores and 1 GiB each. `balanced` (the default of a site) survives busy machines and finds a host down after 1 s.
   explicit site_processes(config::liveness_profile liveness = config::liveness_profile::balanced, int hosts = 3)
     : site_processes{liveness, hosts, false} {}
-  /// The same with a network namespace for each host (`network()`).
-  static site_processes with_network(config::liveness_profile liveness, int hosts) { return {liveness, hosts, true}; }
+  /// The same with a network namespace for each host (`network()`); `change` may change the site's document.
+  static site_processes with_network(config::liveness_profile liveness, int hosts,
+                                     const std::function<void(config::site_spec&)>& change = {}) {
+    return {liveness, hosts, true, change};
+  }
 
   const std::vector<std::string>& hosts() const { return names_; }
   std::vector<std::string> hosts_without(const std::string& host) const;
@@ -142,7 +145,8 @@ public:
   std::string describe() const;
 
 private:
-  site_processes(config::liveness_profile liveness, int hosts, bool with_network);
+  site_processes(config::liveness_profile liveness, int hosts, bool with_network,
+                 const std::function<void(config::site_spec&)>& change = {});
   void make_keys() const;
   bool lives(const std::string& host) const;
 

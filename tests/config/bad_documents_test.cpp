@@ -56,7 +56,7 @@ hosts:
        "f:4:36: labels.e: has no value; write \"\" for an empty text, or remove it",
        "f:5:1: livenes: is not a known key; did you mean liveness?",
        "f:6:11: liveness: is \"quick\"; write one of fast, balanced, patient",
-       "f:7:1: colour: is not a known key; known here are kind, name, labels, liveness, hosts, images",
+       "f:7:1: colour: is not a known key; known here are kind, name, labels, liveness, hosts, images, networks, address",
        "f:10:5: hosts[0].adress: is not a known key; did you mean address?",
        "f:11:21: hosts[0].capacity.cpu: is \"2 cores\"; write cores such as 2 or 0.5, or thousandths of a core such as "
        "500m",
@@ -71,9 +71,9 @@ hosts:
        "10.0.0.5:7101, [fd00::5]:7101 or till-1.shop.lan:7101",
        "f:19:15: hosts[2].capacity: is \"5\"; write a map with the keys cpu, memory, cpu-millis, memory-bytes",
        "f:20:5: hosts[3]: is \"x\"; write a map with the keys id, address, labels, capacity, controller, door, drivers, "
-       "host-paths",
+       "host-paths, interface",
        "f:22:1: hosts[4]: has no value; write a map with the keys id, address, labels, capacity, controller, door, drivers, "
-       "host-paths, or remove it"});
+       "host-paths, interface, or remove it"});
 }
 
 TEST_CASE("all problems of an application are reported in one go, in the order of the file") {
@@ -303,7 +303,7 @@ TEST_CASE("merge keys are no keys") {
                  "labels: {<<: *x}\n",
                  {"f:1:1: name: is missing; use 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends",
                   "f:1:1: hosts: is missing or empty; use 1 to 64",
-                  "f:2:1: x: is not a known key; known here are kind, name, labels, liveness, hosts, images",
+                  "f:2:1: x: is not a known key; known here are kind, name, labels, liveness, hosts, images, networks, address",
                   "f:2:4: labels.<<: is a map; write a text"});
 }
 

@@ -260,6 +260,6 @@ TEST_CASE("positions count characters, not bytes, and a byte order mark not at a
                                      "f");
   REQUIRE(result.problems.size() == 2);
   CHECK(problem_text(result.problems[1]) ==
-        "f:1:14: größe: is not a known key; known here are kind, name, labels, liveness, hosts, images");
+        "f:1:14: größe: is not a known key; known here are kind, name, labels, liveness, hosts, images, networks, address");
   CHECK(read_documents("kind: site\r\nname: X\r\n", "f").problems.at(1).at == position{2, 7});
 }

@@ -148,7 +148,7 @@ TEST_CASE("a text that refers to no variable is refused with the ones there are,
   CHECK(bad([&](auto& c) { c.files = {{"/a", "${a} ${b}", "0644"}}; }) == paths{"files[0].content"});
 }
 
-TEST_CASE("init containers have names of their own among all and no ports, and bridge is not offered yet") {
+TEST_CASE("init containers have names of their own among all and no ports") {
   const auto init = [](service_spec& s) {
     s.init_containers = s.containers;
     s.init_containers[0].name = "migrate";
@@ -163,12 +163,22 @@ TEST_CASE("init containers have names of their own among all and no ports, and b
           s.init_containers[0].ports = {{"http", 80, port_protocol::tcp}};
         }) == paths{"init-containers[0].ports"});
   CHECK(bad_service([&](auto& s) { s.init_containers.resize(17, s.containers[0]); }).front() == "init-containers");
-  CHECK(bad_service([](auto& s) { s.network = instance_network::bridge; }) == paths{"network"});
   CHECK(bad_service([](auto& s) { s.network = instance_network::none; }).empty());
   CHECK(bad_service([](auto& s) {
           s.network = instance_network::none;
           s.containers[0].probes.liveness.tcp.port = 80;
         }) == paths{"containers[0].probes.liveness"});
+}
+
+TEST_CASE("an instance on a bridge may listen on the port that it publishes, as its ports are its own") {
+  const auto publish = [](instance_network network) {
+    return [network](service_spec& s) {
+      s.network = network;
+      s.containers[0].ports = {{"http", 80, port_protocol::tcp, 80}};
+    };
+  };
+  CHECK(bad_service(publish(instance_network::bridge)).empty());
+  CHECK(bad_service(publish(instance_network::host)).size() == 1);
 }
 
 TEST_CASE("a host names each driver once, a runtime only for oci, and absolute paths that it allows") {

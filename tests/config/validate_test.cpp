@@ -318,3 +318,31 @@ TEST_CASE("resources are not negative and leave room for sums") {
         }) == paths{at + ".cpu", at + ".memory"});
   CHECK(bad_container_paths([](auto& c) { c.resources = {-1, -1}; }) == paths{at + ".cpu", at + ".memory"});
 }
+
+TEST_CASE("a site's range of networks is from /8 to /20, and its address needs a device on some host") {
+  const auto bad_site = [](const std::function<void(site_spec&)>& change) {
+    auto site = a_site(2);
+    change(site);
+    paths found;
+    for (const auto& p : validate(site))
+      found.push_back(p.path);
+    return found;
+  };
+  CHECK(bad_site([](auto& s) { s.networks.range = "10.0.0.0/8"; }).empty());
+  CHECK(bad_site([](auto& s) { s.networks.range = "192.168.0.0/20"; }).empty());
+  for (const auto* range : {"", "10.0.0.0/7", "192.168.0.0/21", "10.84.1.0/16", "fd00::/16"})
+    CHECK(bad_site([&](auto& s) { s.networks.range = range; }) == paths{"networks.range"});
+  CHECK(bad_site([](auto& s) { s.address = "10.0.0.50/24"; }) == paths{"address"});
+  CHECK(bad_site([](auto& s) { s.hosts[1].interface = "eth0"; }) == paths{"hosts[1].interface"});
+  const auto with = [&](const std::string& address, const std::string& device) {
+    return bad_site([&](auto& s) {
+      s.address = address;
+      s.hosts[1].interface = device;
+    });
+  };
+  CHECK(with("10.0.0.50/24", "eth0").empty());
+  CHECK(with("fd00::50/64", "enp0s31f6.1234").empty());
+  CHECK(with("10.0.0.50", "eth0") == paths{"address"});
+  CHECK(with("10.0.0.50/24", "sixteen-letters-") == paths{"hosts[1].interface"});
+  CHECK(with("10.0.0.50/24", "a/b") == paths{"hosts[1].interface"});
+}

@@ -25,6 +25,7 @@
 #include "storage/data_dir.hpp"
 #include "storage/raft_log_rows.hpp"
 #include "tests/actors/site_fixture.hpp"
+#include "tests/net/dns_client.hpp"
 
 using namespace prunella;
 
@@ -77,6 +78,12 @@ void frames(const seed_folder& out) {
   net::append_failure(bytes, 1, 5, "failure");
   net::append_goodbye(bytes, net::goodbye_reason::stopping);
   out.write("link_frame", "all-kinds", 3, {bytes.begin(), bytes.end()});
+}
+
+void questions(const seed_folder& out) {
+  out.write("names", "address", 0, tests::dns_question("web.shop", net::dns_type::a));
+  out.write("names", "port", 1, tests::dns_question("_http._tcp.web.shop.acme", net::dns_type::srv, 1'232));
+  out.write("names", "elsewhere", 0, tests::dns_question("example.com", net::dns_type::aaaa, 4'096));
 }
 
 runtime::raft_message append_message(const test::small_site& site) {
@@ -167,6 +174,7 @@ int main(int argc, char** argv) {
   const seed_folder out{argv[1]};
   const auto site = busy_site();
   frames(out);
+  questions(out);
   messages(out, site);
   stored(out, site);
   return 0;

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <iterator>
 #include <set>
+#include <sstream>
 
 #include "actors/instance/oci/cgroup.hpp"
 #include "actors/instance/oci/seccomp_profile.hpp"
@@ -51,12 +52,19 @@ boost::json::object default_seccomp() {
   return found == nullptr ? boost::json::object{} : std::move(*found);
 }
 
+/// `tenant.application.service-N` → `application`.
+std::string application_of(const std::string& instance) {
+  const auto start = instance.find('.') + 1;
+  return instance.substr(start, instance.find('.', start) - start);
+}
+
 /// Collects the parts of one bundle; the first failure ends it.
 class bundle_maker {
 public:
   bundle_maker(const container_order& order, const provided_image& image, std::string folder, std::string cgroup,
-               const bundle_options& options)
-    : order_(order), image_(image), folder_(std::move(folder)), cgroup_(std::move(cgroup)), options_(options) {}
+               const bundle_network& network, const bundle_options& options)
+    : order_(order), image_(image), folder_(std::move(folder)), cgroup_(std::move(cgroup)), network_(network),
+      options_(options) {}
 
   std::optional<driver_failure> run() {
     using step = void (bundle_maker::*)();
@@ -143,10 +151,12 @@ private:
     request_.hostname = hostname_of(order_.instance);
     const auto& name = request_.hostname;
     add_default("/etc/hostname", name + "\n");
-    add_default("/etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.0.1 " + name + "\n");
+    add_default("/etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+                                + (network_.address.empty() ? std::string{"127.0.0.1"} : network_.address) + ' ' + name + "\n");
     if (order_.network == config::instance_network::none)
       return;
-    add_default("/etc/resolv.conf", text_of("/etc/resolv.conf"));
+    add_default("/etc/resolv.conf", resolver_text(text_of("/etc/resolv.conf"), network_.name_server,
+                                                  network_.path.empty() ? std::string{} : application_of(order_.instance)));
   }
 
   /// Unless the spec has something of its own there, or above it.
@@ -180,7 +190,8 @@ private:
     request_.env = order_.env;
     request_.read_only_root = order_.spec.read_only_root;
     request_.cgroup = cgroup_;
-    request_.network = order_.network == config::instance_network::none ? container_network::own : container_network::host;
+    request_.network = network_.path.empty() ? container_network::host : container_network::joined;
+    request_.network_path = network_.path;
     if (order_.spec.pids > 0)
       request_.pids = order_.spec.pids;
     request_.open_files = options_.open_files;
@@ -203,6 +214,7 @@ private:
   const provided_image& image_;
   const std::string folder_;
   const std::string cgroup_;
+  const bundle_network& network_;
   const bundle_options& options_;
   runtime_spec_request request_;
   std::set<std::string> taken_; ///< targets in the container
@@ -256,8 +268,27 @@ std::variant<std::string, driver_failure> host_volume(const std::string& path, c
 
 std::optional<driver_failure> make_bundle(const container_order& order, const provided_image& image,
                                           const std::string& folder, const std::string& cgroup,
-                                          const bundle_options& options) {
-  return bundle_maker{order, image, folder, cgroup, options}.run();
+                                          const bundle_network& network, const bundle_options& options) {
+  return bundle_maker{order, image, folder, cgroup, network, options}.run();
+}
+
+std::string resolver_text(const std::string& host, const std::string& name_server, const std::string& application) {
+  if (name_server.empty())
+    return host;
+  // The host's own resolvers stay behind it, for as long as no agent is there to answer; one on the host's loopback cannot
+  // be reached from another network.
+  std::string text = "nameserver " + name_server + '\n';
+  std::istringstream lines{host};
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words{line};
+    std::string word, value;
+    words >> word >> value;
+    const bool is_loopback = value.rfind("127.", 0) == 0 || value == "::1";
+    const bool is_replaced = !application.empty() && (word == "search" || word == "domain" || (word == "nameserver" && is_loopback));
+    if (!word.empty() && !is_replaced)
+      text += line + '\n';
+  }
+  return application.empty() ? text : text + "search " + application + '\n';
 }
 
 std::string hostname_of(const std::string& instance) {

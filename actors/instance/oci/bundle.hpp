@@ -31,6 +31,17 @@ struct bundle_options {
   boost::json::object seccomp;
 };
 
+/// The network of the instance that the container is to be in.
+struct bundle_network {
+  std::string path;        ///< of its namespace; empty: the host's
+  std::string address;     ///< numeric; empty: only loopback, or the host's
+  std::string name_server; ///< numeric: who answers names here; empty: as on the host
+};
+
+/// What a container reads to find others: `host` is the host's own file. A name without a dot is looked for among the
+/// services of `application`.
+std::string resolver_text(const std::string& host, const std::string& name_server, const std::string& application);
+
 /// As this machine and this process are: limits, swap, and the seccomp profile that Debian ships, if it is there.
 bundle_options options_of_machine(std::string data_directory, std::vector<std::string> host_paths);
 
@@ -49,7 +60,7 @@ std::variant<std::string, driver_failure> host_volume(const std::string& path, c
 /// Errors: volume_refused, invalid_request (user, paths), data_directory_unusable. After one, the folder may hold a part.
 std::optional<driver_failure> make_bundle(const container_order& order, const provided_image& image,
                                           const std::string& folder, const std::string& cgroup,
-                                          const bundle_options& options);
+                                          const bundle_network& network, const bundle_options& options);
 
 /// The host name a container has: the last part of its instance's name, at most the 64 bytes that Linux takes.
 std::string hostname_of(const std::string& instance);

@@ -14,6 +14,7 @@
 #include "actors/instance/command_runner.hpp"
 #include "actors/instance/container_folder.hpp"
 #include "actors/instance/container_log.hpp"
+#include "actors/instance/network/instance_networks.hpp"
 #include "actors/instance/oci/bundle.hpp"
 #include "actors/instance/oci/cgroup.hpp"
 #include "actors/instance/oci/conmon.hpp"
@@ -61,7 +62,8 @@ std::string cgroup_of(const std::string& id) {
 class oci_backend final : public driver_backend {
 public:
   explicit oci_backend(oci_backend_options options)
-    : options_(std::move(options)), bundle_(options_of_machine(options_.data_directory, options_.host_paths)) {}
+    : options_(std::move(options)), bundle_(options_of_machine(options_.data_directory, options_.host_paths)),
+      networks_(networks_options(options_)) {}
 
   config::driver_kind kind() const override { return config::driver_kind::oci; }
   bool is_slow() const override { return true; }
@@ -95,7 +97,8 @@ private:
   std::optional<driver_failure> limit(const container_order& order, const std::string& id) const;
   std::optional<driver_failure> start(const std::string& id) const;
   driver_result<launched_container> run(const container_order& order, const provided_image& image, const std::string& id,
-                                        const std::string& folder) const;
+                                        const std::string& folder);
+  driver_result<bundle_network> join(const container_order& order, const std::string& id);
   storage::result<storage::child_end> runtime(const std::vector<std::string>& words) const;
   std::vector<std::string> runtime_command(const std::vector<std::string>& words) const;
   std::vector<std::string> runtime_environment() const;
@@ -104,9 +107,17 @@ private:
   void end_commands(const storage::container_record& record) const;
   std::string draw_id(const std::string& name);
 
+  static instance_networks_options networks_options(const oci_backend_options& options) {
+    instance_networks_options x;
+    x.data_directory = options.data_directory;
+    x.bridge = options.bridge;
+    return x;
+  }
+
   const oci_backend_options options_;
   const bundle_options bundle_;
   std::uint64_t last_exec_ = 0;
+  instance_networks networks_;
   std::mutex id_mutex_;
   std::mt19937_64 random_{std::random_device{}()};
 };
@@ -160,14 +171,35 @@ driver_result<launched_container> oci_backend::launch(const container_order& ord
   if (started)
     return *std::move(started);
   auto launched = run(order, *image, id, folder);
-  if (std::holds_alternative<driver_failure>(launched))
+  if (std::holds_alternative<driver_failure>(launched)) {
     remove(order.name, id);
+    networks_.leave(order.instance, id, false);
+  }
   return launched;
 }
 
+driver_result<bundle_network> oci_backend::join(const container_order& order, const std::string& id) {
+  bundle_network network;
+  if (order.network != config::instance_network::host) {
+    auto joined = networks_.join(order.instance, order.network, id);
+    if (auto* failure = std::get_if<driver_failure>(&joined))
+      return std::move(*failure);
+    auto& place = std::get<instance_network_place>(joined);
+    network.path = std::move(place.path);
+    network.address = std::move(place.address);
+  }
+  if (order.network != config::instance_network::none)
+    network.name_server = networks_.name_server();
+  return network;
+}
+
 driver_result<launched_container> oci_backend::run(const container_order& order, const provided_image& image,
-                                                   const std::string& id, const std::string& folder) const {
-  if (auto failure = make_bundle(order, image, folder, cgroup_of(id), bundle_))
+                                                   const std::string& id, const std::string& folder) {
+  auto network = join(order, id);
+  if (auto* failure = std::get_if<driver_failure>(&network))
+    return std::move(*failure);
+  const auto& joined = std::get<bundle_network>(network);
+  if (auto failure = make_bundle(order, image, folder, cgroup_of(id), joined, bundle_))
     return *std::move(failure);
   conmon_request request;
   request.conmon = options_.conmon;
@@ -202,6 +234,7 @@ driver_result<launched_container> oci_backend::run(const container_order& order,
   launched.main = std::move(*main);
   launched.watched = std::move(*conmon);
   launched.logs = {log_of(launched.record)};
+  launched.address = joined.address;
   const auto& stop = order.spec.stop_signal.empty() ? image.config.stop_signal : order.spec.stop_signal;
   launched.record.stop_signal = config::parse_signal(stop).value_or(SIGTERM);
   return launched;
@@ -312,7 +345,10 @@ std::optional<container_end> oci_backend::collect(const launched_container& cont
   return end;
 }
 
-void oci_backend::clear(const storage::container_record& record, bool) { remove(record.name, record.runtime_id); }
+void oci_backend::clear(const storage::container_record& record, bool stopped) {
+  remove(record.name, record.runtime_id);
+  networks_.leave(instance_of(record.name), record.runtime_id, stopped);
+}
 
 /// Whatever of it there is; what cannot be removed now is tried again by the next agent.
 void oci_backend::remove(const std::string& name, const std::string& id) const {
@@ -350,6 +386,12 @@ std::vector<launched_container> oci_backend::recover(const std::vector<storage::
     found.push_back(std::move(container));
   }
   sweep(found);
+  std::vector<std::pair<std::string, std::string>> users;
+  for (const auto& container : found)
+    users.emplace_back(instance_of(container.record.name), container.record.runtime_id);
+  networks_.recover(users);
+  for (auto& container : found)
+    container.address = networks_.address_of(instance_of(container.record.name));
   return found;
 }
 

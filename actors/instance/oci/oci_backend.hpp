@@ -7,6 +7,7 @@
 //   DATA/containers/NAME/run/ID/   the bundle of one start
 //   DATA/oci/runtime/              what the runtime knows
 //   DATA/oci/exits/ID              exit codes, by conmon
+//   DATA/networks/                 of instances with a network of their own (`../network/instance_networks.hpp`)
 
 #include <cstdint>
 #include <memory>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "actors/instance/driver_backend.hpp"
+#include "actors/instance/network/host_bridge.hpp"
 
 namespace prunella::actors {
 
@@ -24,6 +26,7 @@ struct oci_backend_options {
   std::string conmon;         ///< path of conmon
   std::vector<std::string> host_paths; ///< below these the host's files may be given to containers
   std::int64_t log_cap_bytes = 0;      ///< of the log file; 0: none
+  std::shared_ptr<host_bridge> bridge{}; ///< for `network: bridge`; null: not on this host
 };
 
 /// The programs that this host has for it; `runtime` is a path, or empty for runc, else crun. Failure (no_driver): the

@@ -1,0 +1,61 @@
+#include "actors/instance/network/network_namespace.hpp"
+
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <thread>
+
+#include "actors/instance/unique_fd.hpp"
+
+namespace prunella::actors {
+
+namespace {
+
+constexpr auto namespace_file_system = 0x6e736673; // NSFS_MAGIC
+
+bool raise_loopback() {
+  const unique_fd socket{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  ifreq request{};
+  std::memcpy(request.ifr_name, "lo", 3);
+  request.ifr_flags = IFF_UP;
+  return socket && ::ioctl(socket.get(), SIOCSIFFLAGS, &request) == 0;
+}
+
+} // namespace
+
+std::string make_network_namespace(const std::string& path) {
+  if (!unique_fd{::open(path.c_str(), O_CREAT | O_RDONLY | O_CLOEXEC, 0400)})
+    return "the file " + path + " cannot be made: " + std::strerror(errno);
+  int error = 0;
+  // Leaves the network of this process for good, so it is a thread's only work.
+  std::thread{[&] {
+    if (::unshare(CLONE_NEWNET) != 0 || !raise_loopback()
+        || ::mount("/proc/thread-self/ns/net", path.c_str(), nullptr, MS_BIND, nullptr) != 0)
+      error = errno;
+  }}.join();
+  if (error == 0)
+    return {};
+  remove_network_namespace(path);
+  return "a network namespace cannot be made at " + path + ": " + std::strerror(error);
+}
+
+bool is_network_namespace(const std::string& path) {
+  struct statfs status {};
+  return ::statfs(path.c_str(), &status) == 0 && status.f_type == namespace_file_system;
+}
+
+void remove_network_namespace(const std::string& path) {
+  while (::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
+  }
+  ::unlink(path.c_str());
+}
+
+} // namespace prunella::actors

@@ -1,0 +1,49 @@
+#include "net/address_device.hpp"
+
+#include <net/if.h>
+
+#include <functional>
+#include <utility>
+
+#include "net/devices.hpp"
+
+namespace prunella::net {
+
+namespace {
+
+class kernel_device final : public address_device {
+public:
+  explicit kernel_device(std::string name) : name_(std::move(name)) {}
+
+  std::string put(const config::interface_address& address, std::uint32_t lifetime_s) override {
+    return with_index([&](int index) { return put_address(index, address, lifetime_s); });
+  }
+
+  std::string remove(const config::interface_address& address) override {
+    return ::if_nametoindex(name_.c_str()) == 0 ? std::string{}
+                                                : with_index([&](int index) { return remove_address(index, address); });
+  }
+
+  std::string announce(const config::interface_address& address) override {
+    return with_index([&](int) { return announce_address(name_, address); });
+  }
+
+private:
+  std::string with_index(const std::function<std::string(int)>& act) const {
+    const auto index = static_cast<int>(::if_nametoindex(name_.c_str()));
+    if (index == 0)
+      return "there is no network device " + name_ + " on this host; correct the host's `interface` in the site's document";
+    const auto problem = act(index);
+    return problem.empty() ? problem : problem + "; the agent of a host with an `interface` runs as root";
+  }
+
+  std::string name_;
+};
+
+} // namespace
+
+std::unique_ptr<address_device> make_address_device(std::string name) {
+  return std::make_unique<kernel_device>(std::move(name));
+}
+
+} // namespace prunella::net

@@ -1,0 +1,253 @@
+// Instances on a real bridge, with the CNI plugins as Debian ships them, in a network of the test's own.
+
+#include <doctest/doctest.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "actors/instance/network/instance_networks.hpp"
+#include "actors/instance/network/network_namespace.hpp"
+#include "actors/instance/oci/bundle.hpp"
+#include "net/devices.hpp"
+#include "tests/actors/oci_fixture.hpp"
+#include "tests/cluster/site_network.hpp"
+
+using namespace prunella;
+using namespace prunella::tests;
+
+namespace {
+
+host_bridge_options bridge_options(const std::string& data, bool outbound = true) {
+  return {config::network_of_host(*config::parse_network("10.84.0.0/16"), 1), outbound, data};
+}
+
+std::string obstacle() {
+  if (::geteuid() != 0)
+    return "network namespaces need root";
+  return missing_for_cni(std::string{default_cni_folder}, true);
+}
+
+/// A network of this test alone for everything that is started within this object's life; nothing, with a word to who reads
+/// the output, where this machine has none.
+struct network_room {
+  network_namespace made = network_namespace::make();
+  inside_network here{made.fd()};
+
+  static std::unique_ptr<network_room> open() {
+    if (const auto why = obstacle(); !why.empty()) {
+      MESSAGE("SKIPPED: " << why);
+      return nullptr;
+    }
+    return std::make_unique<network_room>();
+  }
+};
+
+std::vector<std::string> device_names(const std::string& kind = {}) {
+  std::string problem;
+  std::vector<std::string> names;
+  for (const auto& device : net::list_devices(problem))
+    if (kind.empty() || device.kind == kind)
+      names.push_back(device.name);
+  CHECK(problem == "");
+  return names;
+}
+
+/// Rules that the plugin made for masquerading; 0 also where the kernel has no such table.
+std::size_t masquerade_rules() {
+  storage::child_order order;
+  order.command = {"/usr/sbin/iptables", "-t", "nat", "-S"};
+  order.environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
+  order.go_on = [](std::chrono::milliseconds passed) { return passed < 10s; };
+  const auto text = must(storage::run_child(order)).output;
+  std::size_t count = 0;
+  for (auto at = text.find("MASQUERADE"); at != text.npos; at = text.find("MASQUERADE", at + 1))
+    ++count;
+  return count;
+}
+
+instance_networks networks_of(const std::string& data, std::shared_ptr<host_bridge> bridge, const std::string& plugins = {}) {
+  instance_networks_options options;
+  options.data_directory = data;
+  options.bridge = std::move(bridge);
+  if (!plugins.empty())
+    options.cni_folder = plugins;
+  return instance_networks{std::move(options)};
+}
+
+std::string problem_of(const driver_result<instance_network_place>& result) {
+  const auto* failure = std::get_if<driver_failure>(&result);
+  REQUIRE(failure);
+  CHECK(failure->code == driver_errc::network_failed);
+  return failure->message;
+}
+
+constexpr auto bridge = config::instance_network::bridge;
+
+} // namespace
+
+TEST_CASE("the configuration for the plugins gives the host's half for instances, and a way out only when asked for") {
+  const host_bridge made{bridge_options("/data")};
+  const auto text = cni_configuration(made, "/data/leases");
+  CHECK(made.name().size() == 15);
+  CHECK(text.find(R"("subnet":"10.84.4.0/22")") != text.npos);
+  CHECK(text.find(R"("rangeStart":"10.84.4.2")") != text.npos);
+  CHECK(text.find(R"("rangeEnd":"10.84.5.255")") != text.npos);
+  CHECK(text.find(R"("ipMasq":true)") != text.npos);
+  const auto closed = cni_configuration(host_bridge{bridge_options("/data", false)}, "/data/leases");
+  CHECK(closed.find(R"("ipMasq":false)") != closed.npos);
+  CHECK(closed.find(R"("isDefaultGateway":false)") != closed.npos);
+  CHECK(host_bridge{bridge_options("/other")}.name() != made.name());
+}
+
+TEST_CASE("what a plugin answers is read with care, and its own words say why it failed") {
+  CHECK(std::get<std::string>(parse_cni_address(R"({"ips":[{"address":"10.84.4.7/22","gateway":"10.84.4.1"}]})")) == "10.84.4.7");
+  for (const auto* bad : {"", "[]", "{}", R"({"ips":[]})", R"({"ips":[1]})", R"({"ips":[{"address":5}]})",
+                          R"({"ips":[{"address":"fd00::1/64"}]})", R"({"ips":[{"address":"10.84.4.7/22")"})
+    CHECK_MESSAGE(std::holds_alternative<driver_failure>(parse_cni_address(bad)), bad);
+  CHECK(explain_cni(R"({"code":999,"msg":"no IP addresses available","details":"range full"})", "x")
+        == "no IP addresses available: range full");
+  CHECK(explain_cni("", "panic:\nnothing") == "panic: nothing");
+  CHECK(explain_cni("", "") == "it gave no reason");
+}
+
+TEST_CASE("a container's resolver asks this host first, the host's others behind it, and looks for siblings") {
+  const std::string host = "# made by hand\ndomain lan\nsearch lan\nnameserver 127.0.0.53\nnameserver 10.0.0.1\noptions edns0\n";
+  CHECK(resolver_text(host, "", "shop") == host);
+  CHECK(resolver_text(host, "10.84.4.1", "shop")
+        == "nameserver 10.84.4.1\n# made by hand\nnameserver 10.0.0.1\noptions edns0\nsearch shop\n");
+  CHECK(resolver_text(host, "10.84.4.1", "") == "nameserver 10.84.4.1\n" + host);
+}
+
+TEST_CASE("an instance's network has an address of the host's part, is shared by its users and goes with the last of them") {
+  const auto room = network_room::open();
+  if (!room)
+    return;
+  const scratch_directory data;
+  const auto made = std::make_shared<host_bridge>(bridge_options(data.path()));
+  auto networks = networks_of(data.path(), made);
+  networks.recover({});
+  CHECK(device_names() == std::vector<std::string>{"lo"});
+  const auto first = std::get<instance_network_place>(networks.join("default.shop.web-1", bridge, "a"));
+  CHECK(first.address == "10.84.4.2");
+  CHECK(is_network_namespace(first.path));
+  CHECK(networks.address_of("default.shop.web-1") == first.address);
+  CHECK(networks.name_server() == "10.84.4.1");
+  CHECK(std::get<instance_network_place>(networks.join("default.shop.web-1", bridge, "b")).address == first.address);
+  const auto second = std::get<instance_network_place>(networks.join("default.shop.web-2", bridge, "c"));
+  CHECK(second.address == "10.84.4.3");
+  CHECK(masquerade_rules() == 2);
+
+  networks.leave("default.shop.web-1", "a", true);
+  CHECK(is_network_namespace(first.path));
+  networks.leave("default.shop.web-1", "b", false); // it is started again
+  CHECK(is_network_namespace(first.path));
+  CHECK(std::get<instance_network_place>(networks.join("default.shop.web-1", bridge, "d")).address == first.address);
+  networks.leave("default.shop.web-1", "d", true);
+  CHECK_FALSE(std::filesystem::exists(data.path() + "/networks/instances/default.shop.web-1"));
+  networks.leave("default.shop.web-2", "c", true);
+  CHECK(masquerade_rules() == 0);
+  CHECK(device_names("veth").empty());
+  made->remove();
+  CHECK(device_names() == std::vector<std::string>{"lo"});
+}
+
+TEST_CASE("the next agent keeps the networks of what runs, and collects the others with their veths, rules and addresses") {
+  const auto room = network_room::open();
+  if (!room)
+    return;
+  const scratch_directory data;
+  const auto made = std::make_shared<host_bridge>(bridge_options(data.path()));
+  std::string path;
+  {
+    auto crashed = networks_of(data.path(), made);
+    static_cast<void>(crashed.join("default.shop.web-1", bridge, "a"));
+    path = std::get<instance_network_place>(crashed.join("default.shop.web-2", bridge, "b")).path;
+    static_cast<void>(crashed.join("default.shop.quiet-1", config::instance_network::none, "c"));
+  }
+  {
+    auto next = networks_of(data.path(), std::make_shared<host_bridge>(bridge_options(data.path())));
+    next.recover({{"default.shop.web-2", "b"}});
+    CHECK(next.address_of("default.shop.web-2") == "10.84.4.3");
+    CHECK(next.address_of("default.shop.web-1") == "");
+    CHECK(next.name_server() == "10.84.4.1");
+    CHECK(is_network_namespace(path));
+    CHECK(device_names("veth").size() == 1);
+    CHECK(masquerade_rules() == 1);
+  }
+  remove_network_namespace(path); // as after a reboot, with the folder still there
+  auto last = networks_of(data.path(), made);
+  last.recover({});
+  CHECK(eventually([] { return device_names() == std::vector<std::string>{"lo"}; })); // the kernel clears namespaces away later
+  CHECK_FALSE(std::filesystem::exists(data.path() + "/networks/leases"));
+  CHECK(std::get<instance_network_place>(last.join("default.shop.web-1", bridge, "a")).address == "10.84.4.2");
+  last.leave("default.shop.web-1", "a", true);
+}
+
+TEST_CASE("a range in use, a foreign device and missing plugins are named, and nothing is left behind") {
+  const auto room = network_room::open();
+  if (!room)
+    return;
+  const scratch_directory data;
+  const auto made = std::make_shared<host_bridge>(bridge_options(data.path()));
+  auto without = networks_of(data.path(), made, data.path() + "/nowhere");
+  CHECK(problem_of(without.join("default.shop.web-1", bridge, "a")).find("containernetworking-plugins") != std::string::npos);
+
+  REQUIRE(net::add_bridge("lan0", "the shop's") == "");
+  std::string none;
+  const auto devices = net::list_devices(none);
+  const auto lan = std::find_if(devices.begin(), devices.end(), [](const auto& x) { return x.name == "lan0"; });
+  REQUIRE(net::put_address(lan->index, {"10.84.5.9", 16, false}) == "");
+  auto networks = networks_of(data.path(), made);
+  const auto taken = problem_of(networks.join("default.shop.web-1", bridge, "a"));
+  CHECK(taken.find("is in use by lan0 (10.84.0.0/16)") != std::string::npos);
+  CHECK(taken.find("networks: {range") != std::string::npos);
+  REQUIRE(net::remove_device(lan->index) == "");
+
+  REQUIRE(net::add_bridge(made->name(), "somebody's") == "");
+  const auto foreign = problem_of(networks.join("default.shop.web-1", bridge, "a"));
+  CHECK(foreign.find("this agent did not make it") != std::string::npos);
+  made->remove();
+  CHECK(device_names("bridge") == std::vector<std::string>{made->name()});
+  CHECK_FALSE(std::filesystem::exists(data.path() + "/networks/instances/default.shop.web-1"));
+
+  auto nobody = networks_of(data.path(), nullptr);
+  CHECK(problem_of(nobody.join("default.shop.web-1", bridge, "a")).find("offers no `network: bridge`") != std::string::npos);
+}
+
+TEST_CASE("containers of an instance share its network, reach the host, and keep it over a crash of the agent") {
+  const auto room = network_room::open();
+  if (!room)
+    return;
+  auto x = make_oci_driver();
+  if (!x)
+    return;
+  x->end_driver(caf::exit_reason::user_shutdown);
+  x->bridge = std::make_shared<host_bridge>(bridge_options(x->data.path()));
+  x->driver = x->spawn();
+  auto order = x->order("busybox ip -4 address show eth0; busybox cat /etc/hosts /etc/resolv.conf; exec busybox sleep 1000");
+  order.network = bridge;
+  const auto started = x->start(order);
+  CHECK(started.address == "10.84.4.2");
+  CHECK(x->has_output("nameserver 10.84.4.1"));
+  CHECK(x->output().find("inet 10.84.4.2/22") != std::string::npos);
+  CHECK(x->output().find("10.84.4.2 web-1\n") != std::string::npos);
+  CHECK(x->output().find("search shop\n") != std::string::npos);
+  auto sibling = x->order("busybox ip -4 address show eth0; busybox ping -c 1 -W 5 10.84.4.1 && echo reached");
+  sibling.name = "default.shop.web-1.other";
+  sibling.network = bridge;
+  x->start(sibling);
+  x->next_exit();
+  const auto log = lines_of(read_text(container_log_path(x->data.path(), sibling.name)));
+  CHECK(log.find("inet 10.84.4.2/22") != std::string::npos);
+
+  x->crash_driver();
+  const auto again = x->start(order);
+  CHECK(again.adopted);
+  CHECK(again.pid == started.pid);
+  CHECK(again.address == "10.84.4.2");
+  x->stop();
+  CHECK(eventually([&] { return device_names("veth").empty(); }));
+  CHECK(x->nothing_is_left());
+}

@@ -1,0 +1,161 @@
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <caf/scoped_actor.hpp>
+#include <caf/send.hpp>
+
+#include "actors/host/site_address.hpp"
+#include "actors/site/leadership_actor.hpp"
+#include "tests/actors/site_fixture.hpp"
+#include "tests/runtime/virtual_time.hpp"
+
+using namespace prunella;
+using namespace prunella::actors;
+using namespace prunella::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct device_log {
+  std::vector<std::string> done;
+  std::string problem;
+};
+
+class scripted_device final : public net::address_device {
+public:
+  explicit scripted_device(std::shared_ptr<device_log> log) : log_(std::move(log)) {}
+
+  std::string put(const config::interface_address& address, std::uint32_t lifetime_s) override {
+    return note("put " + address.address + " for " + std::to_string(lifetime_s));
+  }
+  std::string remove(const config::interface_address& address) override {
+    return note("remove " + address.address);
+  }
+  std::string announce(const config::interface_address& address) override { return note("announce " + address.address); }
+
+private:
+  std::string note(std::string what) {
+    log_->done.push_back(std::move(what));
+    return log_->problem;
+  }
+
+  std::shared_ptr<device_log> log_;
+};
+
+site_state three_hosts() {
+  site_state state;
+  state.site.name = "shop";
+  state.site.address = "10.0.0.50/24";
+  for (const auto* id : {"host-1", "host-2", "host-3"}) {
+    state.hosts[id].spec.id = id;
+    state.hosts[id].spec.interface = "eth0";
+  }
+  return state;
+}
+
+struct holder_under_test {
+  tests::virtual_time world;
+  std::shared_ptr<device_log> log = std::make_shared<device_log>();
+  std::shared_ptr<state_cell> state = std::make_shared<state_cell>();
+  std::shared_ptr<leadership_cell> leader = std::make_shared<leadership_cell>();
+  std::vector<storage::journal_event> events;
+  caf::scoped_actor parent{world.system()};
+  caf::actor actor;
+
+  holder_under_test() { state->set(std::make_shared<const site_state>(three_hosts())); }
+
+  void start() {
+    site_address_options x;
+    x.host = "host-1";
+    x.device = std::make_shared<scripted_device>(log);
+    x.state = state;
+    x.leader = leader;
+    x.record = [this](storage::journal_event event) { events.push_back(std::move(event)); };
+    actor = world.own(spawn_site_address(parent.ptr(), x));
+    world.settle();
+  }
+
+  void lead(const std::string& who) {
+    leader->set({who, "", 1});
+    if (actor)
+      caf::anon_send(actor, leader_changed{leader->get()});
+    world.settle();
+  }
+
+  std::vector<std::string> take() { return std::exchange(log->done, {}); }
+};
+
+using texts = std::vector<std::string>;
+
+} // namespace
+
+TEST_CASE("the leader holds the address, another only where the leader has no interface, and nobody without a leader") {
+  auto state = three_hosts();
+  CHECK(address_holder(state, "host-2") == "host-2");
+  CHECK(address_holder(state, "") == "");
+  state.hosts["host-2"].spec.interface.clear();
+  CHECK(address_holder(state, "host-2") == "host-1");
+  state.hosts["host-1"].up = false;
+  CHECK(address_holder(state, "host-2") == "host-3");
+  state.hosts["host-3"].spec.interface.clear();
+  CHECK(address_holder(state, "host-2") == "");
+  state.site.address.clear();
+  CHECK(address_holder(state, "host-1") == "");
+}
+
+TEST_CASE("who begins to lead removes what an earlier life left, takes the address and tells the neighbours three times") {
+  holder_under_test x;
+  x.start();
+  CHECK(x.take() == texts{"remove 10.0.0.50"});
+  x.lead("host-1");
+  CHECK(x.take() == texts{"put 10.0.0.50 for 2", "announce 10.0.0.50"});
+  for (int i = 0; i < 2; ++i) {
+    x.world.advance(500ms);
+    CHECK(x.take() == texts{"put 10.0.0.50 for 2", "announce 10.0.0.50"});
+  }
+  x.world.advance(500ms);
+  CHECK(x.take() == texts{"put 10.0.0.50 for 2"});
+  x.lead("host-1"); // the same in another term
+  CHECK(x.take().empty());
+  REQUIRE(x.events.size() == 1);
+  CHECK(x.events[0].object == "address/10.0.0.50");
+  CHECK(x.events[0].to == "held by host-1");
+}
+
+TEST_CASE("who loses leadership or its quorum lets go at once, and does not come back by a late timer") {
+  for (const auto* next : {"host-2", ""}) {
+    holder_under_test x;
+    x.lead("host-1");
+    x.start();
+    x.take();
+    x.lead(next);
+    CHECK(x.take() == texts{"remove 10.0.0.50"});
+    x.world.advance(5s);
+    CHECK(x.take().empty());
+    REQUIRE(x.events.size() == 2);
+    CHECK(x.events[1].to == "let go");
+    x.lead("host-1");
+    CHECK(x.take().size() == 2);
+  }
+}
+
+TEST_CASE("a device that takes no address is one event for each reason, and asked again") {
+  holder_under_test x;
+  x.log->problem = "there is no network device eth0";
+  x.lead("host-1");
+  x.start();
+  for (int i = 0; i < 3; ++i)
+    x.world.advance(500ms);
+  REQUIRE(x.events.size() == 1);
+  CHECK(x.events[0].reason == "there is no network device eth0");
+  x.log->problem.clear();
+  x.world.advance(500ms);
+  REQUIRE(x.events.size() == 2);
+  CHECK(x.events[1].to == "held by host-1");
+  x.take();
+  x.world.advance(500ms);
+  CHECK(x.take().front() == "put 10.0.0.50 for 2");
+}
