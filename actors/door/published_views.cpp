@@ -6,16 +6,20 @@
 
 #include "actors/names.hpp"
 #include "config/address.hpp"
+#include "config/networks.hpp"
 
 namespace prunella::actors {
 
 namespace {
 
+bool is_everywhere(const std::string& listened) {
+  return listened.rfind("[::]:", 0) == 0 || listened.rfind("0.0.0.0:", 0) == 0;
+}
+
 /// `[::]:80` and `0.0.0.0:80` say nothing to who wants to connect: the address of the host does.
 std::string reachable(const std::string& listened, const config::host_spec& host, std::uint16_t port) {
-  const bool is_any = listened.rfind("[::]:", 0) == 0 || listened.rfind("0.0.0.0:", 0) == 0;
   const auto own = config::parse_address(host.address);
-  return is_any && own ? config::address_text({own->host, port}) : listened;
+  return is_everywhere(listened) && own ? config::address_text({own->host, port}) : listened;
 }
 
 struct backend_row {
@@ -46,11 +50,13 @@ published_view row_of(const config::service_spec& service, const config::port_sp
   row.publish_on = config::to_text(port.publish_on);
   row.wanted = service.replicas;
   backend_rows backends;
+  bool is_at_site_address = false;
   for (const auto& door : doors)
     for (const auto& x : door.ports) {
       if (x.service != name || x.port != port.publish || x.protocol != port.protocol)
         continue;
       const auto host = state.hosts.find(door.host);
+      is_at_site_address |= std::any_of(x.addresses.begin(), x.addresses.end(), is_everywhere);
       for (const auto& address : x.addresses)
         row.addresses.push_back(host == state.hosts.end() ? address : reachable(address, host->second.spec, x.port));
       if (!x.problem.empty())
@@ -60,6 +66,8 @@ published_view row_of(const config::service_spec& service, const config::port_sp
       for (const auto& backend : x.backends)
         add(backends, backend, door.host);
     }
+  if (const auto address = config::parse_interface_address(state.site.address); address && is_at_site_address)
+    row.addresses.insert(row.addresses.begin(), config::address_text({address->address, row.port}));
   for (auto& [key, x] : backends) {
     row.ready += x.view.state == "ready" ? 1 : 0;
     row.connections += x.view.connections;

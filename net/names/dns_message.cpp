@@ -119,8 +119,12 @@ std::string header(const dns_query& query, dns_code code, bool is_ours, bool is_
                    std::size_t authorities, std::size_t others) {
   std::string out;
   put16(out, query.id);
-  put16(out, answer_bit | (query.operation << 11) | (is_ours ? authoritative_bit : 0) | (is_cut ? cut_bit : 0)
-               | (query.wants_recursion ? wants_recursion_bit : 0) | recursion_bit | static_cast<unsigned>(code));
+  std::uint32_t flags = answer_bit | recursion_bit | static_cast<std::uint32_t>(code);
+  flags |= static_cast<std::uint32_t>(query.operation) << 11;
+  flags |= is_ours ? authoritative_bit : std::uint32_t{0};
+  flags |= is_cut ? cut_bit : std::uint32_t{0};
+  flags |= query.wants_recursion ? wants_recursion_bit : std::uint32_t{0};
+  put16(out, flags);
   put16(out, query.question.empty() ? 0 : 1);
   put16(out, answers);
   put16(out, authorities);

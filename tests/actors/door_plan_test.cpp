@@ -324,4 +324,8 @@ TEST_CASE("a service's row has the addresses of all hosts, sums what is open, an
   CHECK(row.problems == texts{"host-3: [::]:80/tcp is in use on this host"});
   CHECK(row.state == "degraded");
   CHECK(published_views(x.site.state, {}).at(0).state == "unserved");
+  x.site.state.site.address = "10.0.0.50/24";
+  CHECK(published_views(x.site.state, {{"host-1", {port}}}).at(0).addresses == texts{"10.0.0.50:80", "10.0.0.1:80"});
+  port.addresses = {"127.0.0.1:80"};
+  CHECK(published_views(x.site.state, {{"host-1", {port}}}).at(0).addresses == texts{"127.0.0.1:80"});
 }

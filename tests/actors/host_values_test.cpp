@@ -130,7 +130,7 @@ TEST_CASE("a host plans what is assigned to it, without what gave up there") {
   site.run(actors::put_application{application("popcorn", {service("web", 2)})});
   site.settle();
   actors::instance_table table;
-  actors::assigned_applications assigned{{"shop", site.host_of(web)}};
+  actors::assigned_applications assigned{{"shop", site.host_of(web), ""}};
   const auto& plans = assigned.plans(site.state, table);
   REQUIRE(plans.size() == 1);
   REQUIRE(plans.begin()->second.instances.size() == 1);
@@ -146,10 +146,10 @@ TEST_CASE("a host plans what is assigned to it, without what gave up there") {
 
 TEST_CASE("a plan that is kept from call to call is the one that would be made anew") {
   small_site site{{host("host-1"), host("host-2")}};
-  actors::assigned_applications kept{{"shop", "host-1"}};
+  actors::assigned_applications kept{{"shop", "host-1", ""}};
   const auto check = [&] {
     site.settle();
-    actors::assigned_applications anew{{"shop", "host-1"}};
+    actors::assigned_applications anew{{"shop", "host-1", ""}};
     CHECK(kept.plans(site.state, {}) == anew.plans(site.state, {}));
   };
   auto popcorn = application("popcorn", {service("web", 3)});

@@ -32,6 +32,7 @@ config::application_spec web_application() {
   auto spec = image_application(
     "shop", "busybox mkdir /srv; echo $PRUNELLA_HOST > /srv/index.html; exec busybox httpd -f -p ${PORT_http} -h /srv", 2);
   spec.services[0].name = "web";
+  spec.services[0].placement.anti_affinity = {"web"};
   spec.services[0].network = bridge;
   spec.services[0].containers[0].ports = {{"http", 8080, config::port_protocol::tcp}};
   spec.services[0].restart.intensity = 100;
@@ -39,10 +40,10 @@ config::application_spec web_application() {
   return on("host = host-1 or host = host-2", std::move(spec));
 }
 
-/// Calls the web server by its name for ever.
+/// Calls the web server by its name for ever. (The time limit of Debian's `busybox wget -T` is a crash.)
 config::application_spec caller(const std::string& name, config::instance_network network, const std::string& where) {
   auto spec = image_application(
-    name, "while :; do busybox wget -q -T 8 -O - http://web.shop:8080/index.html || echo failed; busybox usleep 20000; done");
+    name, "while :; do busybox timeout 8 busybox wget -q -O - http://web.shop:8080/index.html || echo failed; busybox usleep 20000; done");
   spec.services[0].network = network;
   return on("host = " + where, std::move(spec));
 }

@@ -2,6 +2,7 @@
 
 // Doors of a site on loopback, and sockets as clients and instances have them: blocking, with 10 s for everything.
 
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -11,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -203,6 +205,46 @@ private:
   void (*change_)(net::door_options&);
   std::string network_;
   std::vector<std::unique_ptr<net::front_door>> doors_;
+};
+
+/// One exchange through `door`, whichever of the instances answers with its letter; '-' if the connection failed.
+inline char ask_once(const std::string& address) {
+  try {
+    const auto client = connect_to(address);
+    const auto answer = client.receive(1);
+    return answer.empty() ? '-' : answer[0];
+  } catch (const std::runtime_error&) {
+    return '-';
+  }
+}
+
+/// An instance that says its letter to each connection and ends it.
+class letter_server {
+public:
+  explicit letter_server(char letter, const std::string& address = "127.0.0.1:0")
+    : listener_(std::make_unique<test_listener>(address)), address_(listener_->address()), thread_([this, letter] {
+        for (;;) {
+          const auto client = listener_->accept();
+          if (is_over_)
+            return;
+          client.send({&letter, 1});
+        }
+      }) {}
+  ~letter_server() {
+    is_over_ = true;
+    try {
+      connect_to(address_);
+    } catch (const std::runtime_error&) {
+    }
+    thread_.join();
+  }
+  std::string address() const { return address_; }
+
+private:
+  std::atomic<bool> is_over_{false};
+  std::unique_ptr<test_listener> listener_;
+  std::string address_;
+  std::thread thread_;
 };
 
 inline net::door_backend local_backend(const std::string& instance, const std::string& address, int host = 1) {

@@ -24,46 +24,6 @@ std::string many_bytes(std::size_t size, unsigned seed) {
   return bytes;
 }
 
-/// One exchange through `door`, whichever of the instances answers with its letter; '-' if the connection failed.
-char ask_once(const std::string& address) {
-  try {
-    const auto client = connect_to(address);
-    const auto answer = client.receive(1);
-    return answer.empty() ? '-' : answer[0];
-  } catch (const std::runtime_error&) {
-    return '-';
-  }
-}
-
-/// An instance that says its letter to each connection and ends it.
-class letter_server {
-public:
-  explicit letter_server(char letter, const std::string& address = "127.0.0.1:0")
-    : listener_(std::make_unique<test_listener>(address)), address_(listener_->address()), thread_([this, letter] {
-        for (;;) {
-          const auto client = listener_->accept();
-          if (is_over_)
-            return;
-          client.send({&letter, 1});
-        }
-      }) {}
-  ~letter_server() {
-    is_over_ = true;
-    try {
-      connect_to(address_);
-    } catch (const std::runtime_error&) {
-    }
-    thread_.join();
-  }
-  std::string address() const { return address_; }
-
-private:
-  std::atomic<bool> is_over_{false};
-  std::unique_ptr<test_listener> listener_;
-  std::string address_;
-  std::thread thread_;
-};
-
 void check_both_ways(const test_socket& client, const test_socket& instance) {
   CHECK(client.send("question"));
   CHECK(instance.receive(8) == "question");
