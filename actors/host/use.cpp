@@ -1,4 +1,5 @@
 #include "actors/host/use.hpp"
+#include "actors/instance/file_head.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -7,8 +8,6 @@
 #include <unistd.h>
 
 #include <charconv>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <set>
 #include <thread>
@@ -17,11 +16,6 @@
 namespace prunella::actors {
 
 namespace {
-
-std::string text_of(const std::string& path) {
-  std::ifstream in{path, std::ios::binary};
-  return {std::istreambuf_iterator<char>{in}, {}};
-}
 
 /// Numbers at the front of `text`, separated by spaces.
 std::vector<std::int64_t> numbers_in(std::string_view text) {
@@ -144,9 +138,9 @@ std::optional<std::int64_t> parse_threads(std::string_view loadavg) {
 machine_reading read_machine(const std::string& data_directory, std::chrono::microseconds at, const std::string& proc) {
   machine_reading reading;
   auto& use = reading.use;
-  reading.cpu = {at, parse_cpu_use(text_of(proc + "/stat"), ::sysconf(_SC_CLK_TCK)).value_or(std::chrono::microseconds{0})};
+  reading.cpu = {at, parse_cpu_use(file_head(proc + "/stat"), ::sysconf(_SC_CLK_TCK)).value_or(std::chrono::microseconds{0})};
   use.cpu_millis_total = std::int64_t{std::thread::hardware_concurrency()} * 1000;
-  if (const auto memory = parse_memory(text_of(proc + "/meminfo"))) {
+  if (const auto memory = parse_memory(file_head(proc + "/meminfo"))) {
     use.memory_bytes = memory->total - memory->available;
     use.memory_bytes_total = memory->total;
   }
@@ -155,8 +149,8 @@ machine_reading read_machine(const std::string& data_directory, std::chrono::mic
     use.disk_bytes_total = static_cast<std::int64_t>(disk.f_blocks * disk.f_frsize);
     use.disk_bytes = use.disk_bytes_total - static_cast<std::int64_t>(disk.f_bavail * disk.f_frsize);
   }
-  use.threads = parse_threads(text_of(proc + "/loadavg")).value_or(0);
-  use.threads_total = number_behind(text_of(proc + "/sys/kernel/pid_max"), "").value_or(0);
+  use.threads = parse_threads(file_head(proc + "/loadavg")).value_or(0);
+  use.threads_total = number_behind(file_head(proc + "/sys/kernel/pid_max"), "").value_or(0);
   return reading;
 }
 

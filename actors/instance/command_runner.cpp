@@ -11,11 +11,11 @@
 #include <charconv>
 #include <csignal>
 #include <cstring>
-#include <fstream>
 #include <iterator>
 #include <system_error>
 #include <utility>
 
+#include "actors/instance/file_head.hpp"
 #include "actors/instance/oci/conmon.hpp"
 #include "actors/instance/spawn_plan.hpp"
 
@@ -28,11 +28,6 @@ using std::chrono::milliseconds;
 // util-linux, so everywhere: what it starts dies with our thread, also when the agent is killed.
 const std::vector<std::string> dies_with_us{"/usr/bin/setpriv", "--pdeathsig", "KILL", "--"};
 
-std::string text_of(const std::string& path) {
-  std::ifstream file{path, std::ios::binary};
-  return {std::istreambuf_iterator<char>{file}, {}};
-}
-
 driver_failure cannot_begin(const std::string& container, const char* what) {
   return {driver_errc::fork_failed, "a command in " + container + " could not be started: there is no " + what + ": "
                                       + std::strerror(errno) + "; see the limits of the agent (`ulimit -n`)"};
@@ -41,10 +36,10 @@ driver_failure cannot_begin(const std::string& container, const char* what) {
 } // namespace
 
 bool kill_command_inside(const std::string& pid_file, const std::string& cgroup) {
-  const auto text = text_of(pid_file);
+  const auto text = file_head(pid_file);
   pid_t pid = 0;
   std::from_chars(text.data(), text.data() + text.size(), pid);
-  if (pid <= 1 || (text_of("/proc/" + std::to_string(pid) + "/cgroup") + "\n").find(cgroup + "\n") == std::string::npos)
+  if (pid <= 1 || (file_head("/proc/" + std::to_string(pid) + "/cgroup") + "\n").find(cgroup + "\n") == std::string::npos)
     return false;
   return ::kill(-pid, SIGKILL) == 0 || ::kill(pid, SIGKILL) == 0; // the runtime gave it a session of its own
 }

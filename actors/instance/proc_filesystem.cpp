@@ -10,7 +10,7 @@
 #include <ctime>
 #include <memory>
 
-#include "actors/instance/unique_fd.hpp"
+#include "actors/instance/file_head.hpp"
 
 namespace prunella::actors {
 
@@ -23,21 +23,6 @@ template <class Number>
 bool to_number(std::string_view text, Number& out) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
   return error == std::errc{} && end == text.data() + text.size();
-}
-
-// /proc files have no size; reads up to `limit` bytes, empty if it cannot be read.
-std::string read_head(const std::string& path, std::size_t limit) {
-  unique_fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  std::string content(limit, '\0');
-  std::size_t size = 0;
-  while (file && size < limit) {
-    const ssize_t n = ::read(file.get(), content.data() + size, limit - size);
-    if (n <= 0)
-      break;
-    size += static_cast<std::size_t>(n);
-  }
-  content.resize(size);
-  return content;
 }
 
 std::vector<std::string_view> split_fields(std::string_view line) {
@@ -80,11 +65,11 @@ std::optional<proc_stat> parse_proc_stat(std::string_view line) {
 }
 
 std::optional<proc_stat> read_proc_stat(pid_t pid) {
-  return parse_proc_stat(read_head("/proc/" + std::to_string(pid) + "/stat", 4096));
+  return parse_proc_stat(file_head("/proc/" + std::to_string(pid) + "/stat", 4096));
 }
 
 std::string read_boot_id() {
-  std::string id = read_head("/proc/sys/kernel/random/boot_id", 64);
+  std::string id = file_head("/proc/sys/kernel/random/boot_id", 64);
   while (!id.empty() && id.back() == '\n')
     id.pop_back();
   return id;
@@ -145,7 +130,7 @@ std::optional<process_mark> parse_mark(std::string_view environment) {
 std::vector<marked_process> find_marked_processes(std::string_view agent) {
   std::vector<marked_process> found;
   for (const pid_t pid : list_processes()) {
-    auto mark = parse_mark(read_head("/proc/" + std::to_string(pid) + "/environ", environment_head));
+    auto mark = parse_mark(file_head("/proc/" + std::to_string(pid) + "/environ", environment_head));
     if (!mark || mark->agent != agent)
       continue;
     if (auto stat = read_proc_stat(pid); stat && stat->state != 'Z')

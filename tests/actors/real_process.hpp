@@ -11,12 +11,11 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 
 #include <sys/utsname.h>
 
+#include "actors/instance/file_head.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 
 namespace prunella::tests {
@@ -44,8 +43,7 @@ private:
 };
 
 inline std::string read_text(const std::string& path) {
-  std::ifstream in{path, std::ios::binary};
-  return {std::istreambuf_iterator<char>{in}, {}};
+  return actors::file_head(path, 64 << 20);
 }
 
 /// True as soon as `done()` is; false after `limit`.

@@ -5,10 +5,9 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <sstream>
 
+#include "actors/instance/file_head.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 
 namespace prunella::tests {
@@ -17,15 +16,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string text_of(const std::string& path) {
-  std::ifstream in{path, std::ios::binary};
-  return {std::istreambuf_iterator<char>{in}, {}};
-}
-
 /// The words of a command line, which /proc ends with NULs.
 std::vector<std::string> words_of(pid_t pid) {
   std::vector<std::string> words;
-  std::istringstream text{text_of("/proc/" + std::to_string(pid) + "/cmdline")};
+  std::istringstream text{actors::file_head("/proc/" + std::to_string(pid) + "/cmdline")};
   for (std::string word; std::getline(text, word, '\0');)
     words.push_back(word);
   return words;
@@ -44,7 +38,7 @@ std::vector<image_container> image_containers_in(const std::string& folder) {
     if (bundle.string().rfind(folder + '/', 0) != 0)
       continue;
     image_container container{bundle.parent_path().parent_path().filename().string(), pid, 0};
-    std::istringstream{text_of(bundle / "container.pid")} >> container.main;
+    std::istringstream{actors::file_head(bundle / "container.pid")} >> container.main;
     const auto stat = actors::read_proc_stat(container.main);
     if (!stat || stat->parent != pid)
       container.main = 0;
@@ -55,7 +49,7 @@ std::vector<image_container> image_containers_in(const std::string& folder) {
 
 void remove_container_traces(const std::string& folder) {
   std::vector<std::string> mounts;
-  std::istringstream lines{text_of("/proc/self/mountinfo")};
+  std::istringstream lines{actors::file_head("/proc/self/mountinfo", 16 << 20)};
   for (std::string line; std::getline(lines, line);) {
     std::istringstream words{line};
     std::string word, point;

@@ -8,11 +8,10 @@
 #include <unistd.h>
 
 #include <array>
-#include <fstream>
-#include <iterator>
 #include <stdexcept>
 #include <system_error>
 
+#include "actors/instance/file_head.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 #include "tests/cluster/image_containers.hpp"
 
@@ -24,9 +23,7 @@ namespace fs = std::filesystem;
 
 bool mentions(pid_t pid, const std::string& word) {
   for (const auto* file : {"cmdline", "environ"}) {
-    std::ifstream in{"/proc/" + std::to_string(pid) + '/' + file, std::ios::binary};
-    const std::string text{std::istreambuf_iterator<char>{in}, {}};
-    if (text.find(word) != std::string::npos)
+    if (actors::file_head("/proc/" + std::to_string(pid) + '/' + file, 1 << 20).find(word) != std::string::npos)
       return true;
   }
   return false;

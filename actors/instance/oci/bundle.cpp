@@ -9,10 +9,10 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <set>
 #include <sstream>
 
+#include "actors/instance/file_head.hpp"
 #include "actors/instance/oci/cgroup.hpp"
 #include "actors/instance/oci/seccomp_profile.hpp"
 #include "config/json.hpp"
@@ -33,18 +33,13 @@ driver_failure unusable(const std::string& path, const std::string& why) {
           "the container's folder `" + path + "` cannot be made: " + why + "; free space or look after the disk"};
 }
 
-std::string text_of(const std::string& path) {
-  std::ifstream file{path, std::ios::binary};
-  return {std::istreambuf_iterator<char>{file}, {}};
-}
-
 std::uint64_t hard_limit_of_open_files() {
   rlimit limit{};
   return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY ? limit.rlim_max : 0;
 }
 
 boost::json::object default_seccomp() {
-  const auto profile = text_of(std::string{default_seccomp_path});
+  const auto profile = file_head(std::string{default_seccomp_path}, 1 << 20);
   if (profile.empty())
     return {};
   auto section = seccomp_section(profile, default_capabilities, storage::this_platform().architecture);
@@ -155,7 +150,7 @@ private:
                                 + (network_.address.empty() ? std::string{"127.0.0.1"} : network_.address) + ' ' + name + "\n");
     if (order_.network == config::instance_network::none)
       return;
-    add_default("/etc/resolv.conf", resolver_text(text_of("/etc/resolv.conf"), network_.name_server,
+    add_default("/etc/resolv.conf", resolver_text(file_head("/etc/resolv.conf"), network_.name_server,
                                                   network_.path.empty() ? std::string{} : application_of(order_.instance)));
   }
 

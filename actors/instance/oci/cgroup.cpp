@@ -8,13 +8,12 @@
 #include <charconv>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "actors/instance/file_head.hpp"
 #include "actors/instance/unique_fd.hpp"
 
 namespace prunella::actors {
@@ -23,11 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string text_of(const std::string& path) {
-  std::ifstream file{path};
-  return {std::istreambuf_iterator<char>{file}, {}};
-}
-
 std::optional<std::int64_t> number_at(std::string_view text) {
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -35,7 +29,7 @@ std::optional<std::int64_t> number_at(std::string_view text) {
 }
 
 std::int64_t number_in(const std::string& path) {
-  return number_at(text_of(path)).value_or(0); // `max`: no number
+  return number_at(file_head(path)).value_or(0); // `max`: no number
 }
 
 /// The number behind `key` in a file of lines `key number`.
@@ -60,11 +54,11 @@ bool is_unified(const std::string& mount) {
 
 cgroup_use unified_use(const std::string& folder) {
   cgroup_use use;
-  const auto cpu = text_of(folder + "/cpu.stat");
+  const auto cpu = file_head(folder + "/cpu.stat");
   use.user_time = std::chrono::microseconds{field_in(cpu, "user_usec")};
   use.system_time = std::chrono::microseconds{field_in(cpu, "system_usec")};
   use.processes = static_cast<std::uint32_t>(number_in(folder + "/pids.current"));
-  use.memory_bytes = number_in(folder + "/memory.current") - field_in(text_of(folder + "/memory.stat"), "inactive_file");
+  use.memory_bytes = number_in(folder + "/memory.current") - field_in(file_head(folder + "/memory.stat"), "inactive_file");
   use.max_memory_bytes = number_in(folder + "/memory.peak");
   return use;
 }
@@ -76,23 +70,23 @@ cgroup_use read_cgroup_use(const std::string& path, const std::string& mount) {
     return unified_use(mount + path);
   cgroup_use use;
   // In clock ticks, as in /proc/PID/stat.
-  const auto cpu = text_of(mount + "/cpuacct" + path + "/cpuacct.stat");
+  const auto cpu = file_head(mount + "/cpuacct" + path + "/cpuacct.stat");
   const std::int64_t tick_us = 1'000'000 / ::sysconf(_SC_CLK_TCK);
   use.user_time = std::chrono::microseconds{field_in(cpu, "user") * tick_us};
   use.system_time = std::chrono::microseconds{field_in(cpu, "system") * tick_us};
   use.processes = static_cast<std::uint32_t>(number_in(mount + "/pids" + path + "/pids.current"));
   const auto memory = mount + "/memory" + path;
-  use.memory_bytes = number_in(memory + "/memory.usage_in_bytes") - field_in(text_of(memory + "/memory.stat"), "total_inactive_file");
+  use.memory_bytes = number_in(memory + "/memory.usage_in_bytes") - field_in(file_head(memory + "/memory.stat"), "total_inactive_file");
   use.max_memory_bytes = number_in(memory + "/memory.max_usage_in_bytes");
   return use;
 }
 
 cgroup_memory_kills read_memory_kills(const std::string& path, const std::string& mount) {
   if (is_unified(mount))
-    return {static_cast<std::uint64_t>(field_in(text_of(mount + path + "/memory.events"), "oom_kill")),
+    return {static_cast<std::uint64_t>(field_in(file_head(mount + path + "/memory.events"), "oom_kill")),
             number_in(mount + path + "/memory.max")};
   const auto folder = mount + "/memory" + path;
-  return {static_cast<std::uint64_t>(field_in(text_of(folder + "/memory.oom_control"), "oom_kill")),
+  return {static_cast<std::uint64_t>(field_in(file_head(folder + "/memory.oom_control"), "oom_kill")),
           limit(number_in(folder + "/memory.limit_in_bytes"))};
 }
 

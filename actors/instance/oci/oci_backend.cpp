@@ -6,14 +6,13 @@
 #include <charconv>
 #include <csignal>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <mutex>
 #include <random>
 
 #include "actors/instance/command_runner.hpp"
 #include "actors/instance/container_folder.hpp"
 #include "actors/instance/container_log.hpp"
+#include "actors/instance/file_head.hpp"
 #include "actors/instance/network/instance_networks.hpp"
 #include "actors/instance/oci/bundle.hpp"
 #include "actors/instance/oci/cgroup.hpp"
@@ -36,13 +35,8 @@ constexpr milliseconds command_patience{30'000}; ///< for any other command of t
 constexpr std::string_view exec_pid_prefix = "exec.pid."; ///< of files in the folder of a start
 constexpr std::size_t shown_name = 160;          ///< of the container, in its id: a file name has at most 255 bytes
 
-std::string text_of(const std::string& path) {
-  std::ifstream file{path, std::ios::binary};
-  return {std::istreambuf_iterator<char>{file}, {}};
-}
-
 pid_t pid_in(const std::string& path) {
-  const auto text = text_of(path);
+  const auto text = file_head(path);
   pid_t pid = 0;
   std::from_chars(text.data(), text.data() + text.size(), pid);
   return pid;
@@ -334,7 +328,7 @@ std::optional<container_end> oci_backend::collect(const launched_container& cont
   if (const auto known = container.main.pidfd ? collect_end(container.main) : std::nullopt; known && known->known)
     end.process = *known;
   else
-    end.process = parse_exit_file(text_of(exit_folder() + "/" + record.runtime_id)).value_or(process_end{});
+    end.process = parse_exit_file(file_head(exit_folder() + "/" + record.runtime_id)).value_or(process_end{});
   const auto use = read_cgroup_use(cgroup_of(record.runtime_id));
   end.process.user_time = use.user_time;
   end.process.system_time = use.system_time;
@@ -355,7 +349,7 @@ void oci_backend::remove(const std::string& name, const std::string& id) const {
   const auto folder = run_folder(name) + "/" + id;
   static_cast<void>(runtime({"delete", "--force", id}));
   if (const auto conmon = find_process(pid_in(conmon_pid_path(folder)));
-      conmon && text_of("/proc/" + std::to_string(conmon->pid) + "/cmdline").find(id) != std::string::npos)
+      conmon && file_head("/proc/" + std::to_string(conmon->pid) + "/cmdline").find(id) != std::string::npos)
     signal_process(*conmon, SIGKILL);
   std::error_code ignored;
   if (storage::unmount_root(folder).ok())

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace prunella::actors {
+
+/// The first `limit` bytes of a file, also of one of the kernel's that has no size. Empty if it cannot be read; what was read until
+/// then if it goes away meanwhile, as files of processes and control groups do (a std::ifstream throws there).
+std::string file_head(const std::string& path, std::size_t limit = 1 << 16);
+
+} // namespace prunella::actors
