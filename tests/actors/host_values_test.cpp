@@ -81,8 +81,10 @@ TEST_CASE("a container that ended counts a restart when it is started again, an 
   CHECK(table.report(web)->phase == instance_phase::starting);
   CHECK(table.report(web)->reason == web + ".main exited with code 3");
   table.take(report(container_phase::starting));
+  CHECK(table.report(web)->reason == web + ".main exited with code 3; it is started again");
   table.take(report(container_phase::running));
   CHECK(table.report(web)->restarts == 1);
+  CHECK(table.report(web)->reason == "");
 }
 
 TEST_CASE("reports of another generation or container are not mixed in") {
