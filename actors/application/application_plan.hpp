@@ -52,7 +52,7 @@ struct application_plan {
 struct plan_place {
   std::string site;
   std::string host;
-  std::string address; ///< of the host, without a port
+  std::string address{}; ///< of the host, without a port
 };
 
 /// The plan of `spec` for the instances assigned to this host. Assignments whose service the spec does not have (any
