@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "actors/instance/file_head.hpp"
 #include "actors/instance/network/network_namespace.hpp"
 
 namespace prunella::actors {
@@ -17,11 +18,6 @@ namespace {
 
 driver_failure failed(const std::string& instance, const std::string& why) {
   return {driver_errc::network_failed, "the network of " + instance + " cannot be made: " + why};
-}
-
-std::string text_of(const std::string& path) {
-  std::ifstream file{path, std::ios::binary};
-  return {std::istreambuf_iterator<char>{file}, {}};
 }
 
 /// False if not all of it could be written.
@@ -62,7 +58,7 @@ void instance_networks::recover(const std::vector<std::pair<std::string, std::st
         x = std::make_shared<place>();
       x->users.insert(user);
       x->is_made = is_network_namespace(namespace_in(folder_of(instance)));
-      x->address = text_of(address_in(folder_of(instance)));
+      x->address = file_head(address_in(folder_of(instance)));
     }
   for (const auto& instance : known)
     if (places_.count(instance) == 0)
