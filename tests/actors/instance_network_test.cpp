@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,9 +11,11 @@
 #include "actors/instance/network/instance_networks.hpp"
 #include "actors/instance/network/network_namespace.hpp"
 #include "actors/instance/oci/bundle.hpp"
+#include "actors/instance/unique_fd.hpp"
 #include "net/devices.hpp"
 #include "tests/actors/oci_fixture.hpp"
 #include "tests/cluster/site_network.hpp"
+#include "tests/net/door_fixture.hpp"
 
 using namespace prunella;
 using namespace prunella::tests;
@@ -185,6 +188,32 @@ TEST_CASE("the next agent keeps the networks of what runs, and collects the othe
   last.leave("default.shop.web-1", "a", true);
 }
 
+TEST_CASE("without a way out an instance has a route to its host's part only, and the host forwards nothing") {
+  const auto room = network_room::open();
+  if (!room)
+    return;
+  for (const bool outbound : {false, true}) {
+    const scratch_directory data;
+    const auto made = std::make_shared<host_bridge>(bridge_options(data.path(), outbound));
+    auto networks = networks_of(data.path(), made);
+    const auto joined = std::get<instance_network_place>(networks.join("default.shop.web-1", bridge, "a"));
+    CHECK(masquerade_rules() == (outbound ? 1 : 0));
+    CHECK(read_text("/proc/sys/net/ipv4/ip_forward") == (outbound ? "1\n" : "0\n"));
+    {
+      const actors::unique_fd inside{::open(joined.path.c_str(), O_RDONLY | O_CLOEXEC)};
+      const inside_network there{inside.get()};
+      std::string problem;
+      std::vector<std::string> routes;
+      for (const auto& route : net::list_routes(problem))
+        routes.push_back(network_text(route.to));
+      std::sort(routes.begin(), routes.end());
+      CHECK(routes == (outbound ? std::vector<std::string>{"0.0.0.0/0", "10.84.4.0/22"} : std::vector<std::string>{"10.84.4.0/22"}));
+    }
+    networks.leave("default.shop.web-1", "a", true);
+    made->remove();
+  }
+}
+
 TEST_CASE("a range in use, a foreign device and missing plugins are named, and nothing is left behind") {
   const auto room = network_room::open();
   if (!room)
@@ -234,10 +263,13 @@ TEST_CASE("containers of an instance share its network, reach the host, and keep
   CHECK(x->output().find("inet 10.84.4.2/22") != std::string::npos);
   CHECK(x->output().find("10.84.4.2 web-1\n") != std::string::npos);
   CHECK(x->output().find("search shop\n") != std::string::npos);
-  auto sibling = x->order("busybox ip -4 address show eth0; busybox ping -c 1 -W 5 10.84.4.1 && echo reached");
+  const test_listener on_host("10.84.4.1:0");
+  auto sibling = x->order("busybox ip -4 address show eth0; echo hello | busybox nc 10.84.4.1 "
+                          + on_host.address().substr(on_host.address().rfind(':') + 1));
   sibling.name = "default.shop.web-1.other";
   sibling.network = bridge;
   x->start(sibling);
+  CHECK(on_host.accept().receive_to_end() == "hello\n");
   x->next_exit();
   const auto log = lines_of(read_text(container_log_path(x->data.path(), sibling.name)));
   CHECK(log.find("inet 10.84.4.2/22") != std::string::npos);
