@@ -16,12 +16,13 @@ public:
   explicit kernel_device(std::string name) : name_(std::move(name)) {}
 
   std::string put(const config::interface_address& address, std::uint32_t lifetime_s) override {
-    return with_index([&](int index) { return put_address(index, address, lifetime_s); });
+    return with_index([&](int index) { return put_address(index, as_held(index, address), lifetime_s); });
   }
 
   std::string remove(const config::interface_address& address) override {
-    return ::if_nametoindex(name_.c_str()) == 0 ? std::string{}
-                                                : with_index([&](int index) { return remove_address(index, address); });
+    if (::if_nametoindex(name_.c_str()) == 0)
+      return {};
+    return with_index([&](int index) { return remove_address(index, as_held(index, address)); });
   }
 
   std::string announce(const config::interface_address& address) override {
@@ -29,6 +30,25 @@ public:
   }
 
 private:
+  /// The length with which the device has the address, or is to have it. Beside an address of the same network it is a
+  /// single one: else the kernel would take one of the two for the main one, and remove the other with it.
+  static config::interface_address as_held(int index, config::interface_address address) {
+    std::string ignored; // then as it is written
+    const auto network = config::parse_ipv4(address.address);
+    bool has_neighbour = false;
+    for (const auto& [device, other] : list_addresses(ignored)) {
+      if (device != index)
+        continue;
+      if (other.address == address.address)
+        return other;
+      const auto number = config::parse_ipv4(other.address);
+      has_neighbour = has_neighbour || (network && number && ((*network ^ *number) >> (32 - address.length)) == 0);
+    }
+    if (has_neighbour)
+      address.length = 32;
+    return address;
+  }
+
   std::string with_index(const std::function<std::string(int)>& act) const {
     const auto index = static_cast<int>(::if_nametoindex(name_.c_str()));
     if (index == 0)

@@ -15,7 +15,8 @@ class address_device {
 public:
   virtual ~address_device() = default;
 
-  /// Gives the device the address for `lifetime_s`; again: for as long from now on.
+  /// Gives the device the address for `lifetime_s`; again: for as long from now on. No other address depends on it: it is
+  /// set with its length only where the device has no address of that network.
   virtual std::string put(const config::interface_address& address, std::uint32_t lifetime_s) = 0;
 
   /// One that is not there is no problem.
