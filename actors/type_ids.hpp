@@ -7,7 +7,9 @@
 #include <caf/type_id.hpp>
 
 #include "actors/image_messages.hpp"
+#include "actors/logs/log_messages.hpp"
 #include "actors/messages.hpp"
+#include "actors/terminal/terminal_messages.hpp"
 #include "actors/use_messages.hpp"
 #include "runtime/consensus/raft_message.hpp"
 
@@ -40,5 +42,14 @@ CAF_BEGIN_TYPE_ID_BLOCK(prunella, caf::first_custom_type_id)
   CAF_ADD_TYPE_ID(prunella, (prunella::actors::door_status_answer))
   CAF_ADD_TYPE_ID(prunella, (prunella::actors::use_request))
   CAF_ADD_TYPE_ID(prunella, (prunella::actors::use_answer))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::read_logs))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::logs_read))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::open_terminal))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::terminal_opened))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::read_terminal))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::terminal_output))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::write_terminal))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::terminal_written))
+  CAF_ADD_TYPE_ID(prunella, (prunella::actors::close_terminal))
 
 CAF_END_TYPE_ID_BLOCK(prunella)

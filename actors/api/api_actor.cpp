@@ -117,6 +117,11 @@ private:
     case api_route::services: return answer_services(call.respond);
     case api_route::use_of_hosts:
     case api_route::use_of_containers: return answer_use(call);
+    case api_route::logs:
+    case api_route::open_session:
+    case api_route::read_session:
+    case api_route::write_session:
+    case api_route::close_session: return; // of other actors: `make_api_router`
     case api_route::actors: return answer_actors(call.respond);
     case api_route::put_application: return begin_write(call, put_command(call.request));
     case api_route::delete_application: return begin_write(call, delete_command(call.request));
@@ -480,14 +485,18 @@ caf::actor spawn_api(caf::local_actor* parent, api_options options) {
 }
 
 net::http_router make_api_router(std::function<caf::actor()> api, const api_options& options) {
-  const auto to = [api](api_route route) {
-    return [api, route](net::routed_request request, net::http_responder respond) {
-      if (const auto target = api())
+  const auto to_actor = [](std::function<caf::actor()> find, api_route route) {
+    return [find, route](net::routed_request request, net::http_responder respond) {
+      if (const auto target = find())
         caf::anon_send(target, api_call{route, std::move(request), std::move(respond)});
       else
         respond(problem_response(make_problem(503, "the API is starting", "its actor is not running at this moment",
                                               "nothing was changed; ask again in a moment")));
     };
+  };
+  const auto to = [&](api_route route) { return to_actor(api, route); };
+  const auto to_other = [&](const char* name, api_route route) {
+    return to_actor([name, actor_on = options.actor_on, host = options.host] { return actor_on(host, name); }, route);
   };
   net::http_router router;
   router.add("GET", "/healthz", [](net::routed_request, net::http_responder respond) {
@@ -514,6 +523,11 @@ net::http_router make_api_router(std::function<caf::actor()> api, const api_opti
   router.add("GET", "/v1/services", to(api_route::services));
   router.add("GET", "/v1/use/hosts", to(api_route::use_of_hosts));
   router.add("GET", "/v1/use/containers", to(api_route::use_of_containers));
+  router.add("GET", "/v1/logs", to_other("logs", api_route::logs));
+  router.add("POST", "/v1/sessions", to_other("terminals", api_route::open_session));
+  router.add("GET", "/v1/sessions/{session}", to_other("terminals", api_route::read_session));
+  router.add("POST", "/v1/sessions/{session}/input", to_other("terminals", api_route::write_session));
+  router.add("DELETE", "/v1/sessions/{session}", to_other("terminals", api_route::close_session));
   router.add("GET", "/v1/actors", to(api_route::actors));
   router.add("POST", "/v1/actors/kill", to(api_route::kill_actor));
   return router;

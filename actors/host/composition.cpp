@@ -16,11 +16,14 @@
 #include "actors/host/site_address.hpp"
 #include "actors/host/tree_actor.hpp"
 #include "actors/host/use_actor.hpp"
+#include "actors/instance/container_log.hpp"
 #include "actors/instance/driver.hpp"
+#include "actors/logs/logs_actor.hpp"
 #include "actors/site/image_copies.hpp"
 #include "actors/site/leadership_actor.hpp"
 #include "actors/site/site_errors.hpp"
 #include "actors/site/site_machine.hpp"
+#include "actors/terminal/terminals_actor.hpp"
 #include "actors/type_ids.hpp"
 #include "config/address.hpp"
 #include "runtime/consensus/consensus_actor.hpp"
@@ -159,7 +162,8 @@ runtime::supervision_tree composition::make_tree() {
     children.erase(children.begin() + 1);
   root_tree.children = std::move(children);
   if (!outer_.data_directory.empty())
-    root_tree.children.push_back(worker(spec_of("use"), [this](const runtime::start_context& my) { return start_use(my); }));
+    for (auto& child : children_with_files())
+      root_tree.children.push_back(std::move(child));
   if (door_.door)
     root_tree.children.push_back(
       worker(spec_of("door"), [this](const runtime::start_context& my) { return start_door(my); }));
@@ -167,6 +171,17 @@ runtime::supervision_tree composition::make_tree() {
     root_tree.children.push_back(
       worker(spec_of("address"), [this](const runtime::start_context& my) { return start_address(my); }));
   return root_tree;
+}
+
+/// What looks into the data directory.
+std::vector<runtime::supervised_child> composition::children_with_files() {
+  using runtime::spec_of;
+  using runtime::worker;
+  return {
+    worker(spec_of("use"), [this](const runtime::start_context& my) { return start_use(my); }),
+    worker(spec_of("logs"), [this](const runtime::start_context& my) { return start_logs(my); }),
+    worker(spec_of("terminals"), [this](const runtime::start_context& my) { return start_terminals(my); }),
+  };
 }
 
 runtime::supervised_child composition::core_child() {
@@ -319,6 +334,26 @@ site_actor_options composition::site_options(std::uint64_t term, const std::stri
   if (const auto it = heard.find(former); it != heard.end())
     x.last_heard.insert(*it);
   return x;
+}
+
+caf::actor composition::start_logs(const runtime::start_context& my) {
+  logs_actor_options x;
+  x.host = options_.host;
+  x.state = state_;
+  x.actor_on = [this](const std::string& host, const std::string& name) { return actor_on(host, name); };
+  x.log_path = [this](const std::string& container) { return container_log_path(outer_.data_directory, container); };
+  x.clock = outer_.clock;
+  x.detached = outer_.own_threads;
+  return spawn_logs(my.self, std::move(x));
+}
+
+caf::actor composition::start_terminals(const runtime::start_context& my) {
+  terminals_options x;
+  x.host = options_.host;
+  x.state = state_;
+  x.actor_on = [this](const std::string& host, const std::string& name) { return actor_on(host, name); };
+  x.draw_session = [this] { return std::to_string(outer_.draw_seed()) + std::to_string(outer_.draw_seed()); };
+  return spawn_terminals(my.self, std::move(x));
 }
 
 caf::actor composition::start_use(const runtime::start_context& my) {

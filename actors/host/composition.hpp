@@ -149,6 +149,9 @@ private:
   caf::actor start_consensus(const runtime::start_context& my);
   caf::actor start_leadership(const runtime::start_context& my);
   const config::host_spec& own() const;
+  std::vector<runtime::supervised_child> children_with_files();
+  caf::actor start_logs(const runtime::start_context& my);
+  caf::actor start_terminals(const runtime::start_context& my);
   caf::actor start_use(const runtime::start_context& my);
   caf::actor start_host(const runtime::start_context& my);
   host_door_parts make_door();

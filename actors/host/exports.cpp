@@ -25,6 +25,8 @@ std::map<std::string, net::link_export> exports_of(const std::function<caf::acto
   serve("door", {type("door_status_request")});
   serve("journal", {type("events_request")});
   serve("use", {type("use_request")});
+  serve("logs", {type("read_logs")});
+  serve("terminals", {type("open_terminal"), type("read_terminal"), type("write_terminal"), type("close_terminal")});
   serve("tree", {type("actors_request"), type("kill_request")});
   // A host speaks for itself only: not for another's vote, nor for another's life.
   result["consensus"].may_say = [hosts](const std::string& peer, const caf::message& content) {
@@ -48,7 +50,8 @@ std::vector<std::string> answer_types() {
   std::vector<std::string> result;
   for (const auto* name : {"heartbeat_answer", "site_answer", "view_answer", "status_view", "events_answer", "actors_answer",
                            "kill_answer", "image_report", "image_found", "blob_part", "ready_table",
-                           "door_status_answer", "use_answer"})
+                           "door_status_answer", "use_answer", "logs_read", "terminal_opened", "terminal_output",
+                           "terminal_written"})
     result.push_back(std::string{"prunella::actors::"} + name);
   return result;
 }

@@ -17,6 +17,7 @@
 
 #include "actors/instance/file_head.hpp"
 #include "actors/instance/oci/conmon.hpp"
+#include "actors/instance/proc_filesystem.hpp"
 #include "actors/instance/spawn_plan.hpp"
 
 namespace prunella::actors {
@@ -28,6 +29,18 @@ using std::chrono::milliseconds;
 // util-linux, so everywhere: what it starts dies with our thread, also when the agent is killed.
 const std::vector<std::string> dies_with_us{"/usr/bin/setpriv", "--pdeathsig", "KILL", "--"};
 
+/// Kills all processes of the session of `leader`, also those of a shell's jobs, which are in groups of their own. With a
+/// `cgroup` only those in it: the number may mean another session by now.
+void kill_session(pid_t leader, const std::string& cgroup) {
+  for (const auto pid : list_processes()) {
+    const auto stat = read_proc_stat(pid);
+    if (!stat || stat->session != leader)
+      continue;
+    if (cgroup.empty() || file_head("/proc/" + std::to_string(pid) + "/cgroup").find(cgroup + "\n") != std::string::npos)
+      ::kill(pid, SIGKILL);
+  }
+}
+
 driver_failure cannot_begin(const std::string& container, const char* what) {
   return {driver_errc::fork_failed, "a command in " + container + " could not be started: there is no " + what + ": "
                                       + std::strerror(errno) + "; see the limits of the agent (`ulimit -n`)"};
@@ -35,13 +48,12 @@ driver_failure cannot_begin(const std::string& container, const char* what) {
 
 } // namespace
 
-bool kill_command_inside(const std::string& pid_file, const std::string& cgroup) {
+void kill_command_inside(const std::string& pid_file, const std::string& cgroup) {
   const auto text = file_head(pid_file);
-  pid_t pid = 0;
-  std::from_chars(text.data(), text.data() + text.size(), pid);
-  if (pid <= 1 || (file_head("/proc/" + std::to_string(pid) + "/cgroup") + "\n").find(cgroup + "\n") == std::string::npos)
-    return false;
-  return ::kill(-pid, SIGKILL) == 0 || ::kill(pid, SIGKILL) == 0; // the runtime gave it a session of its own
+  pid_t leader = 0;
+  std::from_chars(text.data(), text.data() + text.size(), leader);
+  if (leader > 1) // the runtime gave it a session of its own
+    kill_session(leader, cgroup);
 }
 
 driver_result<process_handle> start_command(const command_plan& plan, const command_streams& streams) {
@@ -72,8 +84,10 @@ void kill_command(const command_plan& plan, const process_handle& process, milli
   const bool is_inside = !plan.pid_file.empty();
   if (is_inside)
     kill_command_inside(plan.pid_file, plan.cgroup);
-  if (!is_inside || since >= kill_patience)
-    signal_group(process, SIGKILL);
+  if (is_inside && since < kill_patience)
+    return;
+  signal_group(process, SIGKILL); // at once, before it begins more
+  kill_session(process.pid, {});
 }
 
 std::int32_t shell_code(const process_end& end) {

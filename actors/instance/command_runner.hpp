@@ -28,9 +28,8 @@ inline constexpr std::chrono::milliseconds kill_again{20};
 /// A runtime that has not told the pid of its command this long after it was to be killed is killed itself.
 inline constexpr std::chrono::milliseconds kill_patience{2'000};
 
-/// Kills the process group of the command whose pid the runtime wrote into `pid_file`, if that pid is still of a process in
-/// `cgroup`. False if there is no such process.
-bool kill_command_inside(const std::string& pid_file, const std::string& cgroup);
+/// Kills the session of the command whose pid the runtime wrote into `pid_file`, as far as it is in `cgroup`.
+void kill_command_inside(const std::string& pid_file, const std::string& cgroup);
 
 /// What a command reads and writes: a terminal, or descriptors of the caller. -1: /dev/null.
 struct command_streams {

@@ -50,6 +50,17 @@ position position_of(std::string_view text, std::size_t offset) {
 
 } // namespace
 
+std::string with_replacements(std::string_view text) {
+  std::string clean;
+  clean.reserve(text.size());
+  while (!text.empty()) {
+    const auto length = sequence_length(text);
+    clean.append(length == 0 ? std::string_view{"\xEF\xBF\xBD"} : text.substr(0, length));
+    text.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  return clean;
+}
+
 std::optional<problem> find_bad_character(std::string_view text) {
   if (const auto start = text.substr(0, 2); start == "\xFF\xFE" || start == "\xFE\xFF")
     return problem{{}, {1, 1}, {}, "the file is UTF-16", "save it as UTF-8"};

@@ -13,6 +13,9 @@ namespace prunella::config::yaml {
 /// other than tab, line ends and DEL; nothing when there is none. Linear, no allocation unless there is one.
 std::optional<problem> find_bad_character(std::string_view text);
 
+/// `text` with U+FFFD for each byte that is not UTF-8.
+std::string with_replacements(std::string_view text);
+
 /// Code points in UTF-8 `text`.
 std::size_t count_characters(std::string_view text);
 

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "actors/terminal/interactive_command.hpp"
 #include "tests/actors/oci_fixture.hpp"
 
 using namespace prunella::tests;
@@ -94,5 +95,45 @@ TEST_CASE("a command ends with its container, and with the driver that runs it")
   x->start(order);
   CHECK(eventually([&] { return sleepers(*x, "2000") == 0; }));
   CHECK(x->ask<exec_result>(shell("echo $NAME")).output == "popcorn\n");
+  x->stop(1, 0ms);
+}
+
+TEST_CASE("a person at a terminal in a container has its size, and a command that runs there ends when the line is cut") {
+  const auto x = make_oci_driver();
+  if (!x)
+    return;
+  x->start(x->order("exec busybox sleep 1000"));
+  const auto plan = x->ask<command_plan>(plan_command{x->order("").name, 0, {"/bin/sh"}, true});
+  REQUIRE_FALSE(x->error);
+  interactive_command shell_there{plan, {true, true, {33, 101}}, [] {}};
+  std::string shown;
+  std::uint64_t confirmed = 0;
+  const auto sees = [&](const std::string& text) {
+    return eventually([&] {
+      for (auto& chunk : shell_there.read(confirmed)) {
+        shown += chunk.bytes;
+        confirmed = chunk.number;
+      }
+      return shown.find(text) != std::string::npos;
+    }, 20s);
+  };
+  std::uint64_t written = 0;
+  const auto type = [&](const std::string& text) { written = shell_there.write(written, text); };
+  type("busybox stty size; echo $NAME\n");
+  CHECK_MESSAGE(sees("33 101"), shown);
+  CHECK(sees("popcorn"));
+  shell_there.resize({44, 122});
+  type("while [ \"$(busybox stty size)\" != '44 122' ]; do busybox sleep 0.05; done; echo re''sized\n");
+  CHECK_MESSAGE(sees("resized"), shown);
+  type("trap '' HUP; busybox sleep 2000\n");
+  REQUIRE(eventually([&] { return sleepers(*x, "2000") == 1; }));
+  shell_there.hang_up();
+  CHECK(eventually([&] { return sleepers(*x, "2000") == 0; }, 20s));
+  const auto missing = x->ask<command_plan>(plan_command{x->order("").name, 0, {"nosuch"}, false});
+  interactive_command never{missing, {}, [] {}};
+  std::optional<interactive_end> end;
+  REQUIRE(eventually([&] { return (end = never.end(never.read(0).size())).has_value(); }, 20s));
+  REQUIRE(end->failure);
+  CHECK(end->failure->code == driver_errc::command_not_found);
   x->stop(1, 0ms);
 }

@@ -98,6 +98,10 @@ ended_program run_prunella(const std::vector<std::string>& words, const std::fil
   return {*code, output};
 }
 
+const char* program_path() {
+  return PRUNELLA_PROGRAM;
+}
+
 std::string file_text(const std::filesystem::path& file) {
   std::ifstream in{file, std::ios::binary};
   return {std::istreambuf_iterator<char>{in}, {}};

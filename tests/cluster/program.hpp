@@ -47,6 +47,9 @@ struct ended_program {
 ended_program run_prunella(const std::vector<std::string>& words, const std::filesystem::path& folder,
                            const std::string& input = {}, std::chrono::milliseconds limit = std::chrono::seconds{30});
 
+/// Where the program under test is.
+const char* program_path();
+
 /// The whole file; empty if there is none.
 std::string file_text(const std::filesystem::path& file);
 

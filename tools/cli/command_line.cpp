@@ -15,6 +15,7 @@
 #include "net/http_client.hpp"
 #include "tools/cli/console.hpp"
 #include "tools/cli/standard_streams.hpp"
+#include "tools/cli/validators.hpp"
 #include "tools/cli/verbs.hpp"
 
 namespace prunella::tools {
@@ -26,61 +27,10 @@ constexpr const char* top_help = R"(Examples:
   prunella apply -f config/examples/popcorn.yaml      deploy an application
   prunella tree                                       what runs where
   prunella get instances -o json                      the same for scripts
+  prunella logs popcorn -f                            what it prints
   prunella console                                    all commands, with history and Tab
 
 Exit codes: 0 done, 1 failed, 2 not understood.)";
-
-std::string suggestion(const std::string& word, const std::vector<std::string>& candidates) {
-  const auto near = config::did_you_mean(word, candidates);
-  if (!near.empty())
-    return "did you mean `" + near + "`?";
-  std::string list;
-  for (const auto& candidate : candidates)
-    list += (list.empty() ? "" : ", ") + candidate;
-  return "it is one of " + list;
-}
-
-/// Refuses what is not in `choices`, with the nearest one.
-CLI::Validator one_of(std::vector<std::string> choices) {
-  return CLI::Validator(
-      [choices](std::string& word) {
-        for (const auto& choice : choices)
-          if (choice == word)
-            return std::string();
-        return "`" + word + "` is not known here; " + suggestion(word, choices);
-      },
-      "");
-}
-
-CLI::Validator whole_number(std::uint64_t from, std::uint64_t to) {
-  const auto range = std::to_string(from) + " to " + std::to_string(to);
-  return CLI::Validator(
-      [=](std::string& word) {
-        const bool digits =
-            !word.empty() && word.size() < 11 && word.find_first_not_of("0123456789") == std::string::npos;
-        if (digits && std::stoull(word) >= from && std::stoull(word) <= to)
-          return std::string();
-        return "`" + word + "` is not a whole number from " + range;
-      },
-      "");
-}
-
-CLI::Validator duration() {
-  return CLI::Validator(
-      [](std::string& word) {
-        const auto parsed = config::parse_duration(word);
-        if (parsed && parsed->count() > 0)
-          return std::string();
-        return "`" + word + "` is not a duration; write " + std::string(config::duration_form);
-      },
-      "");
-}
-
-/// What `--data-dir "$UNSET"` gives is no name.
-CLI::Validator some_text() {
-  return CLI::Validator([](std::string& word) { return std::string(word.empty() ? "the name is empty; write one" : ""); },
-                        "");
-}
 
 /// CLI11's help without its notes for programmers, such as `NAME(1x)`.
 class help_formatter : public CLI::Formatter {
@@ -120,6 +70,7 @@ public:
         ->type_name("DURATION");
     add_looking();
     add_changing();
+    add_containers();
     add_files();
     add_images();
     if (console)
@@ -135,6 +86,11 @@ public:
 
   /// The exit code if no command is to run: help was asked for and given, or the words are refused.
   std::optional<int> understand(std::vector<std::string> words) {
+    const auto dashes = std::find(words.begin(), words.end(), "--");
+    if (std::find(words.begin(), dashes, "exec") != dashes && dashes != words.end()) { // a command of its own follows
+      exec_.command.assign(dashes + 1, words.end());
+      words.erase(dashes, words.end());
+    }
     try {
       std::reverse(words.begin(), words.end()); // CLI11 takes them from the back
       app_.parse(std::move(words));
@@ -301,6 +257,45 @@ private:
                        return run_kill(path_, io_);
                      });
     kill->add_option("PATH", path_.path, "Path of the actor, from `tree --actors`")->required()->type_name("");
+  }
+
+  void add_containers() {
+    auto* logs = add(&app_, "logs", "Show what containers print, wherever they run",
+                     "  prunella logs popcorn                          the first replica of each of its services\n"
+                     "  prunella logs popcorn/web --all-replicas -f    every replica, and what comes\n"
+                     "  prunella logs popcorn.web-1 --tail 20 --timestamps\n"
+                     "  prunella logs popcorn.web-1/front --since 10m",
+                     [this] {
+                       logs_.connection = connection_;
+                       return run_logs(logs_, io_);
+                     });
+    logs->add_option("NAME", logs_.name, "INSTANCE, INSTANCE/CONTAINER, APPLICATION or APPLICATION/SERVICE")
+        ->required()
+        ->check(some_text())
+        ->type_name("");
+    logs->add_flag("-f,--follow", logs_.follow, "Go on with what comes, until interrupted");
+    logs->add_option("--since", logs_.since, "Only lines that are not older, such as 10m")->check(duration())->type_name("DURATION");
+    logs->add_option("--tail", logs_.tail, "At most so many lines of each container, the newest")
+        ->check(whole_number(0, 1'000'000))
+        ->type_name("N");
+    logs->add_flag("--all-replicas", logs_.all_replicas, "Every replica of the services instead of the first");
+    logs->add_flag("--timestamps", logs_.timestamps, "With the time of each line");
+
+    auto* exec = add(&app_, "exec", "Run a command in a running container",
+                     "  prunella exec popcorn.web-1 -- ls -l /srv\n"
+                     "  prunella exec -it popcorn.web-1 -- sh          a shell\n"
+                     "  prunella exec -it popcorn.web-1/front -- top   in one of its containers\n"
+                     "  prunella exec -i popcorn.db-1 -- psql < dump.sql\n\n"
+                     "The exit code is that of the command. It ends when this program does.",
+                     [this] {
+                       exec_.connection = connection_;
+                       if (exec_.command.empty())
+                         return refuse("the command is missing", "write it behind two dashes: `prunella exec " + exec_.name + " -- ls`");
+                       return run_exec(exec_, io_);
+                     });
+    exec->add_option("INSTANCE", exec_.name, "INSTANCE or INSTANCE/CONTAINER")->required()->check(some_text())->type_name("");
+    exec->add_flag("-i,--input", exec_.input, "Pass on what is typed or piped in");
+    exec->add_flag("-t,--tty", exec_.terminal, "Give it a terminal");
   }
 
   int refuse(const std::string& what, const std::string& fix) {
@@ -541,6 +536,8 @@ private:
   scale_options scale_;
   delete_options delete_;
   std::vector<std::string> delete_words_;
+  logs_options logs_;
+  exec_options exec_;
   validate_options validate_;
   image_import_options image_import_;
   site_init_options site_init_;

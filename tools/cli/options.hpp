@@ -66,6 +66,26 @@ struct image_import_options {
   std::string name; ///< empty: as the file says
 };
 
+/// `logs INSTANCE[/CONTAINER]|APPLICATION[/SERVICE]`
+struct logs_options {
+  connection_options connection;
+  std::string name;
+  bool follow = false;       ///< until interrupted
+  bool all_replicas = false; ///< else the first of each service
+  bool timestamps = false;
+  std::string since; ///< a duration; empty: from the oldest line kept
+  std::string tail;  ///< a number of lines; empty: all
+};
+
+/// `exec [-i] [-t] INSTANCE[/CONTAINER] -- COMMAND`
+struct exec_options {
+  connection_options connection;
+  std::string name;
+  std::vector<std::string> command;
+  bool input = false;    ///< this program's input becomes the command's
+  bool terminal = false; ///< it gets one
+};
+
 struct validate_options {
   std::vector<std::string> files;
 };

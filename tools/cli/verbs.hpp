@@ -33,6 +33,12 @@ int run_kill(const path_options& options, terminal& io);
 /// Waits until the image is in the store of the host that is asked, on which the file has to be.
 int run_image_import(const image_import_options& options, terminal& io);
 
+/// Prints lines by time, of several containers each with whose it is.
+int run_logs(const logs_options& options, terminal& io);
+
+/// Runs a command in a container. Its exit code, as the shell says it, or `exit_failed` and why it never ran.
+int run_exec(const exec_options& options, terminal& io);
+
 int run_validate(const validate_options& options, terminal& io);
 
 } // namespace prunella::tools

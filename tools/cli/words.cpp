@@ -61,8 +61,8 @@ private:
   std::string word_;
 };
 
-const std::vector<std::string> verbs{"apply",   "config", "delete", "exit",   "get",  "help",
-                                     "image",   "inspect", "kill",   "scale",  "status", "top",  "tree", "version"};
+const std::vector<std::string> verbs{"apply", "config",  "delete", "exec", "exit",   "get", "help",  "image",
+                                     "inspect", "kill", "logs",  "scale", "status", "top", "tree", "version"};
 
 template <class... Lists>
 std::vector<std::string> join(const Lists&... lists) {
@@ -89,6 +89,10 @@ std::vector<std::string> candidates(const std::vector<std::string>& before, cons
     return names.applications;
   if (verb == "scale")
     return names.services;
+  if (verb == "logs")
+    return join(names.applications, names.services, names.instances);
+  if (verb == "exec")
+    return names.instances;
   if (verb == "kill")
     return names.actors;
   if (verb == "inspect")

@@ -1,0 +1,109 @@
+#pragma once
+
+// A command in a container that somebody sits at: a process of the host (`driver.hpp`, `command_plan`) with a pseudo terminal
+// or pipes, and a thread that moves its bytes. What it prints waits here, numbered, until it was confirmed, so that an answer
+// that got lost can be given again; while much waits, nothing more is read and the command has to wait too.
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "actors/instance/command_runner.hpp"
+#include "actors/terminal/terminal_messages.hpp"
+
+namespace prunella::actors {
+
+inline constexpr std::size_t max_waiting_output = 256 * 1024; ///< of a command, not confirmed
+inline constexpr std::size_t max_waiting_input = 64 * 1024;   ///< for a command that does not read
+inline constexpr std::size_t max_chunk = 16 * 1024;
+/// Between the hang-up of a command whose client went away, and its kill.
+inline constexpr std::chrono::milliseconds hang_up_grace{500};
+
+struct interactive_options {
+  bool has_terminal = false;
+  bool has_input = false; ///< else its input is at its end from the start; a terminal has one always
+  window_size window;
+};
+
+/// How it ended, once it has.
+struct interactive_end {
+  std::optional<driver_failure> failure; ///< it never ran
+  std::int32_t exit_code = 0;            ///< as in a shell
+};
+
+class interactive_command {
+public:
+  /// Starts it; `on_change` is called in its thread when there is something new to `read`. Throws std::system_error where the
+  /// system gives no thread.
+  interactive_command(command_plan plan, interactive_options options, std::function<void()> on_change);
+  interactive_command(const interactive_command&) = delete;
+  interactive_command& operator=(const interactive_command&) = delete;
+  /// Hangs up, and waits until it is gone: at most `hang_up_grace` and `kill_patience`.
+  ~interactive_command();
+
+  /// The chunks behind number `confirmed`, which is the last that the reader has; forgets those up to it.
+  std::vector<terminal_chunk> read(std::uint64_t confirmed);
+  /// Once it has ended and every chunk was confirmed.
+  std::optional<interactive_end> end(std::uint64_t confirmed);
+
+  /// Takes `bytes`, which are its input from byte `from` on, counted from the first; what it had before is left out. How many
+  /// bytes it has now: fewer than were given while it does not read.
+  std::uint64_t write(std::uint64_t from, std::string_view bytes);
+  /// No more input after what it has.
+  void end_input();
+  void resize(window_size window);
+  /// As a terminal does whose line is cut; what does not end by that is killed after `hang_up_grace`.
+  void hang_up();
+
+private:
+  using clock = std::chrono::steady_clock;
+
+  void run();
+  std::optional<driver_failure> open_streams(command_streams& streams);
+  bool look();
+  bool read_stream(std::size_t stream);
+  void wait_for_room();
+  void write_input();
+  void keep_killing();
+  void wait();
+  void wake();
+
+  const command_plan plan_;
+  const interactive_options options_;
+  const std::function<void()> on_change_;
+
+  std::mutex mutex_; ///< guards what follows
+  std::deque<terminal_chunk> chunks_;
+  std::string first_words_; ///< of the output: why the runtime refused it, if it did
+  std::uint64_t last_chunk_ = 0;
+  std::size_t waiting_bytes_ = 0;
+  std::string input_;
+  std::uint64_t input_end_ = 0; ///< bytes of input that came
+  bool input_is_over_ = false;
+  std::optional<window_size> new_window_;
+  std::optional<interactive_end> end_;
+
+  std::atomic<bool> hung_up_{false};
+  unique_fd wake_;
+
+  // The thread's own.
+  process_handle process_;
+  unique_fd terminal_;                 ///< our end
+  unique_fd to_command_;               ///< pipe
+  std::array<unique_fd, 2> outputs_{}; ///< pipes of its output and error
+  std::vector<unique_fd> theirs_;      ///< until it was started
+  bool terminal_end_was_sent_ = false;
+  std::optional<clock::time_point> hung_up_at_;
+  std::thread thread_;
+};
+
+} // namespace prunella::actors

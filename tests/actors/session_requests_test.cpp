@@ -1,0 +1,128 @@
+// Requests of `/v1/sessions`, and bytes in base64.
+
+#include <doctest/doctest.h>
+
+#include "actors/terminal/session_requests.hpp"
+#include "net/base64.hpp"
+
+using namespace prunella;
+using namespace prunella::actors;
+
+namespace {
+
+site_state shop() {
+  site_state state;
+  config::application_spec spec;
+  spec.name = "shop";
+  spec.services.resize(1);
+  spec.services[0].name = "web";
+  spec.services[0].containers.resize(2);
+  spec.services[0].containers[0].name = "front";
+  spec.services[0].containers[1].name = "side";
+  spec.services[0].init_containers.resize(1);
+  spec.services[0].init_containers[0].name = "setup";
+  state.applications["default.shop"].spec = spec;
+  for (const auto* name : {"default.shop.web-1", "default.shop.web-2"}) {
+    auto& x = state.assignments[name];
+    x.tenant = "default";
+    x.application = "shop";
+    x.service = "web";
+  }
+  state.assignments["default.shop.web-1"].host = "host-1";
+  return state;
+}
+
+net::routed_request with_body(const std::string& body) {
+  net::routed_request request;
+  request.request.body = body;
+  return request;
+}
+
+or_problem<session_target> open(const std::string& of) {
+  return open_request(with_body(R"({"of": ")" + of + R"(", "command": ["ls", "-l"], "terminal": true, "rows": 24, "columns": 80})"),
+                      shop());
+}
+
+std::string container(const std::string& of) {
+  const auto opened = open(of);
+  return std::holds_alternative<session_target>(opened) ? std::get<session_target>(opened).open.container : std::string{};
+}
+
+unsigned status(const std::string& of) {
+  const auto opened = open(of);
+  return std::holds_alternative<problem_view>(opened) ? std::get<problem_view>(opened).status : 0;
+}
+
+template <class T>
+bool is_refused(const or_problem<T>& outcome) {
+  return std::holds_alternative<problem_view>(outcome) && std::get<problem_view>(outcome).status == 400;
+}
+
+} // namespace
+
+TEST_CASE("a session is opened in the named container, else in the first that is no init container, on the host that has it") {
+  CHECK(container("shop.web-1") == "default.shop.web-1.front");
+  CHECK(container("default.shop.web-1/side") == "default.shop.web-1.side");
+  CHECK(container("shop.web-1/setup") == "default.shop.web-1.setup");
+  const auto target = std::get<session_target>(open("shop.web-1"));
+  CHECK(target.host == "host-1");
+  CHECK(target.open.command == std::vector<std::string>{"ls", "-l"});
+  CHECK(target.open.has_terminal);
+  CHECK_FALSE(target.open.has_input);
+  CHECK(target.open.window == window_size{24, 80});
+}
+
+TEST_CASE("what is not there is refused with what is near, and an instance that is nowhere with a conflict") {
+  CHECK(status("shop.web-2") == 409);
+  CHECK(status("shop.web-3") == 404);
+  CHECK(status("shop") == 404);
+  CHECK(status("shop.web-1/fron") == 404);
+  CHECK(std::get<problem_view>(open("shop.web-1/fron")).fix == "did you mean `front`?");
+  for (const auto* body : {"", "{", "[]", R"({"of": "shop.web-1"})", R"({"of": "shop.web-1", "command": []})",
+                           R"({"of": "shop.web-1", "command": [""]})", R"({"of": 1, "command": ["ls"]})"})
+    CHECK(is_refused(open_request(with_body(body), shop())));
+}
+
+TEST_CASE("a session is found again by its text, and a text that is none is refused") {
+  net::routed_request request;
+  request.path["session"] = session_text({"host-1", "4711"});
+  const auto place = std::get<session_place>(parse_session(request));
+  CHECK(place.host == "host-1");
+  CHECK(place.session == "4711");
+  for (const auto* bad : {"", "host-1", "~4711", "host-1~"}) {
+    request.path["session"] = bad;
+    CHECK(std::holds_alternative<problem_view>(parse_session(request)));
+  }
+}
+
+TEST_CASE("reads and writes take what they document, and a byte more of input than they do is refused") {
+  net::routed_request request;
+  request.query = {{"after", "18446744073709551615"}, {"wait", "5s"}};
+  const auto read = std::get<read_terminal>(read_request(request, "4711"));
+  CHECK(read.after == 18446744073709551615u);
+  CHECK(read.wait_ms == 5000);
+  for (const net::http_parameters& bad : {net::http_parameters{{"after", "-1"}}, {{"after", ""}}, {{"wait", "6s"}}, {{"wait", "x"}}}) {
+    request.query = bad;
+    CHECK(is_refused(read_request(request, "4711")));
+  }
+  const auto body = [](std::size_t size) {
+    return with_body(R"({"from": 3, "data": ")" + net::to_base64(std::string(size, '\x01')) + R"(", "end": true})");
+  };
+  const auto written = std::get<write_terminal>(write_request(body(max_input_bytes), "4711"));
+  CHECK(written.from == 3);
+  CHECK(written.bytes == std::string(max_input_bytes, '\x01'));
+  CHECK(written.is_end);
+  CHECK(is_refused(write_request(body(max_input_bytes + 1), "4711")));
+  CHECK(is_refused(write_request(with_body(R"({"data": "a"})"), "4711")));
+}
+
+TEST_CASE("bytes of any length and value survive base64, and what is not exactly base64 is none") {
+  std::string bytes;
+  for (int i = 0; i < 300; ++i) {
+    CHECK(net::from_base64(net::to_base64(bytes)) == bytes);
+    bytes += static_cast<char>(i * 31);
+  }
+  CHECK(net::to_base64("light w") == "bGlnaHQgdw==");
+  for (const auto* bad : {"a", "ab", "abc", "ab=c", "====", "bGlnaHQgdx==", "bGln\n", " bGl", "bGl nHQg"})
+    CHECK_FALSE(net::from_base64(bad));
+}

@@ -1,0 +1,134 @@
+#include "tools/cli/logs.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <ostream>
+#include <set>
+
+#include "net/http_router.hpp"
+#include "tools/cli/terminal.hpp"
+#include "tools/cli/verbs.hpp"
+
+namespace prunella::tools {
+
+namespace {
+
+constexpr int most_failures = 30; // of a follower in a row, a second apart: longer than the start of an agent
+constexpr const char* colours_of_names[] = {"\033[36m", "\033[33m", "\033[32m", "\033[35m", "\033[34m", "\033[31m"};
+
+std::string instance_of(const std::string& container) {
+  return container.substr(0, container.rfind('.'));
+}
+
+std::string shown(std::string name) {
+  constexpr std::string_view tenant = "default.";
+  return name.compare(0, tenant.size(), tenant) == 0 ? name.substr(tenant.size()) : name;
+}
+
+std::string target_of(const logs_options& options, const std::string& after) {
+  std::string target = "/v1/logs?of=" + net::percent_encode(options.name);
+  const auto add = [&](const char* key, const std::string& value) {
+    if (!value.empty())
+      target += '&' + std::string(key) + '=' + net::percent_encode(value);
+  };
+  add("all-replicas", options.all_replicas ? "true" : "");
+  add("since", options.since);
+  add("tail", options.tail);
+  add("after", after);
+  add("wait", options.follow && !after.empty() ? "4s" : "");
+  return target;
+}
+
+/// Says each note once.
+class note_teller {
+public:
+  explicit note_teller(terminal& io) : io_(io) {}
+
+  void tell(std::string note) {
+    const std::string flag = "; all-replicas shows";
+    if (const auto at = note.find(flag); at != std::string::npos)
+      note.replace(at, flag.size(), "; --all-replicas shows");
+    if (told_.insert(note).second)
+      io_.err << "prunella: " << printable(note) << '\n' << std::flush;
+  }
+
+private:
+  terminal& io_;
+  std::set<std::string> told_;
+};
+
+} // namespace
+
+void log_printer::set_containers(const std::vector<std::string>& containers) {
+  std::map<std::string, int> of_instance;
+  for (const auto& container : containers)
+    ++of_instance[instance_of(container)];
+  const bool with_container =
+      std::any_of(of_instance.begin(), of_instance.end(), [](const auto& x) { return x.second > 1; });
+  std::map<std::string, std::string> labels;
+  std::size_t width = 0;
+  for (const auto& container : containers) {
+    auto& label = labels[container];
+    label = shown(instance_of(container));
+    if (with_container)
+      label += '/' + container.substr(container.rfind('.') + 1);
+    width = std::max(width, display_width(label));
+  }
+  std::size_t number = 0;
+  for (auto& [container, label] : labels) {
+    label = pad(label, width) + " | ";
+    if (colours_)
+      label = colours_of_names[number % std::size(colours_of_names)] + label + "\033[0m";
+    ++number;
+  }
+  if (containers.size() < 2)
+    labels.clear();
+  labels_ = std::move(labels);
+}
+
+std::string log_printer::text_of(const actors::log_line_view& line) const {
+  const auto label = labels_.find(line.container);
+  std::string text = label == labels_.end() ? std::string() : label->second;
+  if (with_times_)
+    text += paint_faint(line.at, colours_) + ' ';
+  return text + line.text + '\n';
+}
+
+int run_logs(const logs_options& options, terminal& io) {
+  log_printer printer{options.timestamps, io.colours};
+  note_teller notes{io};
+  std::string after;
+  int failures = 0;
+  for (bool goes_on = true; goes_on && io.out.flush();) {
+    const auto asked_at = std::chrono::steady_clock::now();
+    const auto result = call_api(options.connection, "GET", target_of(options, after));
+    actors::logs_view view;
+    auto error = result.error;
+    if (error.empty())
+      for (const auto& problem : config::from_json(result.value, view))
+        error += "prunella: the logs are not understood: " + problem + '\n';
+    if (!error.empty()) {
+      const bool is_passing = result.status == 0 || result.status >= 500; // such as an agent that is restarted
+      if (!options.follow || after.empty() || !is_passing || ++failures > most_failures || !io.next_look(std::chrono::seconds{1})) {
+        io.err << error;
+        return exit_failed;
+      }
+      notes.tell("the log goes on when an agent answers again");
+      continue;
+    }
+    failures = 0;
+    printer.set_containers(view.containers);
+    for (const auto& line : view.lines)
+      io.out << printer.text_of(line);
+    for (const auto& note : view.notes)
+      notes.tell(note);
+    after = view.next;
+    goes_on = view.more || options.follow;
+    const bool was_at_once = std::chrono::steady_clock::now() - asked_at < std::chrono::milliseconds{500};
+    if (goes_on && !view.more && view.lines.empty() && was_at_once) // a host does not answer, and is not waited for
+      goes_on = io.next_look(std::chrono::seconds{1});
+  }
+  return exit_ok;
+}
+
+} // namespace prunella::tools

@@ -1,0 +1,32 @@
+#pragma once
+
+// How lines of logs look. Pure.
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "actors/api/log_view.hpp"
+
+namespace prunella::tools {
+
+/// Puts whose line it is in front of each, aligned: nothing where the log is one container's, the instance where each
+/// instance has one container, else INSTANCE/CONTAINER; without the tenant `default`.
+class log_printer {
+public:
+  log_printer(bool with_times, bool colours) : with_times_(with_times), colours_(colours) {}
+
+  /// Lines are of these from now on.
+  void set_containers(const std::vector<std::string>& containers);
+
+  /// With its newline.
+  std::string text_of(const actors::log_line_view& line) const;
+
+private:
+  bool with_times_ = false;
+  bool colours_ = false;
+  std::map<std::string, std::string> labels_; ///< by container, padded
+};
+
+} // namespace prunella::tools
