@@ -10,7 +10,7 @@
 
 namespace prunella::actors {
 
-/// Body of `POST /v1/sessions`: runs `command` in a running container.
+/// Body of `POST /v1/sessions`: runs `command` in a running container, or as a task.
 struct session_request_view {
   std::string of; ///< INSTANCE[/CONTAINER]; without a container the first that is no init container
   std::vector<std::string> command;
@@ -18,8 +18,9 @@ struct session_request_view {
   bool input = false;    ///< the client writes; else its input is at its end
   std::uint16_t rows = 0;
   std::uint16_t columns = 0;
+  bool task = false; ///< once, in a container of its own, with image and environment of a container of `of`: APPLICATION/SERVICE
 
-  PRUNELLA_FIELDS(session_request_view, of, command, terminal, input, rows, columns)
+  PRUNELLA_FIELDS(session_request_view, of, command, terminal, input, rows, columns, task)
 };
 
 /// Its answer, 201.

@@ -353,6 +353,7 @@ caf::actor composition::start_terminals(const runtime::start_context& my) {
   x.state = state_;
   x.actor_on = [this](const std::string& host, const std::string& name) { return actor_on(host, name); };
   x.draw_session = [this] { return std::to_string(outer_.draw_seed()) + std::to_string(outer_.draw_seed()); };
+  x.log_path = [this](const std::string& container) { return container_log_path(outer_.data_directory, container); };
   return spawn_terminals(my.self, std::move(x));
 }
 

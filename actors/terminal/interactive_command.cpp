@@ -71,17 +71,13 @@ interactive_command::~interactive_command() {
 
 std::vector<terminal_chunk> interactive_command::read(std::uint64_t confirmed) {
   const std::lock_guard lock{mutex_};
-  while (!chunks_.empty() && chunks_.front().number <= confirmed) {
-    waiting_bytes_ -= chunks_.front().bytes.size();
-    chunks_.pop_front();
-  }
-  wake();
-  return {chunks_.begin(), chunks_.end()};
+  wake(); // there may be room again
+  return chunks_.read(confirmed);
 }
 
-std::optional<interactive_end> interactive_command::end(std::uint64_t confirmed) {
+std::optional<session_end> interactive_command::end(std::uint64_t confirmed) {
   const std::lock_guard lock{mutex_};
-  return confirmed >= last_chunk_ ? end_ : std::nullopt;
+  return chunks_.is_read(confirmed) ? end_ : std::nullopt;
 }
 
 std::uint64_t interactive_command::write(std::uint64_t from, std::string_view bytes) {
@@ -151,7 +147,7 @@ std::optional<driver_failure> interactive_command::open_streams(command_streams&
 
 void interactive_command::run() {
   command_streams streams;
-  interactive_end end;
+  session_end end;
   end.failure = open_streams(streams);
   if (!end.failure) {
     auto started = start_command(plan_, streams);
@@ -178,7 +174,7 @@ void interactive_command::run() {
   {
     const std::lock_guard lock{mutex_};
     if (end.failure) // what the runtime said is in it
-      chunks_.clear(), last_chunk_ = 0;
+      chunks_.clear();
     end_ = std::move(end);
   }
   on_change_();
@@ -207,7 +203,7 @@ bool interactive_command::read_stream(std::size_t stream) {
   for (bool is_open = fd >= 0; is_open;) {
     {
       const std::lock_guard lock{mutex_};
-      is_full = waiting_bytes_ >= max_waiting_output;
+      is_full = chunks_.waiting_bytes() >= max_waiting_output;
     }
     if (is_full)
       break;
@@ -219,9 +215,8 @@ bool interactive_command::read_stream(std::size_t stream) {
       break;
     is_new = true;
     const std::lock_guard lock{mutex_};
-    waiting_bytes_ += bytes.size();
     first_words_.append(bytes, 0, max_command_output - std::min(first_words_.size(), max_command_output));
-    chunks_.push_back({++last_chunk_, stream == 1, std::move(bytes)});
+    chunks_.push(stream == 1, std::move(bytes));
   }
   if (is_new)
     on_change_();
@@ -280,7 +275,7 @@ void interactive_command::wait() {
   bool has_input = false;
   {
     const std::lock_guard lock{mutex_};
-    has_room = waiting_bytes_ < max_waiting_output;
+    has_room = chunks_.waiting_bytes() < max_waiting_output;
     has_input = !input_.empty();
   }
   const auto events = [](bool in, bool out) { return static_cast<short>((in ? POLLIN : 0) | (out ? POLLOUT : 0)); };

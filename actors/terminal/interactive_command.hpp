@@ -9,7 +9,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -18,7 +17,8 @@
 #include <vector>
 
 #include "actors/instance/command_runner.hpp"
-#include "actors/terminal/terminal_messages.hpp"
+#include "actors/terminal/chunk_queue.hpp"
+#include "actors/terminal/session_source.hpp"
 
 namespace prunella::actors {
 
@@ -34,13 +34,7 @@ struct interactive_options {
   window_size window;
 };
 
-/// How it ended, once it has.
-struct interactive_end {
-  std::optional<driver_failure> failure; ///< it never ran
-  std::int32_t exit_code = 0;            ///< as in a shell
-};
-
-class interactive_command {
+class interactive_command : public session_source {
 public:
   /// Starts it; `on_change` is called in its thread when there is something new to `read`. Throws std::system_error where the
   /// system gives no thread.
@@ -48,21 +42,16 @@ public:
   interactive_command(const interactive_command&) = delete;
   interactive_command& operator=(const interactive_command&) = delete;
   /// Hangs up, and waits until it is gone: at most `hang_up_grace` and `kill_patience`.
-  ~interactive_command();
+  ~interactive_command() override;
 
-  /// The chunks behind number `confirmed`, which is the last that the reader has; forgets those up to it.
-  std::vector<terminal_chunk> read(std::uint64_t confirmed);
-  /// Once it has ended and every chunk was confirmed.
-  std::optional<interactive_end> end(std::uint64_t confirmed);
-
-  /// Takes `bytes`, which are its input from byte `from` on, counted from the first; what it had before is left out. How many
-  /// bytes it has now: fewer than were given while it does not read.
-  std::uint64_t write(std::uint64_t from, std::string_view bytes);
-  /// No more input after what it has.
-  void end_input();
-  void resize(window_size window);
+  // Any thread.
+  std::vector<terminal_chunk> read(std::uint64_t confirmed) override;
+  std::optional<session_end> end(std::uint64_t confirmed) override;
+  std::uint64_t write(std::uint64_t from, std::string_view bytes) override;
+  void end_input() override;
+  void resize(window_size window) override;
   /// As a terminal does whose line is cut; what does not end by that is killed after `hang_up_grace`.
-  void hang_up();
+  void hang_up() override;
 
 private:
   using clock = std::chrono::steady_clock;
@@ -82,15 +71,13 @@ private:
   const std::function<void()> on_change_;
 
   std::mutex mutex_; ///< guards what follows
-  std::deque<terminal_chunk> chunks_;
+  chunk_queue chunks_;
   std::string first_words_; ///< of the output: why the runtime refused it, if it did
-  std::uint64_t last_chunk_ = 0;
-  std::size_t waiting_bytes_ = 0;
   std::string input_;
   std::uint64_t input_end_ = 0; ///< bytes of input that came
   bool input_is_over_ = false;
   std::optional<window_size> new_window_;
-  std::optional<interactive_end> end_;
+  std::optional<session_end> end_;
 
   std::atomic<bool> hung_up_{false};
   unique_fd wake_;

@@ -51,6 +51,34 @@ const config::service_spec* service_of(const site_state& state, const assignment
   return nullptr;
 }
 
+/// The first container of the first placed instance of a service: where its image is.
+or_problem<session_target> find_task_target(const site_state& state, const std::string& of) {
+  const auto slash = of.find('/');
+  const auto key = application_key_of(of.substr(0, slash));
+  const auto service = slash == std::string::npos ? std::string{} : of.substr(slash + 1);
+  const assignment* first = nullptr;
+  bool is_known = false;
+  for (const auto& [instance, x] : state.assignments) {
+    if (application_key(x.tenant, x.application) != key || x.service != service)
+      continue;
+    is_known = true;
+    if (!x.host.empty() && (first == nullptr || x.replica < first->replica))
+      first = &x;
+  }
+  const auto* spec = first == nullptr ? nullptr : service_of(state, *first);
+  if (spec != nullptr && !spec->containers.empty()) {
+    session_target target{first->host, {}};
+    target.open.container = container_name(instance_name(first->tenant, first->application, first->service, first->replica),
+                                           spec->containers.front().name);
+    return target;
+  }
+  if (is_known)
+    return make_problem(409, "no instance of " + of + " is on a host", "a task runs where one is, as its image is there",
+                        "wait until one is placed; `prunella get instances` says what is in the way");
+  return make_problem(404, "there is no service `" + of + "` with an instance", "a task is made as the instances of a service are",
+                      "write APPLICATION/SERVICE, and give it a replica; `prunella get applications` lists them");
+}
+
 or_problem<session_target> find_target(const site_state& state, const std::string& of) {
   const auto slash = of.find('/');
   const auto name = of.substr(0, slash);
@@ -105,12 +133,16 @@ or_problem<session_target> open_request(const net::routed_request& request, cons
   if (x.command.empty() || x.command.front().empty() || x.command.size() > max_arguments)
     return make_problem(400, "the command has no program, or more than 1000 arguments", "nothing was started",
                         R"(send it as a list: "command": ["ls", "-l"])");
-  auto target = find_target(state, x.of);
+  if (x.task && (x.input || x.terminal))
+    return make_problem(400, "a task has neither input nor a terminal", "its output goes the way of a log",
+                        "leave `input` and `terminal` out, or open a session in a running container");
+  auto target = x.task ? find_task_target(state, x.of) : find_target(state, x.of);
   if (auto* found = std::get_if<session_target>(&target)) {
     found->open.command = std::move(x.command);
     found->open.has_terminal = x.terminal;
     found->open.has_input = x.input;
     found->open.window = {x.rows, x.columns};
+    found->open.is_task = x.task;
   }
   return target;
 }

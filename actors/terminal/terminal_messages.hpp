@@ -22,15 +22,16 @@ struct window_size {
   PRUNELLA_FIELDS(window_size, rows, columns)
 };
 
-/// Starts a command. → `terminal_opened`. Errors: as `plan_command`, and too_many (`terminals_actor.hpp`).
+/// Starts a command. → `terminal_opened`. Errors: as `plan_command` or, of a task, as `start_container`, and too_many (`terminals_actor.hpp`).
 struct open_terminal {
   std::string container; ///< tenant.application.service-N.container
   std::vector<std::string> command;
   bool has_terminal = false;
   bool has_input = false;
   window_size window;
+  bool is_task = false; ///< in a container of its own, made as `container` is, and removed afterwards; it has no input
 
-  PRUNELLA_FIELDS(open_terminal, container, command, has_terminal, has_input, window)
+  PRUNELLA_FIELDS(open_terminal, container, command, has_terminal, has_input, window, is_task)
 };
 
 struct terminal_opened {

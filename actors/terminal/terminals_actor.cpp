@@ -21,6 +21,7 @@
 #include "actors/site/requests.hpp"
 #include "actors/terminal/interactive_command.hpp"
 #include "actors/terminal/session_requests.hpp"
+#include "actors/terminal/task_run.hpp"
 #include "config/json.hpp"
 #include "runtime/exit_reason.hpp"
 #include "runtime/supervised_actor.hpp"
@@ -83,6 +84,7 @@ struct terminals_state {
       [this](const write_terminal& x) { return on_write(x); },
       [this](const close_terminal& x) { on_close(x.session); },
       [this](const session_changed& x) { on_changed(x.session); },
+      [this](const container_exited& x) { on_exited(x); },
       [this](const look_at_sessions&) { on_look(); },
       [this](api_call& call) { on_call(call); },
     };
@@ -98,7 +100,9 @@ private:
   };
 
   struct open_session {
-    std::unique_ptr<interactive_command> command;
+    std::unique_ptr<session_source> command;
+    task_run* task = nullptr; ///< the same, if it is one
+    std::string container;    ///< of the task
     runtime::instant read_at; ///< by its client
     std::optional<waiting_read> waiting;
     bool is_closed = false;   ///< nobody reads it any more: to be forgotten once it has ended
@@ -111,6 +115,8 @@ private:
     if (!driver)
       return to_error({driver_errc::runtime_failed, "the driver of " + options_.host + " is starting; try again"});
     auto promise = self_->make_response_promise();
+    if (x.is_task)
+      return open_task(driver, promise, x);
     ++opening_;
     self_->request(driver, options_.plan_timeout, plan_command{x.container, 0, x.command, x.has_terminal})
       .then([this, promise, x](command_plan& plan) { on_planned(promise, x, std::move(plan)); },
@@ -134,12 +140,65 @@ private:
       promise.deliver(to_error({driver_errc::fork_failed, error.what()}));
       return;
     }
+    add(id, std::move(made));
+    promise.deliver(terminal_opened{id});
+  }
+
+  void add(const std::string& id, open_session made) {
     made.read_at = self_->clock().now();
     sessions_.emplace(id, std::move(made));
     if (!std::exchange(is_looking_, true))
       self_->delayed_send(self_, options_.tick, look_at_sessions{});
+  }
+
+  // -- tasks -------------------------------------------------------------------------------------------------------------
+
+  caf::result<terminal_opened> open_task(const caf::actor& driver, caf::response_promise promise, const open_terminal& x) {
+    const auto id = options_.draw_session();
+    auto order = task_order(*options_.state->get(), options_.host, x.container, id.substr(0, 12), x.command);
+    if (const auto* failure = std::get_if<driver_failure>(&order)) {
+      promise.deliver(to_error(*failure));
+      return caf::delegated<terminal_opened>{};
+    }
+    auto& wanted = std::get<container_order>(order);
+    ++opening_;
+    self_->request(driver, options_.plan_timeout, start_container{wanted})
+      .then([this, promise, id, wanted](const container_started&) mutable { on_task_started(promise, id, wanted); },
+            [this, promise, wanted](caf::error& why) mutable {
+              --opening_;
+              if (why == caf::sec::request_timeout)
+                stop(wanted.name, wanted.generation); // it may still come up
+              promise.deliver(std::move(why));
+            });
+    return caf::delegated<terminal_opened>{};
+  }
+
+  void on_task_started(caf::response_promise promise, const std::string& id, const container_order& order) {
+    --opening_;
+    auto task = std::make_unique<task_run>(options_.log_path(order.name),
+                                           [this, name = order.name, generation = order.generation] { stop(name, generation); });
+    open_session made;
+    made.task = task.get();
+    made.container = order.name;
+    made.command = std::move(task);
+    add(id, std::move(made));
     promise.deliver(terminal_opened{id});
   }
+
+  void stop(const std::string& container, std::uint64_t generation) {
+    if (const auto driver = options_.actor_on(options_.host, "driver"))
+      caf::anon_send(driver, stop_container{container, generation, hang_up_grace});
+  }
+
+  void on_exited(const container_exited& exited) {
+    for (auto& [id, one] : sessions_)
+      if (one.task != nullptr && one.container == exited.name) {
+        one.task->ended(exited);
+        return on_changed(std::string{id});
+      }
+  }
+
+  // -- reads and writes ------------------------------------------------------------------------------------------------
 
   open_session* find(const std::string& id) {
     const auto found = sessions_.find(id);
@@ -222,7 +281,10 @@ private:
   void on_look() {
     const auto now = self_->clock().now();
     std::vector<std::string> unread;
+    std::vector<std::string> news;
     for (auto& [id, one] : sessions_) {
+      if (one.task != nullptr && one.task->look())
+        news.push_back(id);
       if (one.waiting && now >= one.waiting->until) {
         std::exchange(one.waiting, std::nullopt)->promise.deliver(terminal_output{});
         one.read_at = now;
@@ -230,6 +292,8 @@ private:
       if (!one.waiting && now - one.read_at >= options_.client_patience)
         unread.push_back(id);
     }
+    for (const auto& id : news)
+      on_changed(id);
     for (const auto& id : unread)
       on_close(id);
     is_looking_ = !sessions_.empty();

@@ -24,10 +24,11 @@ struct terminals_options {
   std::shared_ptr<state_cell> state;
   /// The actor `name` on `host`; an invalid handle if it is local and not running. "driver" is asked here only.
   std::function<caf::actor(const std::string& host, const std::string& name)> actor_on;
-  std::function<std::string()> draw_session; ///< a name that nobody guesses
+  std::function<std::string()> draw_session; ///< a name that nobody guesses, of at least 12 letters and digits
+  std::function<std::string(const std::string& container)> log_path; ///< on this host
   std::size_t max_sessions = 16;             ///< more → too_many
   std::chrono::milliseconds client_patience{10'000}; ///< a session that was not read for that long is ended
-  std::chrono::milliseconds tick{250};
+  std::chrono::milliseconds tick{100};
   std::chrono::milliseconds plan_timeout{5'000};
   std::chrono::milliseconds host_timeout{3'000}; ///< for an answer of another host, beyond what it was told to wait
 };

@@ -34,8 +34,8 @@ struct client {
   bool sees(const std::string& text) {
     return eventually([&] { return read(), output.find(text) != std::string::npos; });
   }
-  interactive_end end() {
-    std::optional<interactive_end> ended;
+  session_end end() {
+    std::optional<session_end> ended;
     REQUIRE(eventually([&] { return read(), (ended = command.end(confirmed)).has_value(); }, 20s));
     return *ended;
   }
@@ -170,7 +170,7 @@ TEST_CASE("a command that was hung up ends, also one that ignores it, with all o
 
 TEST_CASE("a program that cannot be started is said to be so") {
   interactive_command command{plan_of({"/nosuch/program"}), pipes, [] {}};
-  std::optional<interactive_end> end;
+  std::optional<session_end> end;
   REQUIRE(eventually([&] { return (end = command.end(command.read(0).size())).has_value(); }));
   CHECK((end->failure || end->exit_code == 127));
 }

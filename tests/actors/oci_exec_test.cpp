@@ -131,7 +131,7 @@ TEST_CASE("a person at a terminal in a container has its size, and a command tha
   CHECK(eventually([&] { return sleepers(*x, "2000") == 0; }, 20s));
   const auto missing = x->ask<command_plan>(plan_command{x->order("").name, 0, {"nosuch"}, false});
   interactive_command never{missing, {}, [] {}};
-  std::optional<interactive_end> end;
+  std::optional<session_end> end;
   REQUIRE(eventually([&] { return (end = never.end(never.read(0).size())).has_value(); }, 20s));
   REQUIRE(end->failure);
   CHECK(end->failure->code == driver_errc::command_not_found);

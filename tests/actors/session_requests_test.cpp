@@ -2,8 +2,12 @@
 
 #include <doctest/doctest.h>
 
+#include <fstream>
+
 #include "actors/terminal/session_requests.hpp"
+#include "actors/terminal/task_run.hpp"
 #include "net/base64.hpp"
+#include "tests/storage/temporary_folder.hpp"
 
 using namespace prunella;
 using namespace prunella::actors;
@@ -81,6 +85,81 @@ TEST_CASE("what is not there is refused with what is near, and an instance that 
   for (const auto* body : {"", "{", "[]", R"({"of": "shop.web-1"})", R"({"of": "shop.web-1", "command": []})",
                            R"({"of": "shop.web-1", "command": [""]})", R"({"of": 1, "command": ["ls"]})"})
     CHECK(is_refused(open_request(with_body(body), shop())));
+}
+
+TEST_CASE("a task is run where the first placed instance of its service is, in the likeness of its first container") {
+  const auto task = [](const std::string& of, const std::string& more = "") {
+    return open_request(with_body(R"({"of": ")" + of + R"(", "command": ["ls"], "task": true)" + more + "}"), shop());
+  };
+  const auto target = std::get<session_target>(task("shop/web"));
+  CHECK(target.host == "host-1");
+  CHECK(target.open.container == "default.shop.web-1.front");
+  CHECK(target.open.is_task);
+  CHECK(std::get<problem_view>(task("shop/nosuch")).status == 404);
+  CHECK(std::get<problem_view>(task("shop")).status == 404);
+  CHECK(is_refused(task("shop/web", R"(, "input": true)")));
+  auto nowhere = shop();
+  nowhere.assignments["default.shop.web-1"].host.clear();
+  CHECK(std::get<problem_view>(open_request(with_body(R"({"of": "shop/web", "command": ["ls"], "task": true})"), nowhere)).status == 409);
+}
+
+TEST_CASE("a task has the environment and limits of its container, a name and a command of its own") {
+  auto state = shop();
+  auto& front = state.applications["default.shop"].spec.services[0].containers[0];
+  front.command = {"serve"};
+  front.image = "shop/web";
+  front.env = {{"GREETING", "hello from ${HOST}"}};
+  front.resources.memory_bytes = 64 << 20;
+  auto made = task_order(state, "host-1", "default.shop.web-1.front", "ab12", {"ls", "-l"});
+  REQUIRE(std::holds_alternative<container_order>(made));
+  const auto& order = std::get<container_order>(made);
+  CHECK(order.name == "default.shop.web-1.front-run-ab12");
+  CHECK(order.instance == "default.shop.web-1");
+  CHECK(order.spec.command == std::vector<std::string>{"ls", "-l"});
+  CHECK(order.spec.image == "shop/web");
+  CHECK(order.spec.resources.memory_bytes == 64 << 20);
+  CHECK(order.env.at("GREETING") == "hello from host-1");
+  CHECK(std::holds_alternative<driver_failure>(task_order(state, "host-2", "default.shop.web-1.front", "ab12", {"ls"})));
+  CHECK(std::holds_alternative<driver_failure>(task_order(state, "host-1", "default.shop.web-1.nosuch", "ab12", {"ls"})));
+}
+
+TEST_CASE("a task's output is that of its log, its end comes behind all of it, and a dropped one is told to stop once") {
+  tests::temporary_folder folder;
+  std::ofstream log{folder / "log"};
+  const auto print = [&](const std::string& text) { log << "2026-11-21T12:00:00.000000000+00:00 " << text << std::endl; };
+  int stops = 0;
+  task_run task{folder / "log", [&] { ++stops; }};
+  CHECK_FALSE(task.look());
+  print("stdout F one");
+  print("stderr F oops");
+  CHECK(task.look());
+  auto chunks = task.read(0);
+  REQUIRE(chunks.size() == 2);
+  CHECK(chunks[0].bytes == "one\n");
+  CHECK(chunks[1].is_error);
+  print("stdout P no newline");
+  container_exited how;
+  how.known = true;
+  how.exit_code = 3;
+  CHECK_FALSE(task.end(2));
+  task.ended(how);
+  CHECK_FALSE(task.end(2));
+  chunks = task.read(2);
+  REQUIRE(chunks.size() == 1);
+  CHECK(chunks[0].bytes == "no newline");
+  REQUIRE(task.end(3));
+  CHECK(task.end(3)->exit_code == 3);
+  task.hang_up();
+  CHECK(stops == 0); // it has ended
+  task_run dropped{folder / "log", [&] { ++stops; }};
+  dropped.hang_up();
+  dropped.hang_up();
+  CHECK(stops == 1);
+  how.exit_code = 0;
+  how.signal = 15;
+  dropped.ended(how);
+  REQUIRE(dropped.end(1'000));
+  CHECK(dropped.end(1'000)->exit_code == 128 + 15);
 }
 
 TEST_CASE("a session is found again by its text, and a text that is none is refused") {

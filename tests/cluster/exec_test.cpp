@@ -122,6 +122,31 @@ TEST_CASE("a command runs in its container whichever host is asked, and its exit
   CHECK(exec_at(site, "host-3", {"-t", "shop.main-1", "--", "true"}).output.find("needs a terminal") != std::string::npos);
 }
 
+TEST_CASE("a task runs once beside its service whichever host is asked, and nothing is left of it, also when it is interrupted") {
+  site_processes site;
+  run_shop(site);
+  const auto run_at = [&](const std::string& host, std::vector<std::string> words) {
+    words.insert(words.begin(), {"--endpoint", site.url(host), "run"});
+    return run_prunella(words, site.folder());
+  };
+  for (const auto& host : site.hosts()) {
+    const auto done = run_at(host, {"shop/main", "--", "sh", "-c", "echo $PRUNELLA_INSTANCE on $PRUNELLA_HOST; echo oops >&2; exit 6"});
+    CHECK(done.code == 6);
+    CHECK(done.output.find("default.shop.main-1 on host-1\n") != std::string::npos);
+    CHECK(done.output.find("oops\n") != std::string::npos);
+  }
+  CHECK(run_at("host-2", {"shop/main", "--", "nosuch"}).output.find("the command `nosuch` was not found") != std::string::npos);
+  CHECK(run_at("host-2", {"shop/other", "--", "true"}).code == 1);
+  CHECK(run_at("host-2", {"shop/main"}).code == 2);
+  program long_one{{"--endpoint", site.url("host-3"), "run", "shop/main", "--", "sleep", "1000"}, site.folder() / "long.log"};
+  site.wait_for("the task runs", [&] { return site.containers_of("host-1").size() == 2; });
+  long_one.signal(SIGINT);
+  CHECK(long_one.wait() == 128 + SIGINT);
+  site.wait_for("only the service is left", [&] { return site.containers_of("host-1").size() == 1; });
+  CHECK(site.instance("default.shop.main-1").restarts == 0);
+  CHECK(site.instances().size() == 1);
+}
+
 TEST_CASE("input goes through a pipe to a command on another host and back unchanged, a megabyte of output too") {
   site_processes site;
   run_shop(site);

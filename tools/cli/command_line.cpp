@@ -87,7 +87,8 @@ public:
   /// The exit code if no command is to run: help was asked for and given, or the words are refused.
   std::optional<int> understand(std::vector<std::string> words) {
     const auto dashes = std::find(words.begin(), words.end(), "--");
-    if (std::find(words.begin(), dashes, "exec") != dashes && dashes != words.end()) { // a command of its own follows
+    const auto is_verb = [&](const char* verb) { return std::find(words.begin(), dashes, verb) != dashes; };
+    if (dashes != words.end() && (is_verb("exec") || is_verb("run"))) { // a command of its own follows
       exec_.command.assign(dashes + 1, words.end());
       words.erase(dashes, words.end());
     }
@@ -296,6 +297,20 @@ private:
     exec->add_option("INSTANCE", exec_.name, "INSTANCE or INSTANCE/CONTAINER")->required()->check(some_text())->type_name("");
     exec->add_flag("-i,--input", exec_.input, "Pass on what is typed or piped in");
     exec->add_flag("-t,--tty", exec_.terminal, "Give it a terminal");
+
+    auto* run = add(&app_, "run", "Run a command once, in a container of its own made as those of a service are",
+                    "  prunella run shop/db -- pg_dump shop\n"
+                    "  prunella run popcorn/web -- sh -c 'ls -l; env'\n\n"
+                    "It has the image, environment, volumes and limits of the service's first container, no input, and is removed "
+                    "afterwards. The exit code is that of the command.",
+                    [this] {
+                      exec_.connection = connection_;
+                      exec_.task = true;
+                      if (exec_.command.empty())
+                        return refuse("the command is missing", "write it behind two dashes: `prunella run " + exec_.name + " -- ls`");
+                      return run_exec(exec_, io_);
+                    });
+    run->add_option("APPLICATION/SERVICE", exec_.name, "As whose containers it is made")->required()->check(some_text())->type_name("");
   }
 
   int refuse(const std::string& what, const std::string& fix) {

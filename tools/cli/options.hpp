@@ -77,13 +77,14 @@ struct logs_options {
   std::string tail;  ///< a number of lines; empty: all
 };
 
-/// `exec [-i] [-t] INSTANCE[/CONTAINER] -- COMMAND`
+/// `exec [-i] [-t] INSTANCE[/CONTAINER] -- COMMAND`, or `run APPLICATION/SERVICE -- COMMAND`
 struct exec_options {
   connection_options connection;
   std::string name;
   std::vector<std::string> command;
   bool input = false;    ///< this program's input becomes the command's
   bool terminal = false; ///< it gets one
+  bool task = false;     ///< `run`
 };
 
 struct validate_options {

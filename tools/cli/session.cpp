@@ -1,4 +1,4 @@
-// `exec`: sits between this program's terminal and a command in a container.
+// `exec` and `run`: sits between this program's terminal and a command in a container.
 
 #include <fcntl.h>
 #include <poll.h>
@@ -231,7 +231,7 @@ int run_exec(const exec_options& options, terminal& io) {
               "  fix: leave -t out where input or output is a pipe or a file\n";
     return exit_usage;
   }
-  actors::session_request_view request{options.name, options.command, options.terminal, options.input, 0, 0};
+  actors::session_request_view request{options.name, options.command, options.terminal, options.input, 0, 0, options.task};
   if (options.terminal) {
     request.rows = window().ws_row;
     request.columns = window().ws_col;

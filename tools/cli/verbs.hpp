@@ -36,7 +36,7 @@ int run_image_import(const image_import_options& options, terminal& io);
 /// Prints lines by time, of several containers each with whose it is.
 int run_logs(const logs_options& options, terminal& io);
 
-/// Runs a command in a container. Its exit code, as the shell says it, or `exit_failed` and why it never ran.
+/// Runs a command in a container, or in one of its own. Its exit code, as the shell says it, or `exit_failed` and why it never ran.
 int run_exec(const exec_options& options, terminal& io);
 
 int run_validate(const validate_options& options, terminal& io);

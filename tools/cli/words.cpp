@@ -62,7 +62,7 @@ private:
 };
 
 const std::vector<std::string> verbs{"apply", "config",  "delete", "exec", "exit",   "get", "help",  "image",
-                                     "inspect", "kill", "logs",  "scale", "status", "top", "tree", "version"};
+                                     "inspect", "kill", "logs",  "run", "scale", "status", "top", "tree", "version"};
 
 template <class... Lists>
 std::vector<std::string> join(const Lists&... lists) {
@@ -87,7 +87,7 @@ std::vector<std::string> candidates(const std::vector<std::string>& before, cons
     return {"containers", "hosts"};
   if (verb == "delete")
     return names.applications;
-  if (verb == "scale")
+  if (verb == "scale" || verb == "run")
     return names.services;
   if (verb == "logs")
     return join(names.applications, names.services, names.instances);
