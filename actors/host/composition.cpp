@@ -350,6 +350,8 @@ caf::actor composition::start_logs(const runtime::start_context& my) {
 caf::actor composition::start_terminals(const runtime::start_context& my) {
   terminals_options x;
   x.host = options_.host;
+  if (const auto address = config::parse_address(own().address))
+    x.address = address->host;
   x.state = state_;
   x.actor_on = [this](const std::string& host, const std::string& name) { return actor_on(host, name); };
   x.draw_session = [this] { return std::to_string(outer_.draw_seed()) + std::to_string(outer_.draw_seed()); };

@@ -164,8 +164,11 @@ void interactive_command::run() {
     }
     while (look() && !hung_up_) // what it printed last
       wait_for_room();
-    if (plan_.pid_file.empty())
-      signal_group(process_, SIGKILL); // what it left in its group; before its number is free again
+    // What it left, before its number is free again: of one that was hung up everything, jobs that ignore that too.
+    if (hung_up_)
+      kill_command(plan_, process_, kill_patience);
+    else if (plan_.pid_file.empty())
+      signal_group(process_, SIGKILL);
     end.exit_code = shell_code(collect_end_now(process_));
     end.failure = refused_inside(plan_, end.exit_code, first_words_);
     if (!plan_.pid_file.empty())

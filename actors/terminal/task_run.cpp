@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "actors/application/application_plan.hpp"
 #include "actors/names.hpp"
 #include "actors/terminal/interactive_command.hpp"
 
@@ -15,18 +14,18 @@ constexpr int most_looks = 1'000; // at a log that does not end: no log is that 
 
 } // namespace
 
-std::variant<container_order, driver_failure> task_order(const site_state& state, const std::string& host, const std::string& of,
+std::variant<container_order, driver_failure> task_order(const site_state& state, const plan_place& place, const std::string& of,
                                                          const std::string& suffix, const std::vector<std::string>& command) {
   const auto instance = of.substr(0, of.rfind('.'));
   const auto found = state.assignments.find(instance);
-  const auto missing = driver_failure{driver_errc::not_running, "the site has no container " + of + " on " + host};
-  if (found == state.assignments.end() || found->second.host != host)
+  const auto missing = driver_failure{driver_errc::not_running, "the site has no container " + of + " on " + place.host};
+  if (found == state.assignments.end() || found->second.host != place.host)
     return missing;
   const auto& x = found->second;
   const auto record = state.applications.find(application_key(x.tenant, x.application));
   if (record == state.applications.end())
     return missing;
-  const auto plan = plan_application(record->second.spec, {{x.service, x.replica, x.generation}}, {state.site.name, host});
+  const auto plan = plan_application(record->second.spec, {{x.service, x.replica, x.generation}}, place);
   for (const auto& one : plan.instances)
     for (auto order : one.containers)
       if (order.name == of) {

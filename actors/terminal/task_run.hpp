@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "actors/application/application_plan.hpp"
 #include "actors/logs/log_pages.hpp"
 #include "actors/site/site_state.hpp"
 #include "actors/terminal/chunk_queue.hpp"
@@ -16,8 +17,8 @@
 namespace prunella::actors {
 
 /// The order of a task `suffix` (of letters and digits) that runs `command` beside the container `of`, as the site's state
-/// has it on `host`. Error: not_running, when the site has no such container there.
-std::variant<container_order, driver_failure> task_order(const site_state& state, const std::string& host, const std::string& of,
+/// has it at `place`. Error: not_running, when the site has no such container there.
+std::variant<container_order, driver_failure> task_order(const site_state& state, const plan_place& place, const std::string& of,
                                                          const std::string& suffix, const std::vector<std::string>& command);
 
 class task_run : public session_source {

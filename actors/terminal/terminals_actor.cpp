@@ -155,7 +155,8 @@ private:
 
   caf::result<terminal_opened> open_task(const caf::actor& driver, caf::response_promise promise, const open_terminal& x) {
     const auto id = options_.draw_session();
-    auto order = task_order(*options_.state->get(), options_.host, x.container, id.substr(0, 12), x.command);
+    const auto state = options_.state->get();
+    auto order = task_order(*state, {state->site.name, options_.host, options_.address}, x.container, id.substr(0, 12), x.command);
     if (const auto* failure = std::get_if<driver_failure>(&order)) {
       promise.deliver(to_error(*failure));
       return caf::delegated<terminal_opened>{};

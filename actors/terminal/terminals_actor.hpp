@@ -21,6 +21,7 @@ namespace prunella::actors {
 
 struct terminals_options {
   std::string host;
+  std::string address; ///< of the host, without a port
   std::shared_ptr<state_cell> state;
   /// The actor `name` on `host`; an invalid handle if it is local and not running. "driver" is asked here only.
   std::function<caf::actor(const std::string& host, const std::string& name)> actor_on;

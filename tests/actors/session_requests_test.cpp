@@ -31,6 +31,8 @@ site_state shop() {
     x.tenant = "default";
     x.application = "shop";
     x.service = "web";
+    x.replica = name == std::string{"default.shop.web-1"} ? 1 : 2;
+    x.generation = 1;
   }
   state.assignments["default.shop.web-1"].host = "host-1";
   return state;
@@ -110,7 +112,7 @@ TEST_CASE("a task has the environment and limits of its container, a name and a 
   front.image = "shop/web";
   front.env = {{"GREETING", "hello from ${HOST}"}};
   front.resources.memory_bytes = 64 << 20;
-  auto made = task_order(state, "host-1", "default.shop.web-1.front", "ab12", {"ls", "-l"});
+  auto made = task_order(state, {"harbour", "host-1", "127.0.0.1"}, "default.shop.web-1.front", "ab12", {"ls", "-l"});
   REQUIRE(std::holds_alternative<container_order>(made));
   const auto& order = std::get<container_order>(made);
   CHECK(order.name == "default.shop.web-1.front-run-ab12");
@@ -119,8 +121,8 @@ TEST_CASE("a task has the environment and limits of its container, a name and a 
   CHECK(order.spec.image == "shop/web");
   CHECK(order.spec.resources.memory_bytes == 64 << 20);
   CHECK(order.env.at("GREETING") == "hello from host-1");
-  CHECK(std::holds_alternative<driver_failure>(task_order(state, "host-2", "default.shop.web-1.front", "ab12", {"ls"})));
-  CHECK(std::holds_alternative<driver_failure>(task_order(state, "host-1", "default.shop.web-1.nosuch", "ab12", {"ls"})));
+  CHECK(std::holds_alternative<driver_failure>(task_order(state, {"harbour", "host-2", "127.0.0.1"}, "default.shop.web-1.front", "ab12", {"ls"})));
+  CHECK(std::holds_alternative<driver_failure>(task_order(state, {"harbour", "host-1", "127.0.0.1"}, "default.shop.web-1.nosuch", "ab12", {"ls"})));
 }
 
 TEST_CASE("a task's output is that of its log, its end comes behind all of it, and a dropped one is told to stop once") {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/api/log_view.hpp"
 #include "actors/api/views.hpp"
 #include "config/json.hpp"
 #include "config/reader.hpp"
@@ -40,6 +41,7 @@ public:
   std::vector<actors::actor_view> actors;
   std::vector<actors::event_view> events;
   actors::status_view status;
+  std::vector<actors::logs_view> logs; ///< answers to `/v1/logs`, one after the other; then 404
   std::size_t page = 1'000; ///< rows of instances in one answer
 
 private:
@@ -102,6 +104,13 @@ private:
       if (!is_last)
         answer.headers.push_back({"Link", "</v1/instances?after=" + rows.back().name + ">; rel=\"next\""});
       respond(answer);
+    });
+    router.add("GET", "/v1/logs", [this](const net::routed_request& r, const net::http_responder& respond) {
+      record(r);
+      if (logs.empty())
+        return static_cast<void>(respond(net::http_problem{404, "nothing here is called `x`", "", "look", {}}));
+      respond(json(logs.front()));
+      logs.erase(logs.begin());
     });
     list(router, "/v1/actors", &fake_site::actors);
     list(router, "/status", &fake_site::status);

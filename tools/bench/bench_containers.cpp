@@ -68,13 +68,14 @@ provided_image make_image(const std::string& folder) {
   return image;
 }
 
-container_order order_of(bool image) {
+container_order order_of(bool image, std::int64_t cpu_millis = 0) {
   container_order order;
   order.name = "default.bench.main-1.one";
   order.instance = "default.bench.main-1";
   order.generation = 1;
   order.spec.name = "one";
   order.spec.grace = 0ms;
+  order.spec.resources.cpu_millis = cpu_millis;
   if (image)
     order.spec.image = "busybox";
   else
@@ -166,12 +167,18 @@ int main(int argc, char** argv) {
   if (find_drivers({}).drivers.size() > 1) {
     const auto bare = median(bare_runs(folder, image));
     double restart = 0;
+    double limited = 0;
+    double narrow = 0;
     {
       driver_under_load driver{folder, image};
       restart = median(driver.restarts(order_of(true)));
+      limited = median(driver.restarts(order_of(true, 250)));
+      narrow = median(driver.restarts(order_of(true, 10)));
     }
     print("bare_runc_run", bare / 1000, "ms");
     print("image_restart", restart / 1000, "ms");
+    print("image_restart_250m", limited / 1000, "ms"); // with a quarter of a core, and with a hundredth
+    print("image_restart_10m", narrow / 1000, "ms");
     print("image_restart_to_runc", restart / bare, "ratio");
   } else {
     std::fprintf(stderr, "bench_containers: no figures of images: root, runc and conmon are needed\n");

@@ -282,7 +282,7 @@ private:
     logs->add_flag("--all-replicas", logs_.all_replicas, "Every replica of the services instead of the first");
     logs->add_flag("--timestamps", logs_.timestamps, "With the time of each line");
 
-    auto* exec = add(&app_, "exec", "Run a command in a running container",
+    auto* exec = add(&app_, "exec", "Run a command in a running container: prunella exec INSTANCE -- COMMAND",
                      "  prunella exec popcorn.web-1 -- ls -l /srv\n"
                      "  prunella exec -it popcorn.web-1 -- sh          a shell\n"
                      "  prunella exec -it popcorn.web-1/front -- top   in one of its containers\n"
@@ -298,7 +298,7 @@ private:
     exec->add_flag("-i,--input", exec_.input, "Pass on what is typed or piped in");
     exec->add_flag("-t,--tty", exec_.terminal, "Give it a terminal");
 
-    auto* run = add(&app_, "run", "Run a command once, in a container of its own made as those of a service are",
+    auto* run = add(&app_, "run", "Run a command once, in a container made as a service's: prunella run APPLICATION/SERVICE -- COMMAND",
                     "  prunella run shop/db -- pg_dump shop\n"
                     "  prunella run popcorn/web -- sh -c 'ls -l; env'\n\n"
                     "It has the image, environment, volumes and limits of the service's first container, no input, and is removed "

@@ -39,6 +39,23 @@ std::string target_of(const logs_options& options, const std::string& after) {
   return target;
 }
 
+/// `line` for a terminal: with its colours, if wanted, and without anything else that could move the cursor.
+std::string tame(std::string_view line, bool with_colours) {
+  std::string text;
+  while (!line.empty()) {
+    const auto end = line.find_first_not_of("0123456789;", 2);
+    if (line.substr(0, 2) == "\033[" && end != std::string_view::npos && line[end] == 'm') {
+      text.append(with_colours ? line.substr(0, end + 1) : std::string_view());
+      line.remove_prefix(end + 1);
+      continue;
+    }
+    const auto byte = static_cast<unsigned char>(line.front());
+    text += (byte < 0x20 && byte != '\t') || byte == 0x7f ? '?' : line.front();
+    line.remove_prefix(1);
+  }
+  return text;
+}
+
 /// Says each note once.
 class note_teller {
 public:
@@ -91,7 +108,7 @@ std::string log_printer::text_of(const actors::log_line_view& line) const {
   std::string text = label == labels_.end() ? std::string() : label->second;
   if (with_times_)
     text += paint_faint(line.at, colours_) + ' ';
-  return text + line.text + '\n';
+  return text + tame(line.text, colours_) + '\n';
 }
 
 int run_logs(const logs_options& options, terminal& io) {

@@ -20,7 +20,7 @@ public:
   /// Lines are of these from now on.
   void set_containers(const std::vector<std::string>& containers);
 
-  /// With its newline.
+  /// With its newline, and without control characters: of escape sequences only colours are left, where there are any.
   std::string text_of(const actors::log_line_view& line) const;
 
 private:
