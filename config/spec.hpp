@@ -60,6 +60,12 @@ enum class cut_off_mode : std::uint8_t {
   stop_after,   ///< stopped after `when_cut_off_spec::after`
 };
 
+/// What becomes of an update whose instances do not get ready.
+enum class update_failure : std::uint8_t {
+  rollback, ///< back to the version before
+  pause,    ///< it stays as far as it came, until somebody decides
+};
+
 /// How quickly a site suspects a silent host; the figures are in `runtime/liveness.hpp`.
 enum class liveness_profile : std::uint8_t { fast, balanced, patient };
 
@@ -107,6 +113,10 @@ struct enum_texts<restart_strategy> {
 template <>
 struct enum_texts<cut_off_mode> {
   static constexpr std::array<std::string_view, 3> value{"keep-running", "exclusive", "stop-after"};
+};
+template <>
+struct enum_texts<update_failure> {
+  static constexpr std::array<std::string_view, 2> value{"rollback", "pause"};
 };
 template <>
 struct enum_texts<liveness_profile> {
@@ -267,10 +277,11 @@ struct tcp_probe_spec {
   PRUNELLA_FIELDS(tcp_probe_spec, port)
 };
 
-/// How a container is asked whether it is well; with neither http nor tcp it is not.
+/// How a container is asked whether it is well; with none of the three it is not.
 struct probe_spec {
   http_probe_spec http;
   tcp_probe_spec tcp;
+  std::vector<std::string> command; ///< argv, run in the container; good: exit code 0
   std::chrono::milliseconds period{10'000};
   std::chrono::milliseconds timeout{1'000};
   std::uint32_t failures = 3;                ///< in a row, until it counts as failed
@@ -278,9 +289,9 @@ struct probe_spec {
   std::chrono::milliseconds start_delay{0};  ///< from the start of the container to the first one
   std::chrono::milliseconds max_latency{0};  ///< a good answer that comes later counts as a bad one; 0: it does not
 
-  bool is_set() const { return http.port != 0 || tcp.port != 0; }
+  bool is_set() const { return http.port != 0 || tcp.port != 0 || !command.empty(); }
 
-  PRUNELLA_FIELDS(probe_spec, http, tcp, period, timeout, failures, successes, start_delay, max_latency)
+  PRUNELLA_FIELDS(probe_spec, http, tcp, command, period, timeout, failures, successes, start_delay, max_latency)
 };
 
 struct probes_spec {
@@ -333,9 +344,11 @@ struct when_cut_off_spec {
 /// How the instances of a service come to a changed spec that they have to be restarted for.
 struct update_spec {
   std::uint32_t parallel = 1;                    ///< instances that may be away for it at a time, 1 … 1000
-  std::chrono::milliseconds healthy_time{5'000}; ///< an instance has to run so long before the next one is updated
+  std::chrono::milliseconds healthy_time{5'000}; ///< an instance has to be ready so long before the next one is updated
+  std::chrono::milliseconds deadline{300'000};   ///< an updated instance that is not ready after it has failed
+  update_failure on_failure = update_failure::rollback; ///< where the version before is known to run; else pause
 
-  PRUNELLA_FIELDS(update_spec, parallel, healthy_time)
+  PRUNELLA_FIELDS(update_spec, parallel, healthy_time, deadline, on_failure)
 };
 
 /// A part of an application: `replicas` copies of a group of containers.

@@ -53,20 +53,24 @@ void check_env(checker& c, const std::string& path, const std::map<std::string, 
   }
 }
 
+void check_argv(checker& c, const std::string& path, const std::vector<std::string>& argv,
+                const std::vector<std::string>& variables) {
+  c.count(path, argv.size(), 1, limits::arguments);
+  c.check(!argv.front().empty(), item(path, 0), "is empty", "write the program to run");
+  for (std::size_t i = 0; i < std::min(argv.size(), limits::arguments); ++i) {
+    c.check(!has_nul(argv[i]), item(path, i), "holds a NUL character", "remove it");
+    c.check(argv[i].size() <= limits::argument_bytes, item(path, i), "is too long", "use less than 128 KiB");
+    check_variables(c, item(path, i), argv[i], variables);
+  }
+}
+
 void check_command(checker& c, const std::string& path, const container_spec& container,
                    const std::vector<std::string>& variables) {
-  const auto& command = container.command;
-  if (command.empty() && !container.image.empty())
+  if (container.command.empty() && !container.image.empty())
     return; // the image's own
-  if (command.empty())
+  if (container.command.empty())
     return c.add(path, "is missing", "write a list of the program and its arguments: [program, argument]");
-  c.count(path, command.size(), 1, limits::arguments);
-  c.check(!command.front().empty(), item(path, 0), "is empty", "write the program to run");
-  for (std::size_t i = 0; i < std::min(command.size(), limits::arguments); ++i) {
-    c.check(!has_nul(command[i]), item(path, i), "holds a NUL character", "remove it");
-    c.check(command[i].size() <= limits::argument_bytes, item(path, i), "is too long", "use less than 128 KiB");
-    check_variables(c, item(path, i), command[i], variables);
-  }
+  check_argv(c, path, container.command, variables);
 }
 
 void check_ports(checker& c, const std::string& path, const std::vector<port_spec>& ports, used_ports& used) {
@@ -179,14 +183,19 @@ bool is_header_text(const std::string& text) {
   return all(text, [](char ch) { return ch == '\t' || (ch >= ' ' && ch != 127); });
 }
 
-void check_probe(checker& c, const std::string& path, const probe_spec& probe, instance_network network, bool is_readiness) {
+void check_probe(checker& c, const std::string& path, const probe_spec& probe, const service_rules& rules,
+                 bool is_readiness) {
   c.check(probe.is_set() || probe == probe_spec{}, path, "says nothing of what to ask",
-          "add http: {port: PORT} or tcp: {port: PORT}");
+          "add http: {port: PORT}, tcp: {port: PORT} or command: [PROGRAM, ARGUMENT]");
   if (!probe.is_set())
     return;
-  c.check(probe.http.port == 0 || probe.tcp.port == 0, path, "has both http and tcp", "use one of them");
-  c.check(network != instance_network::none, path, "asks a port, but nobody outside reaches one with network: none",
-          "remove it, or use another network");
+  const int ways = (probe.http.port != 0 ? 1 : 0) + (probe.tcp.port != 0 ? 1 : 0) + (probe.command.empty() ? 0 : 1);
+  c.check(ways == 1, path, "has more than one of http, tcp and command", "use one of them");
+  c.check(rules.network != instance_network::none || !probe.command.empty(), path,
+          "asks a port, but nobody outside reaches one with network: none",
+          "probe with command, or use another network");
+  if (!probe.command.empty())
+    check_argv(c, path + ".command", probe.command, rules.variables);
   const auto& http = probe.http;
   c.check(!http.path.empty() && http.path.front() == '/' && http.path.size() <= limits::path_bytes &&
               all(http.path, [](char ch) { return ch > ' ' && ch < 127; }),
@@ -224,9 +233,9 @@ void check_container(checker& c, const std::string& path, const container_spec& 
   c.duration(path + ".grace", container.grace, milliseconds{0}, limits::pause);
   c.check(container.stop_signal.empty() || parse_signal(container.stop_signal).has_value(), path + ".stop-signal",
           "is " + quoted(container.stop_signal), "write " + std::string(signal_form));
-  check_probe(c, path + ".probes.startup", container.probes.startup, rules.network, false);
-  check_probe(c, path + ".probes.liveness", container.probes.liveness, rules.network, false);
-  check_probe(c, path + ".probes.readiness", container.probes.readiness, rules.network, true);
+  check_probe(c, path + ".probes.startup", container.probes.startup, rules, false);
+  check_probe(c, path + ".probes.liveness", container.probes.liveness, rules, false);
+  check_probe(c, path + ".probes.readiness", container.probes.readiness, rules, true);
   if (container.image.empty())
     check_plain_process(c, path, container);
   else

@@ -126,6 +126,7 @@ private:
     case api_route::put_application: return begin_write(call, put_command(call.request));
     case api_route::delete_application: return begin_write(call, delete_command(call.request));
     case api_route::scale_service: return begin_write(call, scale_command(call.request));
+    case api_route::roll_back: return begin_write(call, roll_back_command(call.request));
     case api_route::kill_actor: return kill_actor(call);
     }
   }
@@ -516,6 +517,7 @@ net::http_router make_api_router(std::function<caf::actor()> api, const api_opti
   router.add("PUT", "/v1/applications/{name}", to(api_route::put_application));
   router.add("DELETE", "/v1/applications/{name}", to(api_route::delete_application));
   router.add("POST", "/v1/applications/{name}/scale", to(api_route::scale_service));
+  router.add("POST", "/v1/applications/{name}/rollback", to(api_route::roll_back));
   router.add("GET", "/v1/instances", to(api_route::instances));
   router.add("GET", "/v1/images", to(api_route::images));
   router.add("POST", "/v1/images", to(api_route::import_image));

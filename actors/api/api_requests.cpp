@@ -24,6 +24,12 @@ struct scale_body {
   PRUNELLA_FIELDS(scale_body, service, replicas)
 };
 
+struct roll_back_body {
+  std::uint64_t revision = 0;
+
+  PRUNELLA_FIELDS(roll_back_body, revision)
+};
+
 struct kill_body {
   std::string path;
 
@@ -194,6 +200,16 @@ or_problem<site_command> scale_command(const net::routed_request& request) {
     return std::move(*problem);
   const auto& x = std::get<scale_body>(body);
   return site_command{0, scale_service{key, x.service, x.replicas}};
+}
+
+or_problem<site_command> roll_back_command(const net::routed_request& request) {
+  const auto key = path_key(request);
+  if (key.empty())
+    return bad_name(request);
+  auto body = read_body<roll_back_body>(request.request.body, {"revision"}, R"({"revision": 7})");
+  if (auto* problem = std::get_if<problem_view>(&body))
+    return std::move(*problem);
+  return site_command{0, roll_back{key, std::get<roll_back_body>(body).revision, {}}};
 }
 
 or_problem<events_request> events_query(const net::routed_request& request) {

@@ -29,6 +29,10 @@ or_problem<site_command> delete_command(const net::routed_request& request);
 /// `POST /v1/applications/{name}/scale` with `{"service": "web", "replicas": 3}`
 or_problem<site_command> scale_command(const net::routed_request& request);
 
+/// `POST /v1/applications/{name}/rollback` with `{"revision": 7}`: the one that is to be left, so that a repeated request
+/// goes back once.
+or_problem<site_command> roll_back_command(const net::routed_request& request);
+
 /// `GET /v1/events?after=ID&limit=N`; limit 100 unless told.
 or_problem<events_request> events_query(const net::routed_request& request);
 

@@ -28,6 +28,7 @@ enum class api_route : std::uint8_t {
   put_application,
   delete_application,
   scale_service,
+  roll_back,
   kill_actor,
 };
 

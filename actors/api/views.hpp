@@ -79,8 +79,11 @@ struct application_view {
   std::uint64_t revision = 0; ///< counts changes of this application's spec at this site
   std::string updated_at;
   std::string reason;
+  std::string update;           ///< done | running | paused
+  std::string previous_version; ///< that `prunella rollback` goes back to; empty: none
 
-  PRUNELLA_FIELDS(application_view, name, tenant, version, state, services, revision, updated_at, reason)
+  PRUNELLA_FIELDS(application_view, name, tenant, version, state, services, revision, updated_at, reason, update,
+                  previous_version)
 };
 
 struct published_backend_view {

@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <stdexcept>
@@ -61,6 +62,9 @@ config::container_spec expand_variables(config::container_spec container,
     value = config::expand(value, variables).text;
   for (auto& file : container.files)
     file.content = config::expand(file.content, variables).text;
+  for (auto* probe : {&container.probes.startup, &container.probes.liveness, &container.probes.readiness})
+    for (auto& argument : probe->command)
+      argument = config::expand(argument, variables).text;
   return container;
 }
 
@@ -108,7 +112,7 @@ instance_plan plan_instance(const config::application_spec& spec, const config::
 } // namespace
 
 application_plan plan_application(const config::application_spec& spec, const std::vector<assigned_instance>& assigned,
-                                  const plan_place& place) {
+                                  const plan_place& place, const config::application_spec& former) {
   application_plan plan;
   plan.name = application_key(spec.tenant, spec.name);
   plan.strategy = spec.strategy;
@@ -123,8 +127,12 @@ application_plan plan_application(const config::application_spec& spec, const st
       if (known == replicas.end() || known->second.generation < instance.generation)
         replicas[instance.replica] = instance;
     }
-    for (const auto& [replica, instance] : replicas)
-      plan.instances.push_back(plan_instance(spec, service, instance, place));
+    const auto old = std::find_if(former.services.begin(), former.services.end(),
+                                  [&](const auto& x) { return x.name == service.name; });
+    for (const auto& [replica, instance] : replicas) {
+      const bool is_old = instance.is_outdated && old != former.services.end();
+      plan.instances.push_back(plan_instance(is_old ? former : spec, is_old ? *old : service, instance, place));
+    }
   }
   return plan;
 }

@@ -20,8 +20,9 @@ struct assigned_instance {
   std::string service;
   std::uint32_t replica = 0; ///< from 1
   std::uint64_t generation = 0;
+  bool is_outdated = false; ///< it waits for its update and runs the version before
 
-  PRUNELLA_FIELDS(assigned_instance, service, replica, generation)
+  PRUNELLA_FIELDS(assigned_instance, service, replica, generation, is_outdated)
 };
 
 /// One instance supervisor and its containers. Two equal plans need no restart between them.
@@ -56,9 +57,10 @@ struct plan_place {
 };
 
 /// The plan of `spec` for the instances assigned to this host. Assignments whose service the spec does not have (any
-/// more) are left out: nothing says what to run for them. Duplicates count once, with the highest generation.
+/// more) are left out: nothing says what to run for them. Duplicates count once, with the highest generation. `former`: what
+/// outdated instances run; without it they run `spec`.
 application_plan plan_application(const config::application_spec& spec, const std::vector<assigned_instance>& assigned,
-                                  const plan_place& place);
+                                  const plan_place& place, const config::application_spec& former = {});
 
 /// The variables the agent sets for each container of an instance: PRUNELLA_SITE, _HOST, _ADDRESS, _TENANT, _APPLICATION, _SERVICE,
 /// _INSTANCE (its full name), _REPLICA, _GENERATION, _CONTAINER (its full name), and PRUNELLA_PORT_<NAME> for each port of

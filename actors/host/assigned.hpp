@@ -45,7 +45,7 @@ private:
   application_plans plans_;
 };
 
-/// How long `container` of `instance` may take to end: what its application asks for now, wherever it runs; the default of
+/// How long `container` of `instance` may take to end: what its application asks for now, or did before, wherever it runs; the default of
 /// a container if there is no such application any more.
 std::chrono::milliseconds grace_of(const site_state& state, const std::string& instance, const std::string& container);
 

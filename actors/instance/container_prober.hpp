@@ -1,6 +1,6 @@
 #pragma once
 
-// Asks the probes of a running container. A part of the container actor, which forwards to it; it asks through that actor's
+// Asks the probes of a running container: ports through the prober, commands through the driver. A part of the container actor, which forwards to it; it asks through that actor's
 // context and keeps time by its clock. What the answers mean is decided by `container_probes`.
 
 #include <chrono>
@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include <caf/actor.hpp>
 #include <caf/fwd.hpp>
 
 #include "actors/instance/container_probes.hpp"
@@ -30,19 +31,29 @@ struct probe_answered {
   bool is_good = false;
   std::string problem;
   std::chrono::milliseconds took{0};
+  std::string detail;
+  bool is_known = true; ///< false: it could not be asked, which says nothing of the container
 
-  PRUNELLA_FIELDS(probe_answered, kind, is_good, problem, took)
+  PRUNELLA_FIELDS(probe_answered, kind, is_good, problem, took, detail, is_known)
 };
 
 /// Asks a question; `done` may come in any thread.
 using ask_probe = std::function<void(net::probe_question question, std::function<void(const net::probe_finding&)> done)>;
 
+struct container_prober_options {
+  config::probes_spec spec;
+  ask_probe ask;
+  std::vector<std::string> addresses;    ///< where containers of this host listen, numeric, without port
+  std::function<caf::actor()> driver;    ///< that runs commands in the container; may be invalid at times
+  std::string container;                 ///< its name at the driver
+  std::uint64_t generation = 0;
+  std::chrono::milliseconds ran_for{0};  ///< when this begins
+  bool adopted = false;                  ///< it is presumed ready until the first answer
+};
+
 class container_prober {
 public:
-  /// `addresses`: where containers of this host listen, numeric, without port. `ran_for`: since when the container runs; one
-  /// that was `adopted` is presumed ready until the first answer.
-  container_prober(caf::event_based_actor* self, config::probes_spec spec, ask_probe ask, std::vector<std::string> addresses,
-                   std::chrono::milliseconds ran_for, bool adopted);
+  container_prober(caf::event_based_actor* self, container_prober_options options);
 
   /// Asks what is due now, and again when the next is.
   void run();
@@ -55,12 +66,12 @@ public:
   std::string unready_reason() const { return probes_.unready_reason(); }
 
 private:
+  void ask(probe_kind kind, const config::probe_spec& probe);
+  void ask_driver(probe_kind kind, const config::probe_spec& probe);
   net::probe_question question_of(const config::probe_spec& probe) const;
 
   caf::event_based_actor* self_;
-  config::probes_spec spec_;
-  ask_probe ask_;
-  std::vector<std::string> addresses_;
+  container_prober_options options_;
   container_probes probes_;
   std::uint64_t epoch_ = 0;
 };

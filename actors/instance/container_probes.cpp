@@ -80,8 +80,11 @@ container_probes::verdict container_probes::take(probe_kind kind, const probe_ou
   const bool is_good = problem.empty();
   x.good = is_good ? x.good + 1 : 0;
   x.bad = is_good ? 0 : x.bad + 1;
-  if (!is_good)
-    x.problem = std::move(problem);
+  const auto all = outcome.detail.empty() || outcome.is_good ? problem : problem + ": " + outcome.detail;
+  if (!is_good && (x.problem != problem || x.told.empty())) {
+    x.problem = problem;
+    x.told = all;
+  }
   verdict result;
   if (kind == probe_kind::startup && is_good && x.good >= x.spec.successes) {
     has_started_ = true;
@@ -91,7 +94,7 @@ container_probes::verdict container_probes::take(probe_kind kind, const probe_ou
     passes_ = is_good ? passes_ || x.good >= x.spec.successes : passes_ && x.bad < x.spec.failures;
   }
   if (kind != probe_kind::readiness && x.bad >= x.spec.failures)
-    result.give_up = std::string{to_text(kind)} + " probe failed: " + x.problem;
+    result.give_up = std::string{to_text(kind)} + " probe failed: " + all;
   result.has_changed = was_ready != is_ready() || old_reason != unready_reason();
   return result;
 }
@@ -105,8 +108,8 @@ std::string container_probes::unready_reason() const {
     return {};
   const auto kind = has_started_ ? probe_kind::readiness : probe_kind::startup;
   const auto& x = at(kind);
-  return x.problem.empty() ? std::string{"its "} + to_text(kind) + " probe has not passed yet"
-                           : std::string{to_text(kind)} + " probe failed: " + x.problem;
+  return x.told.empty() ? std::string{"its "} + to_text(kind) + " probe has not passed yet"
+                        : std::string{to_text(kind)} + " probe failed: " + x.told;
 }
 
 } // namespace prunella::actors

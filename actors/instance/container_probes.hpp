@@ -27,6 +27,7 @@ const char* to_text(probe_kind kind);
 struct probe_outcome {
   bool is_good = false;
   std::string problem; ///< why it is not
+  std::string detail;  ///< more of it, which may be different each time: as the problem stays the same it makes no news
   std::chrono::milliseconds took{0};
 };
 
@@ -50,6 +51,9 @@ public:
   /// The answer to a probe that was under way. One that is good but slower than `max_latency` counts as failed.
   verdict take(probe_kind kind, const probe_outcome& outcome, runtime::instant now);
 
+  /// Nobody could ask: it says nothing of the container, and is asked again when it is due.
+  void give_back(probe_kind kind) { at(kind).is_under_way = false; }
+
   bool is_ready() const;
   /// Why it is not ready; empty if it is.
   std::string unready_reason() const;
@@ -63,6 +67,7 @@ private:
     std::uint32_t good = 0; ///< in a row
     std::uint32_t bad = 0;
     std::string problem; ///< of the last bad one
+    std::string told;    ///< the same, with the detail when it was new
   };
 
   bool runs(probe_kind kind) const;

@@ -178,7 +178,7 @@ std::vector<needed_image> needed_images(const site_state& state) {
   std::map<std::string, needed_image> found;
   std::map<std::tuple<std::string, std::string>, std::vector<std::string>> of_service;
   for (const auto& [key, record] : state.applications) {
-    for (const auto& reference : record.previous_images)
+    for (const auto& reference : images_of(record.former.spec))
       found[reference].reference = reference;
     for (const auto& service : record.spec.services) {
       auto& images = of_service[{key, service.name}];
@@ -214,7 +214,8 @@ std::vector<std::string> needed_on(const site_state& state, const std::string& h
       continue;
     const auto now = images_of(record->second.spec);
     list.insert(list.end(), now.begin(), now.end());
-    list.insert(list.end(), record->second.previous_images.begin(), record->second.previous_images.end());
+    const auto before = images_of(record->second.former.spec);
+    list.insert(list.end(), before.begin(), before.end());
   }
   sort_and_unite(list);
   return list;

@@ -22,8 +22,9 @@ struct wanted_service {
   const config::application_spec* application = nullptr;
   const config::service_spec* service = nullptr;
   placement_board::service_id id = 0;
-  std::uint64_t revision = 0;             ///< of the application
   std::uint64_t changed_at = 0;           ///< revision that running instances need
+  std::uint64_t former = 0;               ///< the one that they may run instead until they are updated; 0: none
+  bool is_paused = false;                 ///< what is not updated stays so
   std::vector<assigned_replica> replicas; ///< at N - 1
   std::vector<host_slot> at;              ///< the same: where it is, or `nowhere`
 
@@ -57,6 +58,7 @@ struct homeless_instance {
   std::string reason; ///< empty: it has no host
   std::string cause;
   std::vector<avoided_host> avoided;
+  std::uint64_t revision = 0; ///< that it is to run
 };
 
 class planner {
@@ -84,9 +86,14 @@ private:
       const auto id = board_.add(record.spec);
       for (std::uint32_t i = 0; i < record.spec.services.size(); ++i) {
         const auto& service = record.spec.services[i];
-        const auto changed = record.changed_at.find(service.name);
-        services_.push_back({&record.spec, &service, id + i, record.revision,
-                             changed == record.changed_at.end() ? 0 : changed->second, {}, {}, {}, {}, false});
+        const auto number = [&](const auto& changed_at) {
+          const auto found = changed_at.find(service.name);
+          return found == changed_at.end() ? 0 : found->second;
+        };
+        const bool is_over = record.update == update_phase::done;
+        services_.push_back({&record.spec, &service, id + i, number(record.changed_at),
+                             is_over ? 0 : number(record.former.changed_at), record.update == update_phase::paused, {}, {}, {}, {},
+                             false});
         services_.back().has_volumes = has_persistent_volumes(service);
         services_.back().replicas.resize(service.replicas);
         services_.back().at.resize(service.replicas, nowhere);
@@ -141,11 +148,11 @@ private:
 
   void judge_service(std::size_t service) {
     const auto& x = services_[service];
-    const auto updates = to_update(x.replicas, *x.service, x.changed_at,
-                                   [this](const std::string& name, const assignment& a, const config::update_spec& update) {
-                                     const auto at = board_.find(a.host);
-                                     return at && board_.host(*at).up && seen_ ? seen_(name, a, update) : seen_as::away;
-                                   });
+    const auto see = [this](const std::string& name, const assignment& a, const config::update_spec& update) {
+      const auto at = board_.find(a.host);
+      return at && board_.host(*at).up && seen_ ? seen_(name, a, update) : seen_as::away;
+    };
+    const auto updates = x.is_paused ? std::vector<std::size_t>{} : to_update(x.replicas, *x.service, x.changed_at, see);
     for (std::size_t i = 0; i < x.replicas.size(); ++i) {
       const bool is_due = std::binary_search(updates.begin(), updates.end(), i);
       const bool waits = !is_due && is_outdated(x.replicas[i], x.changed_at);
@@ -164,12 +171,15 @@ private:
       return board_.occupy(x.id, at);
     const auto* row = x.replicas[replica - 1];
     if (row == nullptr || row->second.host.empty())
-      return homeless_.push_back({service, replica, {}, {}, row == nullptr ? std::vector<avoided_host>{} : row->second.avoided});
+      return homeless_.push_back({service, replica, {}, {}, row == nullptr ? std::vector<avoided_host>{} : row->second.avoided,
+                                  x.is_paused && x.former != 0 ? x.former : x.changed_at}); // nothing begins with what failed
     const auto& [name, current] = *row;
     const auto& host = current.host;
     if (why == rejection::down && at != nowhere && x.has_volumes && home_of(row) == host)
       return board_.occupy(x.id, at); // it would find its volumes empty anywhere else: it waits for its host
-    homeless_instance leaves{service, replica, {}, {}, {}};
+    // Who only has to move is not updated by the way.
+    const bool is_as_before = current.revision == x.former || (x.is_paused && current.revision != x.changed_at);
+    homeless_instance leaves{service, replica, {}, {}, {}, x.former != 0 && is_as_before ? x.former : x.changed_at};
     if (why == rejection::down) {
       leaves.reason = host + " is down" + (at == nowhere ? std::string{} : ": " + board_.host(at).reason);
       leaves.cause = "host/" + host;
@@ -179,12 +189,13 @@ private:
       leaves.cause = "instance/" + name;
       leaves.avoided = with_failure(current.avoided, *report);
     } else if (turn == update_turn::waits) { // whether the new spec still fits there is asked in its turn
-      result_.waits_for_reports = true;
+      result_.waits_for_reports = result_.waits_for_reports || !x.is_paused;
       return board_.occupy(x.id, at);
     } else if (why) {
       leaves.reason = host + " no longer fits (" + to_text(*why, *x.service) + ")";
       leaves.cause = application_object(x);
       leaves.avoided = current.avoided;
+      leaves.revision = x.changed_at;
     } else {
       board_.occupy(x.id, at);
       return turn == update_turn::due ? update(x, *row) : void();
@@ -196,7 +207,8 @@ private:
   void update(const wanted_service& x, const assignment_row& row) {
     const auto& [name, current] = row;
     assignment_change change{name, current.host, current.generation, false, current, application_object(x)};
-    change.next.revision = x.revision;
+    change.next.revision = x.changed_at;
+    change.next.avoided.clear(); // another spec is another chance
     change.next.reason = "updated to version " + x.application->version;
     result_.changes.changes.push_back(std::move(change));
   }
@@ -256,7 +268,8 @@ private:
     change.next.host = choice.host ? board_.host(*choice.host).spec.id : std::string{};
     change.next.reason = x.reason.empty() ? "placed" : std::move(x.reason);
     change.next.avoided = std::move(x.avoided);
-    change.next.revision = service.revision;
+    const bool is_still_homeless = !choice.host && row != nullptr && row->second.host.empty();
+    change.next.revision = is_still_homeless ? row->second.revision : x.revision;
     if (service.has_volumes)
       change.next.home = home.empty() ? change.next.host : home;
     result_.changes.changes.push_back(std::move(change));

@@ -131,6 +131,21 @@ struct refusal {
 
   problem_view operator()(const delete_application&) const { return {}; }
 
+  problem_view operator()(const roll_back& x) const {
+    const auto it = state.applications.find(x.key);
+    if (it == state.applications.end())
+      return {}; // answered as not found when applied
+    const auto& record = it->second;
+    if (record.former.revision == 0)
+      return make_problem(409, "there is no version to go back to", x.key + " ran in no other version since it was created or went back",
+                          "apply the version that you want");
+    if (x.revision != record.revision)
+      return make_problem(409, x.key + " is in revision " + std::to_string(record.revision) + ", not " + std::to_string(x.revision),
+                          "it was changed, or went back, meanwhile", "look at it, and ask again if that is still what you want");
+    const auto count = instances_with(state, x.key, record.former.spec);
+    return count > max_instances ? too_many_instances(count) : refuse_ports(state, x.key, record.former.spec);
+  }
+
   template <class Internal>
   problem_view operator()(const Internal&) const {
     return make_problem(403, "only the site itself makes this decision", "the command is none that a user may give",

@@ -12,6 +12,7 @@
 #include <caf/stateful_actor.hpp>
 
 #include "actors/messages.hpp"
+#include "actors/names.hpp"
 #include "actors/site/image_board.hpp"
 #include "actors/site/image_views.hpp"
 #include "actors/site/host_liveness.hpp"
@@ -22,6 +23,7 @@
 #include "actors/site/requests.hpp"
 #include "actors/site/site_command_bytes.hpp"
 #include "actors/site/site_views.hpp"
+#include "actors/site/update_verdict.hpp"
 #include "config/enumerators.hpp"
 #include "config/json.hpp"
 #include "runtime/consensus/consensus_actor.hpp"
@@ -161,6 +163,8 @@ private:
     if (!decode(x.command, command))
       return make_site_error(site_errc::malformed, "the command is not one of this version");
     command.at = options_.clock();
+    if (auto* put = std::get_if<put_application>(&command.body))
+      put->replaced_runs = runs_now(application_key(put->spec.tenant, put->spec.name));
     if (auto problem = refuse(command, *state()); problem.status != 0)
       return site_answer{{}, problem};
     const auto id = ++last_request_;
@@ -244,17 +248,19 @@ private:
       return propose_portion();
     portions_.clear();
     if (!is_settled(*current)) {
-      auto next = plan(*current, seen_.gave_up(), options_.clock(), places_of(*current, board().reports()),
-                       [this](const std::string& instance, const assignment& x, const config::update_spec& update) {
-                         return see(instance, x, update);
-                       });
+      const auto gave_up = seen_.gave_up();
+      const auto updates = judge_updates(*current, gave_up, options_.clock(), sight_of(),
+                                         [this](const auto& instance, const auto& x) { return reason_of(instance, x); });
+      if (!updates.decisions.empty())
+        return std::visit([this](const auto& x) { propose_decision(x); }, updates.decisions.front());
+      auto next = plan(*current, gave_up, options_.clock(), places_of(*current, board().reports()), sight_of());
       if (!next.changes.changes.empty()) {
         portions_ = in_portions(std::move(next.changes));
         gave_up_at_plan_ = seen_.gave_up_revision();
         return propose_portion();
       }
       settled_ = settled_site{current->applied_index, seen_.gave_up_revision(), {}, next.look_again_at};
-      if (next.waits_for_reports) {
+      if (next.waits_for_reports || updates.waits_for_reports) {
         settled_->reports_revision = seen_.revision();
         settled_->look_again_at = options_.clock() + update_look.count();
       }
@@ -288,6 +294,24 @@ private:
     return settled_ && settled_->applied_index == now.applied_index && settled_->gave_up_revision == seen_.gave_up_revision()
            && (!settled_->reports_revision || settled_->reports_revision == seen_.revision())
            && (settled_->look_again_at == 0 || options_.clock() < settled_->look_again_at);
+  }
+
+  sight sight_of() const {
+    return [this](const std::string& instance, const assignment& x, const config::update_spec& update) {
+      return see(instance, x, update);
+    };
+  }
+
+  /// Whether what the site has of this application is seen to run.
+  bool runs_now(const std::string& key) const {
+    const auto now = state();
+    const auto record = now->applications.find(key);
+    return record != now->applications.end() && runs_well(record->second, *now, sight_of());
+  }
+
+  std::string reason_of(const std::string& instance, const assignment& x) const {
+    const auto* report = seen_.find(x.host, instance);
+    return report == nullptr || report->generation != x.generation ? std::string{} : report->reason;
   }
 
   seen_as see(const std::string& instance, const assignment& x, const config::update_spec& update) const {

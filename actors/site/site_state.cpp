@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "actors/names.hpp"
-#include "actors/site/application_images.hpp"
 #include "actors/site/update.hpp"
 
 namespace prunella::actors {
@@ -51,11 +50,17 @@ public:
     const auto from = is_new ? std::string{} : "version " + record.spec.version;
     if (is_new)
       record.created_at = at_;
-    else
-      keep_images(record, x.spec);
-    const auto before = std::exchange(record.spec, x.spec);
+    const former_version before{record.spec, record.revision, record.changed_at};
+    record.spec = x.spec;
     touch(key, record);
     note_changes(before, record);
+    if (record.update == update_phase::done && x.replaced_runs)
+      record.former = before;
+    const bool is_watched = record.update != update_phase::done || record.changed_at != before.changed_at;
+    record.update = is_watched && comes_from_another(record) ? update_phase::running : update_phase::done;
+    record.update_reason.clear();
+    if (record.former.spec == record.spec)
+      record.former = {}; // that is where it is again
     forget_failures(x.spec);
     event({"application/" + key, from, "version " + x.spec.version, is_new ? "created" : "updated", ""});
     result(is_new ? command_result::created : command_result::updated, record.revision);
@@ -84,8 +89,48 @@ public:
       return result(command_result::unchanged, record.revision);
     const auto from = std::to_string(service->replicas) + " replicas";
     service->replicas = x.replicas;
+    for (auto& former : record.former.spec.services) // how many there are is no question of the version
+      if (former.name == x.service)
+        former.replicas = x.replicas;
     touch(x.key, record);
     event({"service/" + x.key + '.' + x.service, from, std::to_string(x.replicas) + " replicas", "scaled", ""});
+    result(command_result::updated, record.revision);
+  }
+
+  void operator()(const roll_back& x) {
+    auto it = state_.applications.find(x.key);
+    if (it == state_.applications.end())
+      return not_found("application " + x.key);
+    auto& record = it->second;
+    if (record.former.revision == 0)
+      return not_found("version before " + record.spec.version + " of application " + x.key);
+    if (x.revision != 0 && x.revision != record.revision)
+      return result(command_result::stale, record.revision);
+    const auto reason = x.reason.empty() ? std::string{"asked for"} : x.reason;
+    const former_version left{record.spec, record.revision, record.changed_at};
+    record.spec = record.former.spec;
+    record.changed_at = record.former.changed_at;
+    record.former = record.update == update_phase::done ? left : former_version{}; // what failed is nothing to go back to
+    record.update = update_phase::done;
+    record.update_reason = "went back from version " + left.spec.version + ": " + reason;
+    touch(x.key, record);
+    forget_failures(record.spec);
+    event({"application/" + x.key, "version " + left.spec.version, "version " + record.spec.version, "rolled back: " + reason, ""});
+    result(command_result::updated, record.revision);
+  }
+
+  void operator()(const end_update& x) {
+    auto it = state_.applications.find(x.key);
+    if (it == state_.applications.end())
+      return not_found("application " + x.key);
+    auto& record = it->second;
+    if (record.revision != x.revision || record.update != update_phase::running)
+      return result(command_result::stale, record.revision);
+    record.update = x.failure.empty() ? update_phase::done : update_phase::paused;
+    record.update_reason = x.failure;
+    row("application", x.key);
+    event({"application/" + x.key, "update to version " + record.spec.version, x.failure.empty() ? "done" : "paused",
+           x.failure.empty() ? "all instances are ready" : x.failure, ""});
     result(command_result::updated, record.revision);
   }
 
@@ -123,13 +168,6 @@ public:
   }
 
 private:
-  /// The images of a version that another one takes the place of. A change that needs the same images goes back no further.
-  static void keep_images(application_record& record, const config::application_spec& next) {
-    auto images = images_of(record.spec);
-    if (images != images_of(next))
-      record.previous_images = std::move(images);
-  }
-
   bool change_one(const assignment_change& change) {
     auto it = state_.assignments.find(change.instance);
     const bool exists = it != state_.assignments.end();
@@ -170,16 +208,25 @@ private:
       }
   }
 
-  /// Which services are not only written differently, but have to run anew.
-  static void note_changes(const config::application_spec& before, application_record& record) {
-    std::map<std::string, std::uint64_t> changed_at;
+  /// Which services are not only written differently, but have to run anew. What runs as before, or as in the version before
+  /// that, keeps its number.
+  static void note_changes(const former_version& before, application_record& record) {
+    record.changed_at.clear();
     for (const auto& service : record.spec.services) {
-      const auto old = std::find_if(before.services.begin(), before.services.end(),
-                                    [&](const auto& s) { return s.name == service.name; });
-      const bool is_new = old == before.services.end() || needs_restart(*old, service);
-      changed_at[service.name] = is_new ? record.revision : record.changed_at[service.name];
+      auto number = record.revision;
+      for (const auto* version : {&before, &std::as_const(record.former)})
+        if (const auto* old = find_service(version->spec, service.name);
+            old != nullptr && version->revision != 0 && number == record.revision && !needs_restart(*old, service))
+          number = version->changed_at.at(service.name);
+      record.changed_at[service.name] = number;
     }
-    record.changed_at = std::move(changed_at);
+  }
+
+  /// Whether there is a version to go back to from this one, of which something ran otherwise.
+  static bool comes_from_another(const application_record& record) {
+    return record.former.revision != 0
+           && std::any_of(record.changed_at.begin(), record.changed_at.end(),
+                          [&](const auto& x) { return x.second > record.former.revision; });
   }
 
   void touch(const std::string& key, application_record& record) {

@@ -30,17 +30,36 @@ struct host_record {
   PRUNELLA_FIELDS(host_record, spec, up, reason, since, drivers)
 };
 
+/// A version that ran before the present one, to go back to.
+struct former_version {
+  config::application_spec spec;
+  std::uint64_t revision = 0; ///< 0: there is none
+  std::map<std::string, std::uint64_t> changed_at;
+
+  PRUNELLA_FIELDS(former_version, spec, revision, changed_at)
+};
+
+/// How an update stands that there is a way back from; without one nobody has to watch it.
+enum class update_phase : std::uint8_t {
+  done,    ///< all instances run the present spec, or come to it without being watched
+  running, ///< instances come to it one after the other
+  paused,  ///< it failed: outdated instances stay as they are
+};
+
 /// One row of kind "application", key = "tenant.name".
 struct application_record {
   config::application_spec spec;
   std::uint64_t revision = 0; ///< counts changes of the spec, from 1
   time_ms created_at = 0;
   time_ms updated_at = 0;
-  std::vector<std::string> previous_images; ///< of the version before, to go back to; complete references, in order
-  /// Service → revision of its last change that running instances have to be restarted for (`site/update.hpp`).
+  /// Service → revision of the change that what its instances run is of. Two versions with equal numbers run the same of it
+  /// (`site/update.hpp`).
   std::map<std::string, std::uint64_t> changed_at;
+  former_version former;
+  update_phase update = update_phase::done;
+  std::string update_reason; ///< why it is paused, or why the site went back from a version; empty: neither
 
-  PRUNELLA_FIELDS(application_record, spec, revision, created_at, updated_at, previous_images, changed_at)
+  PRUNELLA_FIELDS(application_record, spec, revision, created_at, updated_at, changed_at, former, update, update_reason)
 };
 
 /// A host on which an instance gave up, and until when placement avoids it.
@@ -67,7 +86,7 @@ struct assignment {
   std::string reason;
   std::vector<avoided_host> avoided;
   std::string home{};         ///< the host that has its persistent volumes; it goes nowhere else. Empty: it has none
-  std::uint64_t revision = 0; ///< of the application's spec when it was placed or updated
+  std::uint64_t revision = 0; ///< `changed_at` of its service in the version that it runs
 
   PRUNELLA_FIELDS(assignment, tenant, application, service, replica, host, generation, assigned_at, reason, avoided, home,
                   revision)
@@ -106,7 +125,24 @@ struct register_site {
 
 struct put_application {
   config::application_spec spec;
-  PRUNELLA_FIELDS(put_application, spec)
+  bool replaced_runs = false; ///< set by the leader: what this takes the place of is seen to run, so it is worth going back to
+  PRUNELLA_FIELDS(put_application, spec, replaced_runs)
+};
+
+/// Back to the version before. Asked for by a user, or proposed by the leader for an update that failed.
+struct roll_back {
+  std::string key;            ///< tenant.name
+  std::uint64_t revision = 0; ///< from which; 0: whichever it is
+  std::string reason;         ///< why; empty: somebody asked for it
+  PRUNELLA_FIELDS(roll_back, key, revision, reason)
+};
+
+/// The update to this revision is over; proposed by the leader.
+struct end_update {
+  std::string key; ///< tenant.name
+  std::uint64_t revision = 0;
+  std::string failure; ///< why it goes no further; empty: it came through
+  PRUNELLA_FIELDS(end_update, key, revision, failure)
 };
 
 struct delete_application {
@@ -157,7 +193,7 @@ struct change_assignments {
 struct site_command {
   time_ms at = 0;
   std::variant<register_site, put_application, delete_application, scale_service, set_host_state, change_assignments,
-               set_host_drivers>
+               set_host_drivers, roll_back, end_update>
     body;
 
   PRUNELLA_FIELDS(site_command, at, body)
@@ -214,3 +250,12 @@ applied_command apply(site_state& state, const site_command& command, std::uint6
 const char* to_text(command_result result);
 
 } // namespace prunella::actors
+
+namespace prunella::config {
+
+template <>
+struct enum_texts<actors::update_phase> {
+  static constexpr std::array<std::string_view, 3> value{"done", "running", "paused"};
+};
+
+} // namespace prunella::config

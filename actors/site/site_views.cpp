@@ -112,7 +112,7 @@ std::string state_of(const std::vector<const instance_view*>& instances, std::st
   return starting > 0 ? "starting" : "pending";
 }
 
-/// How far an update has come; empty when it is done.
+/// How far an update has come, and how it ended; empty when it is done.
 std::string update_text(const application_record& record, const site_state& state, const std::vector<const instance_view*>& own) {
   std::size_t outdated = 0;
   for (const auto* x : own) {
@@ -120,8 +120,10 @@ std::string update_text(const application_record& record, const site_state& stat
     const auto changed = record.changed_at.find(x->service);
     outdated += row != state.assignments.end() && changed != record.changed_at.end() && is_outdated(&*row, changed->second) ? 1 : 0;
   }
-  return outdated == 0 ? std::string{}
-                       : std::to_string(outdated) + " of " + std::to_string(own.size()) + " instances wait to be updated";
+  const auto waiting = std::to_string(outdated) + " of " + std::to_string(own.size()) + " instances wait to be updated";
+  if (record.update == update_phase::paused)
+    return "the update is paused (" + record.update_reason + "), " + waiting + "; apply a corrected version or roll back";
+  return outdated == 0 ? record.update_reason : waiting;
 }
 
 } // namespace
@@ -248,6 +250,8 @@ std::vector<application_view> application_views(const view_source& from, const r
     row.version = record.spec.version;
     row.revision = record.revision;
     row.updated_at = time_text_of(record.updated_at);
+    row.update = std::string{config::to_text(record.update)};
+    row.previous_version = record.former.spec.version;
     const auto& own = by_application[key];
     std::map<std::string_view, std::uint32_t> running;
     for (const auto* x : own)

@@ -15,8 +15,21 @@ bool needs_restart(const config::service_spec& before, const config::service_spe
          || differ(before.init_containers, after.init_containers);
 }
 
+const config::service_spec* find_service(const config::application_spec& spec, const std::string& name) {
+  const auto found = std::find_if(spec.services.begin(), spec.services.end(), [&](const auto& x) { return x.name == name; });
+  return found == spec.services.end() ? nullptr : &*found;
+}
+
+const config::application_spec& version_of(const application_record& record, const assignment& x) {
+  const auto runs = [&](const std::map<std::string, std::uint64_t>& changed_at) {
+    const auto found = changed_at.find(x.service);
+    return found != changed_at.end() && found->second == x.revision;
+  };
+  return !runs(record.changed_at) && record.former.revision != 0 && runs(record.former.changed_at) ? record.former.spec : record.spec;
+}
+
 bool is_outdated(assigned_replica replica, std::uint64_t changed_at) {
-  return replica != nullptr && !replica->second.host.empty() && replica->second.revision < changed_at;
+  return replica != nullptr && !replica->second.host.empty() && replica->second.revision != changed_at;
 }
 
 std::vector<std::size_t> to_update(const std::vector<assigned_replica>& replicas, const config::service_spec& service,

@@ -16,6 +16,13 @@ namespace prunella::actors {
 /// Whether what runs as `before` has to be started anew to be as `after` (`made_anew_for`).
 bool needs_restart(const config::service_spec& before, const config::service_spec& after);
 
+/// The service of this name; null: there is none.
+const config::service_spec* find_service(const config::application_spec& spec, const std::string& name);
+
+/// What an instance with this assignment runs: the present spec, or while it is outdated the one before. (One that is older
+/// than that runs as it was started, and is started with the present spec if it has to be.)
+const config::application_spec& version_of(const application_record& record, const assignment& x);
+
 /// How an instance was seen, as it is assigned.
 enum class seen_as : std::uint8_t {
   away,   ///< it does not run, or takes no traffic, or nobody knows
@@ -30,14 +37,14 @@ using sight = std::function<seen_as(const std::string& instance, const assignmen
 using assigned_replica = const std::pair<const std::string, assignment>*;
 
 /// Of the replicas of a service those that are to be updated now, by their place in `replicas`: among those with a host that
-/// were placed before revision `changed_at`, all that are away anyway, and of those that run as many as leave no more than
+/// do not run revision `changed_at`, all that are away anyway, and of those that run as many as leave no more than
 /// `update.parallel` of the service away, or updated and fresh; an instance that gave up everywhere counts as away. So the next ones wait until
 /// those before them have run for `healthy_time`, and a spec that does not run comes no further. A service whose instances may
 /// end for good (not `permanent`) is updated at once, as nobody can wait until they run. Ascending.
 std::vector<std::size_t> to_update(const std::vector<assigned_replica>& replicas, const config::service_spec& service,
                                    std::uint64_t changed_at, const sight& seen);
 
-/// Whether `replica` has a host and was placed before revision `changed_at`.
+/// Whether `replica` has a host and does not run revision `changed_at`.
 bool is_outdated(assigned_replica replica, std::uint64_t changed_at);
 
 } // namespace prunella::actors

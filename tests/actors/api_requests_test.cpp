@@ -62,6 +62,25 @@ TEST_CASE("a scale body needs both members, of the right types") {
   CHECK(std::get<actors::scale_service>(std::get<site_command>(command).body).replicas == 3);
 }
 
+TEST_CASE("a rollback names the revision that is left, and is refused where it is another or there is no way back") {
+  CHECK(problem_of(actors::roll_back_command(request("popcorn", "{}"))).status == 400);
+  const auto command = std::get<site_command>(actors::roll_back_command(request("popcorn", R"({"revision": 2})")));
+  CHECK(std::get<actors::roll_back>(command.body).key == "default.popcorn");
+  small_site site{{host("host-1")}};
+  CHECK(actors::refuse(command, site.state).status == 0); // answered as not found when applied
+  auto spec = application("popcorn", {service("web", 1)});
+  site.run(actors::put_application{spec});
+  CHECK(actors::refuse(command, site.state).detail == "there is no version to go back to");
+  spec.version = "2";
+  site.run(actors::put_application{spec, true});
+  CHECK(actors::refuse(command, site.state).status == 0);
+  site.run(actors::put_application{application("other", {service("web", 1)})});
+  spec.services[0].replicas = 2;
+  site.run(actors::put_application{spec, true});
+  CHECK(actors::refuse(command, site.state).status == 409);
+  CHECK(actors::refuse({0, actors::end_update{"default.popcorn", 3, {}}}, site.state).status == 403);
+}
+
 TEST_CASE("a body with a key that nobody reads is refused, and a document's problem has its line") {
   const auto scale = problem_of(actors::scale_command(request("popcorn", R"({"service": "web", "replicas": 3, "x": 1})")));
   CHECK(scale.status == 400);

@@ -457,3 +457,46 @@ TEST_CASE_FIXTURE(probed_fixture, "an adopted container is presumed ready until 
   CHECK_FALSE(last().is_ready);
   answer = nullptr;
 }
+
+TEST_CASE_FIXTURE(probed_fixture, "a command probe is run in the container, and its exit code and first line are the reason") {
+  probes.liveness.command = {"check", "--fast"};
+  probes.liveness.period = 1s;
+  probes.liveness.timeout = 300ms;
+  probes.liveness.failures = 2;
+  const auto end = world.watch(spawn(3));
+  REQUIRE(host->execs.size() == 1);
+  CHECK(host->execs[0].name == front);
+  CHECK(host->execs[0].generation == 3);
+  CHECK(host->execs[0].command == texts{"check", "--fast"});
+  CHECK(host->execs[0].timeout == 300ms);
+  exec_result timed_out;
+  timed_out.timed_out = true;
+  exec_result failed;
+  failed.exit_code = 3;
+  failed.output = "\n no database\x01\nmore";
+  host->exec_answers[front] = {timed_out, exec_result{}, timed_out, failed};
+  world.advance(3s);
+  CHECK_FALSE(*end);
+  world.advance(1s);
+  REQUIRE(*end);
+  CHECK(last().reason == "liveness probe failed: `check` ended with exit code 3: no database");
+  CHECK(asked == 0);
+}
+
+TEST_CASE_FIXTURE(probed_fixture, "a command probe that cannot be run for want of a driver fails nothing and is tried again") {
+  probes.liveness.command = {"check"};
+  probes.liveness.period = 1s;
+  probes.liveness.failures = 1;
+  has_driver = true;
+  const auto end = world.watch(spawn());
+  has_driver = false;
+  world.advance(5s);
+  CHECK_FALSE(*end);
+  CHECK(host->execs.size() == 1);
+  has_driver = true;
+  exec_result failed;
+  failed.exit_code = 1;
+  host->exec_answers[front] = {failed};
+  world.advance(1s);
+  CHECK(*end);
+}

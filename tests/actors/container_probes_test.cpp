@@ -21,8 +21,8 @@ config::probe_spec probe(std::chrono::milliseconds period = 1s) {
   return x;
 }
 
-const probe_outcome good{true, "", 1ms};
-const probe_outcome bad{false, "refused", 1ms};
+const probe_outcome good{true, "", "", 1ms};
+const probe_outcome bad{false, "refused", "", 1ms};
 
 } // namespace
 
@@ -117,7 +117,7 @@ TEST_CASE("a good answer at max-latency is good, one a millisecond later is bad,
   const auto verdict_of = [&](std::chrono::milliseconds took) {
     container_probes x(spec, start);
     x.start_due(start);
-    return x.take(probe_kind::liveness, {true, "", took}, start).give_up;
+    return x.take(probe_kind::liveness, {true, "", "", took}, start).give_up;
   };
   CHECK(verdict_of(1h) == "");
   spec.liveness.max_latency = 100ms;
@@ -146,4 +146,35 @@ TEST_CASE("what was adopted is presumed ready until its first answer, startup pr
   CHECK(x.is_ready());
   CHECK(x.take(kind, bad, start).has_changed);
   CHECK_FALSE(x.is_ready());
+}
+
+TEST_CASE("what a failed probe printed is told when the failure is new, and is no news while it stays the same") {
+  config::probes_spec spec;
+  spec.readiness = probe();
+  spec.liveness = probe();
+  container_probes x(spec, start);
+  auto now = start;
+  const auto take = [&](probe_kind kind, const std::string& problem, const std::string& detail) {
+    x.start_due(now);
+    now += 1s;
+    return x.take(kind, {false, problem, detail, 1ms}, now);
+  };
+  CHECK(take(probe_kind::readiness, "exit code 1", "at 12:00").has_changed);
+  CHECK(x.unready_reason() == "readiness probe failed: exit code 1: at 12:00");
+  CHECK_FALSE(take(probe_kind::readiness, "exit code 1", "at 12:01").has_changed);
+  CHECK(take(probe_kind::readiness, "exit code 2", "").has_changed);
+  take(probe_kind::liveness, "exit code 1", "first");
+  CHECK(take(probe_kind::liveness, "exit code 1", "last").give_up == "liveness probe failed: exit code 1: last");
+}
+
+TEST_CASE("a probe that nobody could ask says nothing, and is asked again when it is due") {
+  config::probes_spec spec;
+  spec.liveness = probe();
+  spec.liveness.failures = 1;
+  container_probes x(spec, start);
+  x.start_due(start);
+  CHECK(x.next_due() == runtime::instant::max());
+  x.give_back(probe_kind::liveness);
+  CHECK(x.next_due() == start + 1s);
+  CHECK(x.start_due(start + 1s) == kinds{probe_kind::liveness});
 }

@@ -163,7 +163,7 @@ std::vector<wanted> all_wanted(const site_state& state) {
 bool is_old(const site_state& state, const wanted& x) {
   const auto row = state.assignments.find(x.name);
   return row != state.assignments.end() && !row->second.host.empty()
-         && row->second.revision < state.applications.at(x.application_id()).changed_at.at(x.service->name);
+         && row->second.revision != state.applications.at(x.application_id()).changed_at.at(x.service->name);
 }
 
 /// Whether an old one is to be updated now: it is away anyway, or with it and the steady ones before it no more than
@@ -174,7 +174,7 @@ bool is_next(const site_state& state, const std::vector<wanted>& all, const want
     const auto host = state.hosts.find(row.second.host);
     const bool is_up = host != state.hosts.end() && host->second.up;
     const auto found = is_up ? seen(row.first, row.second, x.service->update) : seen_as::away;
-    return found == seen_as::fresh && row.second.revision < changed ? seen_as::steady : found;
+    return found == seen_as::fresh && row.second.revision != changed ? seen_as::steady : found;
   };
   const auto own = look(*state.assignments.find(x.name));
   if (x.service->restart.type != config::restart_type::permanent || own == seen_as::away)
@@ -267,7 +267,8 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
       if (!is_old(state, x))
         continue;
       assignment_change change{x.name, at, current->second.generation, false, current->second, object};
-      change.next.revision = record.revision;
+      change.next.revision = record.changed_at.at(x.service->name);
+      change.next.avoided.clear();
       change.next.reason = "updated to version " + record.spec.version;
       result.changes.changes.push_back(change);
     }
@@ -288,7 +289,9 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
     change.next.service = x.service->name;
     change.next.replica = x.replica;
     change.next.avoided = x.avoided;
-    change.next.revision = state.applications.at(x.application_id()).revision;
+    const bool stays_homeless = was_placed && current->second.host.empty() && change.next.host.empty();
+    change.next.revision = stays_homeless ? current->second.revision
+                                          : state.applications.at(x.application_id()).changed_at.at(x.service->name);
     change.next.reason = change.next.host.empty() ? last_failure(x.avoided) + explain(rejected, *x.service) : reason;
     if (!change.next.host.empty()) {
       hosts.on[change.next.host].push_back(x);

@@ -7,6 +7,8 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <string>
 
 #include "tests/cluster/site_processes.hpp"
 #include "tests/cluster/web_service.hpp"
@@ -54,6 +56,14 @@ struct web_site {
     });
   }
 };
+
+/// The arguments of a process, by spaces.
+std::string command_of(pid_t pid) {
+  std::ifstream file{"/proc/" + std::to_string(pid) + "/cmdline"};
+  std::string text{std::istreambuf_iterator<char>{file}, {}};
+  std::replace(text.begin(), text.end(), '\0', ' ');
+  return text.substr(0, text.find_last_not_of(' ') + 1);
+}
 
 void touch(const std::filesystem::path& file) { std::ofstream{file} << "yes\n"; }
 
@@ -179,4 +189,94 @@ TEST_CASE("a probe of a closed port is a state and an event with the reason and 
   x.probes().readiness = health_probe(x.spec);
   REQUIRE(x.site.apply(x.spec).is_good());
   wait_for_doors(x.site, x.site.hosts(), x.port);
+}
+
+TEST_CASE("an update whose instances do not get ready in time goes back by itself, and what was not updated is not restarted") {
+  web_site x{3};
+  x.probes().readiness = health_probe(x.spec);
+  x.spec.services[0].update.healthy_time = 200ms;
+  x.spec.services[0].update.deadline = 2s;
+  x.spec.version = "1";
+  x.apply();
+  wait_for_doors(x.site, x.site.hosts(), x.port);
+  const auto before = x.site.instances();
+  const auto clients = clients_at(x.site, x.site.hosts(), x.port);
+  auto sick = x.spec;
+  sick.version = "2";
+  sick.services[0].containers[0].command[2].insert(0, "touch sick; ");
+  REQUIRE(x.site.apply(sick).is_good());
+  x.site.wait_for("the site went back", [&] { return x.site.application("shop").version == "1"; });
+  std::filesystem::remove(web_folder(x.site, before[0].host) / "sick");
+  x.site.wait_for("all are ready", [&] {
+    const auto now = x.site.instances();
+    return now.size() == 3 && std::all_of(now.begin(), now.end(), [](const auto& i) { return i.ready; });
+  });
+  const auto now = x.site.application("shop");
+  CHECK(now.revision == 3);
+  CHECK(now.previous_version == "");
+  CHECK(now.reason.find("went back from version 2: default.shop.main-1 was not ready within 2s: not ready: ") == 0);
+  CHECK(x.has_event("application/default.shop", "rolled back: default.shop.main-1 was not ready within 2s"));
+  for (std::size_t i = 1; i < 3; ++i)
+    CHECK(x.site.instance(before[i].name).pid == before[i].pid);
+  await_served(x.site, clients, 5);
+  for (const auto& client : clients) {
+    client->stop();
+    CHECK(client->failed() <= 1); // what was open to the one instance that was updated and put back
+  }
+}
+
+TEST_CASE("a version that crashes goes back by itself, and the operator goes back from one that runs") {
+  site_processes site;
+  site.start_all();
+  auto spec = simple_application("shop", {"sleep", "1000001"}, 3);
+  spec.version = "1";
+  spec.intensity = 1;
+  spec.services[0].restart.intensity = 1;
+  spec.services[0].update.healthy_time = 200ms;
+  REQUIRE(site.apply(spec).is_good());
+  site.wait_for_running(3);
+  const auto before = site.instances();
+  auto broken = spec;
+  broken.version = "2";
+  broken.services[0].containers[0].command = {"false"};
+  REQUIRE(site.apply(broken).is_good());
+  site.wait_for("the site went back", [&] { return site.application("shop").version == "1" && site.all_running(3); });
+  for (std::size_t i = 1; i < 3; ++i)
+    CHECK(site.instance(before[i].name).pid == before[i].pid);
+  CHECK(site.application("shop").reason.find("went back from version 2: default.shop.main-1 gave up on ") == 0);
+
+  auto next = spec;
+  next.version = "3";
+  next.services[0].containers[0].command = {"sleep", "1000003"};
+  REQUIRE(site.apply(next).is_good());
+  site.wait_for("the update is done", [&] {
+    const auto now = site.application("shop");
+    return now.version == "3" && now.update == "done";
+  });
+  const auto now = site.application("shop");
+  CHECK(now.previous_version == "1");
+  const auto target = "/v1/applications/default.shop/rollback";
+  const auto body = "{\"revision\": " + std::to_string(now.revision) + '}';
+  REQUIRE(site.call(site.some_host(), "POST", target, body).is_good());
+  CHECK(site.call(site.some_host(), "POST", target, body).status == 409); // once
+  site.wait_for("all run version 1 again", [&] {
+    for (const auto& host : site.hosts())
+      for (const auto& [name, pid] : site.containers_of(host))
+        if (command_of(pid) != "sleep 1000001")
+          return false;
+    return site.all_running(3);
+  });
+}
+
+TEST_CASE("a command probe looks into the container, and what it printed is the reason") {
+  web_site x{1};
+  x.probes().readiness.command = {"sh", "-c", "test -e open || { echo the shop is closed; exit 7; }"};
+  x.probes().readiness.period = 100ms;
+  x.apply();
+  x.site.wait_for("its state says why", [&] {
+    return x.site.instance(first).reason.find("readiness probe failed: `sh` ended with exit code 7: the shop is closed") != std::string::npos;
+  });
+  touch(web_folder(x.site, x.site.instance(first).host) / "open");
+  x.site.wait_for("it is ready", [&] { return x.site.instance(first).ready; });
+  CHECK(x.site.instance(first).restarts == 0);
 }

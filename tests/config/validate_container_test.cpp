@@ -168,6 +168,10 @@ TEST_CASE("init containers have names of their own among all and no ports") {
           s.network = instance_network::none;
           s.containers[0].probes.liveness.tcp.port = 80;
         }) == paths{"containers[0].probes.liveness"});
+  CHECK(bad_service([](auto& s) {
+          s.network = instance_network::none;
+          s.containers[0].probes.liveness.command = {"true"};
+        }).empty());
 }
 
 TEST_CASE("an instance on a bridge may listen on the port that it publishes, as its ports are its own") {

@@ -267,6 +267,9 @@ TEST_CASE("a probe asks one thing, in bounds, and only readiness may need more t
   CHECK(bad_probe([](auto& p) { p.http.port = 0; }) == paths{});
   CHECK(bad_probe([](auto& p) { p.http.port = 0, p.period = 1s; }) == paths{at});
   CHECK(bad_probe([](auto& p) { p.tcp.port = 80; }) == paths{at});
+  CHECK(bad_probe([](auto& p) { p.command = {"true"}; }) == paths{at});
+  CHECK(bad_probe([](auto& p) { p.http.port = 0, p.command = {"test", "-e", "${INSTANCE}"}; }) == paths{});
+  CHECK(bad_probe([](auto& p) { p.http.port = 0, p.command = {"", "${NOTHING}"}; }) == paths{at + ".command[0]", at + ".command[1]"});
   CHECK(bad_probe([](auto& p) { p.http.path = "x"; }) == paths{at + ".http.path"});
   CHECK(bad_probe([](auto& p) { p.http.path = "/a b"; }) == paths{at + ".http.path"});
   CHECK(bad_probe([](auto& p) { p.http.headers = {{"A-b", "x"}, {"A:", "x"}, {"C", "x\r\n"}}; }) ==

@@ -42,6 +42,9 @@ void client_record::answered(const std::string& application, unsigned status, ti
   const auto change = std::exchange(x.asked, nullptr);
   // Whether a late one took effect is settled when its time is over, but not known.
   x.possible = with_late(x, x.possible);
+  for (const auto& content : x.possible)
+    if (content)
+      x.versions.insert(content->version);
   x.late.erase(std::remove_if(x.late.begin(), x.late.end(), [&](const auto& late) { return late.until < now; }), x.late.end());
   const bool is_done = status >= 200 && status < 300;
   // A repeated deletion finds nothing: it is not clear whose the first was, but nothing is there.
@@ -69,6 +72,14 @@ std::set<maybe_content> client_record::with_late(const entry& x, std::set<maybe_
   return possible;
 }
 
+/// Whether the site left a version that clients asked for, over an update that failed, for one that they asked for before.
+bool client_record::went_back(const entry& x, const actors::application_record& record, const std::set<maybe_content>& possible) {
+  return x.versions.count(record.spec.version) != 0
+         && std::any_of(possible.begin(), possible.end(), [&](const maybe_content& content) {
+              return content && record.update_reason.rfind("went back from version " + content->version + ':', 0) == 0;
+            });
+}
+
 std::string client_record::judge(const actors::site_state& state) const {
   for (const auto& [application, x] : applications_) {
     auto possible = with_late(x, x.possible);
@@ -76,7 +87,8 @@ std::string client_record::judge(const actors::site_state& state) const {
       for (const auto& content : std::set<maybe_content>{possible})
         possible.insert(x.asked(content));
     const auto content = content_of(state, application);
-    if (possible.count(content) != 0)
+    const auto record = state.applications.find(application);
+    if (possible.count(content) != 0 || (record != state.applications.end() && went_back(x, record->second, possible)))
       continue;
     auto text = application + " is " + text_of(content) + " at log index " + std::to_string(state.applied_index)
                 + ", which no client asked for or an acknowledged request has replaced; it can be:";

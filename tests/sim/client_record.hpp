@@ -63,9 +63,11 @@ private:
     std::set<maybe_content> possible{std::nullopt};
     content_change asked; ///< empty: no request is unanswered
     std::vector<late_change> late;
+    std::set<std::string> versions; ///< that it had, ever: the site itself may go back to one that ran
   };
 
   static std::set<maybe_content> with_late(const entry& x, std::set<maybe_content> possible);
+  static bool went_back(const entry& x, const actors::application_record& record, const std::set<maybe_content>& possible);
 
   std::map<std::string, entry> applications_;
   std::uint64_t acknowledged_ = 0;

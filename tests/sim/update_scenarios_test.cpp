@@ -87,7 +87,7 @@ TEST_CASE("an update that does not run stops at the first replica, and goes on w
   with_seeds(5, [](std::uint64_t seed) {
     simulated_site site({seed, 3});
     auto spec = shop(3, "1");
-    spec.intensity = 1'000; // it is not to take the others along when it gives up
+    spec.services[0].update.on_failure = config::update_failure::pause;
     establish(site, spec);
     site.begin_crash_loop("default.shop.web-1", {});
     spec.version = "2";
@@ -113,5 +113,51 @@ TEST_CASE("an update goes on under the next leader") {
     site.crash_host(lost);
     CHECK(site.await([&] { return with_command(site, {"serve", "2"}) == 6; }, 60s));
     CHECK_MESSAGE(site.await([&] { return site.is_satisfied(); }, 5s), site.difference());
+  });
+}
+
+TEST_CASE("an update that does not run takes the site back, and the replicas that were not updated run on untouched") {
+  with_seeds(5, [](std::uint64_t seed) {
+    simulated_site site({seed, 3});
+    auto spec = shop(4, "1"); // two on one host, so one of them shares an application's supervisor with what fails
+    establish(site, spec);
+    site.advance(6s);
+    const auto before = site.state().assignments;
+    site.begin_crash_loop("default.shop.web-1", {});
+    spec.version = "2";
+    spec.services[0].containers[0].command = {"serve", "broken"};
+    put(site, spec);
+    REQUIRE(site.await([&] { return site.state().applications.at("default.shop").spec.version == "1"; }, 120s));
+    site.end_crash_loops();
+    REQUIRE(site.await([&] { return with_command(site, {"serve"}) == 4; }, 60s));
+    CHECK(with_command(site, {"serve", "broken"}) == 0);
+    for (const auto& [name, x] : site.state().assignments)
+      if (name != "default.shop.web-1")
+        CHECK_MESSAGE(x.generation == before.at(name).generation, name);
+    CHECK_MESSAGE(site.await([&] { return site.is_satisfied(); }, 60s), site.difference());
+    CHECK(site.state().applications.at("default.shop").update_reason.find("went back from version 2: default.shop.web-1 gave up on") == 0);
+  });
+}
+
+TEST_CASE("a host that is lost in the middle of a paused update has its instances placed as they were") {
+  with_seeds(5, [](std::uint64_t seed) {
+    simulated_site site({seed, 3});
+    auto spec = shop(3, "1");
+    spec.services[0].update.on_failure = config::update_failure::pause;
+    establish(site, spec);
+    site.advance(6s);
+    site.begin_crash_loop("default.shop.web-1", {});
+    spec.version = "2";
+    spec.services[0].containers[0].command = {"serve", "broken"};
+    put(site, spec);
+    REQUIRE(site.await([&] { return site.state().applications.at("default.shop").update == actors::update_phase::paused; }, 120s));
+    site.crash_host(host_of(site, "default.shop.web-2"));
+    site.advance(30s);
+    CHECK(with_command(site, {"serve"}) == 2);
+    const auto restarted = host_of(site, "default.shop.web-3");
+    site.crash_agent(restarted);
+    site.start_host(restarted);
+    site.advance(10s);
+    CHECK(with_command(site, {"serve"}) == 2);
   });
 }

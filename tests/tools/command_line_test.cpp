@@ -232,6 +232,24 @@ TEST_CASE("scale and delete take an application with or without its tenant") {
                                  "POST /v1/actors/kill {\"path\":\"host-1/root/core\"}"});
 }
 
+TEST_CASE("rollback names the revision that it saw, and says to which version it goes back") {
+  fake_site site;
+  site.applications.resize(1);
+  auto& now = site.applications[0];
+  now.tenant = "default";
+  now.name = "popcorn";
+  now.version = "2";
+  now.previous_version = "1";
+  now.revision = 7;
+  CHECK(run_at(site, {"rollback", "popcorn"}).out == "application default.popcorn goes back from version 2 to version 1\n");
+  CHECK(site.requests().back() == "POST /v1/applications/default.popcorn/rollback {\"revision\":7}");
+  site.applications.clear();
+  const auto none = run_at(site, {"rollback", "popcorn"});
+  CHECK(none.code == 1);
+  CHECK(contains(none.err, "there is no application default.popcorn"));
+  CHECK(contains(none.err, "fix: "));
+}
+
 TEST_CASE("an answer that is no problem document is reported with its status") {
   net::http_server teapot({}, [](const net::http_request&, const net::http_responder& respond) {
     respond(net::http_response{418, "text/plain", "short and stout", {}});

@@ -129,6 +129,7 @@ private:
     };
     router.add("DELETE", "/v1/applications/{name}", accept);
     router.add("POST", "/v1/applications/{name}/scale", accept);
+    router.add("POST", "/v1/applications/{name}/rollback", accept);
     router.add("POST", "/v1/actors/kill", accept);
     return router;
   }

@@ -80,6 +80,19 @@ TEST_CASE("apply --wait says why it does not run when its time is over, and that
   CHECK(contains(got.err, "fix: it stays applied; `prunella get instances -a default.popcorn`"));
 }
 
+TEST_CASE("what runs while its update does is not done, and what is paused has failed with the reason") {
+  auto application = popcorn(2);
+  const std::vector<actors::instance_view> all{instance(1, "running"), instance(2, "running")};
+  application.update = "running";
+  CHECK_FALSE(progress_of(application, all).is_running);
+  application.update = "paused";
+  application.reason = "the update is paused (it crashed)";
+  CHECK(progress_of(application, all).has_failed);
+  CHECK(progress_of(application, all).text == "2 of 2 running; the update is paused (it crashed)");
+  application.update = "done";
+  CHECK(progress_of(application, all).is_running);
+}
+
 TEST_CASE("apply --wait does not wait for what the site gave up, what was deleted or what someone else changed") {
   fake_site site;
   site.applications = {popcorn(0)};
@@ -92,7 +105,8 @@ TEST_CASE("apply --wait does not wait for what the site gave up, what was delete
   CHECK(deleted.code == 1);
   CHECK(contains(deleted.err, "cause: it was deleted meanwhile"));
   site.applications = {popcorn(2, 2)};
+  site.applications[0].reason = "went back from version 2: it crashed";
   const auto changed = run_at(site, {"apply", "-f", "-", "--wait"}, document, 1'000'000);
   CHECK(changed.code == 1);
-  CHECK(contains(changed.err, "cause: it was changed by someone else meanwhile"));
+  CHECK(contains(changed.err, "cause: it was changed meanwhile: went back from version 2: it crashed"));
 }

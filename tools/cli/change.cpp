@@ -9,6 +9,8 @@
 #include "config/limits.hpp"
 #include "config/reader.hpp"
 #include "config/text_file.hpp"
+#include "net/http_router.hpp"
+#include "tools/cli/api.hpp"
 #include "tools/cli/verbs.hpp"
 #include "tools/cli/wait.hpp"
 
@@ -152,6 +154,26 @@ int run_scale(const scale_options& options, terminal& io) {
   body["replicas"] = options.replicas;
   return change(options.connection, "POST", application_path(application) + "/scale", config::json_text(body), true,
                 "service " + application + '/' + service + " scaled to " + count(options.replicas, "replica"), io);
+}
+
+int run_rollback(const rollback_options& options, terminal& io) {
+  const auto application = with_tenant(options.application);
+  const auto found = get_from_api<std::vector<actors::application_view>>(
+    options.connection, "/v1/applications?application=" + net::percent_encode(application), io);
+  if (!found)
+    return exit_failed;
+  if (found->empty()) {
+    io.err << "prunella: there is no application " << printable(application)
+           << "\n  fix: `prunella get applications` lists what there is\n";
+    return exit_failed;
+  }
+  const auto& now = found->front();
+  boost::json::object body;
+  body["revision"] = now.revision;
+  return change(options.connection, "POST", application_path(application) + "/rollback", config::json_text(body), true,
+                "application " + application + " goes back from version " + printable(now.version)
+                  + (now.previous_version.empty() ? std::string{} : " to version " + printable(now.previous_version)),
+                io);
 }
 
 int run_delete(const delete_options& options, terminal& io) {

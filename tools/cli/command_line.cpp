@@ -239,6 +239,13 @@ private:
         ->check(whole_number(0, 1'000))
         ->type_name("");
 
+    auto* rollback = add(&app_, "rollback", "Go back to the version before the present one",
+                         "  prunella rollback popcorn\n  prunella rollback shop.popcorn", [this] {
+                           rollback_.connection = connection_;
+                           return run_rollback(rollback_, io_);
+                         });
+    rollback->add_option("APPLICATION", rollback_.application, "Which application")->required()->type_name("");
+
     auto* remove = add(&app_, "delete", "Stop and forget an application",
                        "  prunella delete popcorn\n  prunella delete application shop.popcorn", [this] {
                          // `delete application NAME` and `delete NAME` are the same.
@@ -549,6 +556,7 @@ private:
   path_options path_;
   apply_options apply_;
   scale_options scale_;
+  rollback_options rollback_;
   delete_options delete_;
   std::vector<std::string> delete_words_;
   logs_options logs_;

@@ -38,6 +38,11 @@ struct scale_options {
   std::uint32_t replicas = 0;
 };
 
+struct rollback_options {
+  connection_options connection;
+  std::string application;
+};
+
 struct delete_options {
   connection_options connection;
   std::string application;

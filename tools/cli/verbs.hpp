@@ -18,6 +18,9 @@ int run_get(const get_options& options, terminal& io);
 
 int run_scale(const scale_options& options, terminal& io);
 
+/// Back to the version before the present one.
+int run_rollback(const rollback_options& options, terminal& io);
+
 int run_delete(const delete_options& options, terminal& io);
 
 int run_tree(const tree_options& options, terminal& io);

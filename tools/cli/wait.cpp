@@ -67,7 +67,9 @@ private:
       return result;
     if (applications.empty() || applications.front().revision > which_.revision) {
       result.is_other = true;
-      result.seen.text = applications.empty() ? "it was deleted meanwhile" : "it was changed by someone else meanwhile";
+      result.seen.text = applications.empty() ? "it was deleted meanwhile" : "it was changed meanwhile";
+      if (!applications.empty() && !applications.front().reason.empty())
+        result.seen.text += ": " + applications.front().reason;
     } else if (applications.front().revision < which_.revision) {
       result.error = "the host that answers does not know of the change yet";
     } else {
@@ -123,8 +125,11 @@ progress progress_of(const actors::application_view& application,
     if (is_late && (!worst || (x.state == "failed" && worst->state != "failed")))
       worst = &x;
   }
-  result.is_running = running >= wanted && !worst;
-  if (worst)
+  result.has_failed |= application.update == "paused";
+  result.is_running = running >= wanted && !worst && application.update != "running";
+  if (application.update == "paused")
+    result.text += "; " + application.reason;
+  else if (worst)
     result.text += "; " + worst->name + " is " + worst->state + (worst->reason.empty() ? "" : ": " + worst->reason);
   return result;
 }

@@ -61,8 +61,8 @@ private:
   std::string word_;
 };
 
-const std::vector<std::string> verbs{"apply", "config",  "delete", "exec", "exit",   "get", "help",  "image",
-                                     "inspect", "kill", "logs",  "run", "scale", "status", "top", "tree", "version"};
+const std::vector<std::string> verbs{"apply", "config", "delete", "exec", "exit",     "get",   "help",   "image", "inspect",
+                                     "kill",  "logs",   "rollback", "run", "scale", "status", "top", "tree", "version"};
 
 template <class... Lists>
 std::vector<std::string> join(const Lists&... lists) {
@@ -85,7 +85,7 @@ std::vector<std::string> candidates(const std::vector<std::string>& before, cons
     return {"applications", "events", "hosts", "images", "instances", "services"};
   if (verb == "top")
     return {"containers", "hosts"};
-  if (verb == "delete")
+  if (verb == "delete" || verb == "rollback")
     return names.applications;
   if (verb == "scale" || verb == "run")
     return names.services;

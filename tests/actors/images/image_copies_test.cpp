@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "actors/site/application_images.hpp"
 #include "actors/site/image_board.hpp"
 #include "actors/site/image_copies.hpp"
 #include "actors/site/image_views.hpp"
@@ -208,23 +209,25 @@ TEST_CASE("the version before is kept where it is, and no longer fetched anywher
   site.give("host-1");
   auto service = test::service("web", 1);
   service.containers[0].image = "r.example/shop/web:2";
-  site.run({0, put_application{test::application("popcorn", {service})}});
-  CHECK(site.state.applications["default.popcorn"].previous_images == std::vector<std::string>{web});
+  site.run({0, put_application{test::application("popcorn", {service}), true}});
+  const auto images_before = [&] { return images_of(site.state.applications["default.popcorn"].former.spec); };
+  CHECK(images_before() == std::vector<std::string>{web});
   const auto plan = site.plan();
   CHECK(plan.orders.at("host-1").size() == 1);
   CHECK(plan.orders.at("host-1")[0].reference == "r.example/shop/web:2");
   CHECK(plan.keep.at("host-1") == std::vector<std::string>{web});
   CHECK(needed_on(site.state, "host-1") == std::vector<std::string>{web, "r.example/shop/web:2"});
   CHECK(needed_on(site.state, "host-2").empty());
-  SUBCASE("a change that needs the same images goes back no further") {
-    service.containers[0].env["COLOUR"] = "red";
-    site.run({0, put_application{test::application("popcorn", {service})}});
-    CHECK(site.state.applications["default.popcorn"].previous_images == std::vector<std::string>{web});
-  }
-  SUBCASE("a third version lets go of the first") {
+  SUBCASE("a third version does not let go of the first while the second has not come through") {
     service.containers[0].image = "r.example/shop/web:3";
-    site.run({0, put_application{test::application("popcorn", {service})}});
-    CHECK(site.state.applications["default.popcorn"].previous_images == std::vector<std::string>{"r.example/shop/web:2"});
+    site.run({0, put_application{test::application("popcorn", {service}), true}});
+    CHECK(images_before() == std::vector<std::string>{web});
+  }
+  SUBCASE("a third version lets go of the first when the second came through") {
+    service.containers[0].image = "r.example/shop/web:3";
+    site.run({0, end_update{"default.popcorn", 2, {}}});
+    site.run({0, put_application{test::application("popcorn", {service}), true}});
+    CHECK(images_before() == std::vector<std::string>{"r.example/shop/web:2"});
   }
 }
 
