@@ -184,7 +184,7 @@ private:
       leaves.reason = host + " is down" + (at == nowhere ? std::string{} : ": " + board_.host(at).reason);
       leaves.cause = "host/" + host;
       leaves.avoided = current.avoided;
-    } else if (const auto* report = report_of(*row)) {
+    } else if (const auto* report = turn == update_turn::due ? nullptr : report_of(*row)) { // another spec is another chance
       leaves.reason = "gave up on " + host + ": " + report->reason;
       leaves.cause = "instance/" + name;
       leaves.avoided = with_failure(current.avoided, *report);

@@ -252,7 +252,8 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
     if (host == state.hosts.end() || !host->second.up) {
       x.avoided = current->second.avoided;
       homeless.emplace_back(x, at + " is down" + (host == state.hosts.end() ? "" : ": " + host->second.reason), "host/" + at);
-    } else if (report != gave_up.end() && report->second.host == at && report->second.generation == current->second.generation) {
+    } else if (report != gave_up.end() && report->second.host == at && report->second.generation == current->second.generation
+               && !(is_old(state, x) && is_next(state, all, x, seen))) {
       x.avoided = current->second.avoided;
       note_failure(x.avoided, report->second, now);
       homeless.emplace_back(x, "gave up on " + at + ": " + report->second.reason, "instance/" + x.name);

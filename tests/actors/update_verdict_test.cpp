@@ -124,6 +124,20 @@ TEST_CASE("an updated instance that gives up takes the site back, and only what 
   CHECK(site.at("default.shop.db-1").generation == 1);
 }
 
+TEST_CASE("what gave up in the version that is left goes back where it is, and holds nothing up") {
+  updated_site site{2};
+  REQUIRE(site.step());
+  const auto where = site.at(web(1)).host;
+  site.fail(web(1), "exited with code 1"); // its host says so until it hears of the next generation
+  site.away = {web(1)};
+  site.run(site.only_decision<actors::roll_back>());
+  REQUIRE(site.step());
+  CHECK(site.at(web(1)).host == where);
+  CHECK(site.at(web(1)).generation == 3);
+  CHECK(site.at(web(1)).revision == 1);
+  CHECK(site.at(web(1)).avoided.empty());
+}
+
 TEST_CASE("a rollback that is decided twice, or of another revision, goes back once") {
   updated_site site{1};
   CHECK(site.run(actors::roll_back{key, 1, "why"}).outcome.result == actors::command_result::stale);
@@ -286,7 +300,7 @@ TEST_CASE("a host starts an instance that waits for its update with the version 
   updated_site site{3};
   REQUIRE(site.step());
   for (int i = 1; i <= 2; ++i) {
-    actors::assigned_applications assigned{{"shop", site.at(web(i)).host}};
+    actors::assigned_applications assigned{{"shop", site.at(web(i)).host, {}}};
     for (const auto& instance : assigned.plans(site.state, {}).at(key).instances)
       if (instance.name == web(i))
         CHECK(instance.containers[0].spec.command == std::vector<std::string>{"serve", i == 1 ? "2" : "1"});
