@@ -152,7 +152,7 @@ private:
       const auto at = board_.find(a.host);
       return at && board_.host(*at).up && seen_ ? seen_(name, a, update) : seen_as::away;
     };
-    const auto updates = x.is_paused ? std::vector<std::size_t>{} : to_update(x.replicas, *x.service, x.changed_at, see);
+    const auto updates = x.is_paused ? std::vector<std::size_t>{} : to_update(x.replicas, *x.service, x.changed_at, now_, see);
     for (std::size_t i = 0; i < x.replicas.size(); ++i) {
       const bool is_due = std::binary_search(updates.begin(), updates.end(), i);
       const bool waits = !is_due && is_outdated(x.replicas[i], x.changed_at);

@@ -28,12 +28,16 @@ const config::application_spec& version_of(const application_record& record, con
   return !runs(record.changed_at) && record.former.revision != 0 && runs(record.former.changed_at) ? record.former.spec : record.spec;
 }
 
+bool is_avoided_somewhere(const assignment& x, time_ms now) {
+  return std::any_of(x.avoided.begin(), x.avoided.end(), [&](const avoided_host& host) { return now < host.until; });
+}
+
 bool is_outdated(assigned_replica replica, std::uint64_t changed_at) {
   return replica != nullptr && !replica->second.host.empty() && replica->second.revision != changed_at;
 }
 
 std::vector<std::size_t> to_update(const std::vector<assigned_replica>& replicas, const config::service_spec& service,
-                                   std::uint64_t changed_at, const sight& seen) {
+                                   std::uint64_t changed_at, time_ms now, const sight& seen) {
   std::vector<std::size_t> outdated;
   for (std::size_t i = 0; i < replicas.size(); ++i)
     if (is_outdated(replicas[i], changed_at))
@@ -45,7 +49,7 @@ std::vector<std::size_t> to_update(const std::vector<assigned_replica>& replicas
     const auto* x = replicas[i];
     if (x != nullptr && !x->second.host.empty())
       states[i] = seen(x->first, x->second, service.update);
-    else if (x != nullptr && !x->second.avoided.empty())
+    else if (x != nullptr && is_avoided_somewhere(x->second, now))
       states[i] = seen_as::away;
     if (states[i] == seen_as::fresh && is_outdated(x, changed_at))
       states[i] = seen_as::steady; // how long the old one runs tells nothing about the new one

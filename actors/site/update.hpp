@@ -38,11 +38,14 @@ using assigned_replica = const std::pair<const std::string, assignment>*;
 
 /// Of the replicas of a service those that are to be updated now, by their place in `replicas`: among those with a host that
 /// do not run revision `changed_at`, all that are away anyway, and of those that run as many as leave no more than
-/// `update.parallel` of the service away, or updated and fresh; an instance that gave up everywhere counts as away. So the next ones wait until
+/// `update.parallel` of the service away, or updated and fresh; one that gave up everywhere counts as away until it may be tried again. So the next ones wait until
 /// those before them have run for `healthy_time`, and a spec that does not run comes no further. A service whose instances may
 /// end for good (not `permanent`) is updated at once, as nobody can wait until they run. Ascending.
 std::vector<std::size_t> to_update(const std::vector<assigned_replica>& replicas, const config::service_spec& service,
-                                   std::uint64_t changed_at, const sight& seen);
+                                   std::uint64_t changed_at, time_ms now, const sight& seen);
+
+/// Whether placement avoids a host for what it did there; what has no host and waits for nothing of the kind fits nowhere.
+bool is_avoided_somewhere(const assignment& x, time_ms now);
 
 /// Whether `replica` has a host and does not run revision `changed_at`.
 bool is_outdated(assigned_replica replica, std::uint64_t changed_at);

@@ -168,7 +168,7 @@ bool is_old(const site_state& state, const wanted& x) {
 
 /// Whether an old one is to be updated now: it is away anyway, or with it and the steady ones before it no more than
 /// `parallel` are not steady.
-bool is_next(const site_state& state, const std::vector<wanted>& all, const wanted& x, const sight& seen) {
+bool is_next(const site_state& state, const std::vector<wanted>& all, const wanted& x, time_ms now, const sight& seen) {
   const auto changed = state.applications.at(x.application_id()).changed_at.at(x.service->name);
   const auto look = [&](const auto& row) {
     const auto host = state.hosts.find(row.second.host);
@@ -186,7 +186,7 @@ bool is_next(const site_state& state, const std::vector<wanted>& all, const want
       continue;
     const auto& row = there->second;
     if (row.host.empty())
-      unsteady += row.avoided.empty() ? 0 : 1;
+      unsteady += std::any_of(row.avoided.begin(), row.avoided.end(), [&](const auto& y) { return now < y.until; }) ? 1 : 0;
     else
       unsteady += look(*there) != seen_as::steady || (other.replica < x.replica && is_old(state, other)) ? 1 : 0;
   }
@@ -253,11 +253,11 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
       x.avoided = current->second.avoided;
       homeless.emplace_back(x, at + " is down" + (host == state.hosts.end() ? "" : ": " + host->second.reason), "host/" + at);
     } else if (report != gave_up.end() && report->second.host == at && report->second.generation == current->second.generation
-               && !(is_old(state, x) && is_next(state, all, x, seen))) {
+               && !(is_old(state, x) && is_next(state, all, x, now, seen))) {
       x.avoided = current->second.avoided;
       note_failure(x.avoided, report->second, now);
       homeless.emplace_back(x, "gave up on " + at + ": " + report->second.reason, "instance/" + x.name);
-    } else if (is_old(state, x) && !is_next(state, all, x, seen)) {
+    } else if (is_old(state, x) && !is_next(state, all, x, now, seen)) {
       result.waits_for_reports = true;
       hosts.on[at].push_back(x);
     } else if (const auto why = hosts.check(x, host->second, now)) {
