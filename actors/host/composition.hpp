@@ -14,6 +14,7 @@
 //   ├─ host                            reconciles, reports
 //   ├─ door                            tells the front door which instances are ready, if the host has one
 //   ├─ address                         holds the site's address, if the host has an interface for it
+//   ├─ logs, terminals                 what containers print; commands that somebody sits at, and tasks; with a data directory
 //   ├─ tree, api                       answers
 
 #include <cstdint>
