@@ -74,7 +74,6 @@ container_probes::verdict container_probes::take(probe_kind kind, const probe_ou
   if (!runs(kind))
     return {};
   const bool was_ready = is_ready();
-  is_presumed_ready_ = false;
   const auto old_reason = unready_reason();
   auto problem = problem_of(x.spec, outcome);
   const bool is_good = problem.empty();
@@ -91,8 +90,11 @@ container_probes::verdict container_probes::take(probe_kind kind, const probe_ou
     for (const auto later : {probe_kind::liveness, probe_kind::readiness})
       at(later).due = std::max(at(later).due, now);
   } else if (kind == probe_kind::readiness) {
-    passes_ = is_good ? passes_ || x.good >= x.spec.successes : passes_ && x.bad < x.spec.failures;
+    passes_ = is_good ? passes_ || is_presumed_ready_ || x.good >= x.spec.successes : passes_ && x.bad < x.spec.failures;
   }
+  // Liveness says nothing about it; a good startup leaves it to readiness.
+  if (kind == probe_kind::readiness || (kind == probe_kind::startup && !is_good))
+    is_presumed_ready_ = false;
   if (kind != probe_kind::readiness && x.bad >= x.spec.failures)
     result.give_up = std::string{to_text(kind)} + " probe failed: " + all;
   result.has_changed = was_ready != is_ready() || old_reason != unready_reason();

@@ -33,8 +33,9 @@ struct probe_outcome {
 
 class container_probes {
 public:
-  /// `started`: when the container did. One that is adopted ran before, and may be presumed ready until the first answer:
-  /// an agent that is restarted is to take no traffic from what runs well.
+  /// `started`: when the container did. One that is adopted ran before, and may be presumed ready until a first answer of
+  /// readiness, or of a startup that fails, says what is true: an agent that is restarted is to take no traffic from what
+  /// runs well.
   container_probes(config::probes_spec spec, runtime::instant started, bool is_presumed_ready = false);
 
   /// Kinds whose time has come; they are under way from now on.

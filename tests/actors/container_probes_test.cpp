@@ -148,6 +148,26 @@ TEST_CASE("what was adopted is presumed ready until its first answer, startup pr
   CHECK_FALSE(x.is_ready());
 }
 
+TEST_CASE("what was adopted stays ready while liveness and startup answer well, and its first good readiness is enough") {
+  config::probes_spec spec;
+  spec.startup = probe();
+  spec.liveness = probe();
+  spec.readiness = probe();
+  spec.readiness.successes = 3;
+  container_probes x(spec, start, true);
+  auto now = start;
+  const auto take = [&](probe_kind kind, const probe_outcome& outcome) {
+    x.start_due(now);
+    now += 10s;
+    x.take(kind, outcome, now);
+    return x.is_ready();
+  };
+  CHECK(take(probe_kind::startup, good));
+  CHECK(take(probe_kind::liveness, good));
+  CHECK(take(probe_kind::readiness, good));
+  CHECK(take(probe_kind::readiness, good));
+}
+
 TEST_CASE("what a failed probe printed is told when the failure is new, and is no news while it stays the same") {
   config::probes_spec spec;
   spec.readiness = probe();
