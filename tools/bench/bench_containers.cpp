@@ -137,7 +137,7 @@ std::vector<double> bare_runs(const std::string& folder, const provided_image& i
   const auto bundle = folder + "/bare";
   fs::create_directories(bundle);
   const auto options = options_of_machine(folder + "/data", {});
-  if (const auto failure = make_bundle(order_of(true), image, bundle, "/prunella-bench-bare", options))
+  if (const auto failure = make_bundle(order_of(true), image, bundle, "/prunella-bench-bare", {}, options))
     stop(failure->message);
   std::vector<double> took;
   for (int i = 0; i < rounds; ++i) {
