@@ -19,6 +19,7 @@
 #include "actors/instance/oci/conmon.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 #include "actors/instance/spawn_plan.hpp"
+#include "actors/instance/thread_without_signals.hpp"
 
 namespace prunella::actors {
 
@@ -103,13 +104,7 @@ std::optional<driver_failure> refused_inside(const command_plan& plan, std::int3
 command_runner::command_runner() : wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
   if (!wake_)
     throw std::system_error{errno, std::generic_category(), "commands in containers cannot be watched (eventfd)"};
-  // Signals belong to the agent's main thread.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread{[this] { work(); }};
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_ = thread_without_signals([this] { work(); });
 }
 
 command_runner::~command_runner() {

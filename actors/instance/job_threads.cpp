@@ -1,19 +1,14 @@
 #include "actors/instance/job_threads.hpp"
 
-#include <csignal>
 #include <utility>
+
+#include "actors/instance/thread_without_signals.hpp"
 
 namespace prunella::actors {
 
 job_threads::job_threads(std::size_t threads, std::function<void(std::uint64_t)> on_done) : on_done_{std::move(on_done)} {
-  // Signals belong to the agent's main thread.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
   for (std::size_t i = 0; i < threads; ++i)
-    threads_.emplace_back([this] { work(); });
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    threads_.push_back(thread_without_signals([this] { work(); }));
 }
 
 job_threads::~job_threads() {

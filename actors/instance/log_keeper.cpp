@@ -17,6 +17,7 @@
 
 #include "actors/instance/container_log.hpp"
 #include "actors/instance/raw_log.hpp"
+#include "actors/instance/thread_without_signals.hpp"
 
 namespace prunella::actors {
 
@@ -45,13 +46,7 @@ log_keeper::log_keeper(std::int64_t cap)
     : cap_{cap}, inotify_{::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)}, wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
   if (!wake_)
     throw std::system_error{errno, std::generic_category(), "log files cannot be watched (eventfd)"};
-  // Signals belong to the agent's main thread.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread{[this] { run(); }};
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_ = thread_without_signals([this] { run(); });
 }
 
 log_keeper::~log_keeper() {

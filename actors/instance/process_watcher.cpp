@@ -1,4 +1,5 @@
 #include "actors/instance/process_watcher.hpp"
+#include "actors/instance/thread_without_signals.hpp"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -29,13 +30,7 @@ process_watcher::process_watcher(std::function<void(std::uint64_t)> on_end)
     : on_end_{std::move(on_end)}, epoll_{::epoll_create1(EPOLL_CLOEXEC)}, stop_{::eventfd(0, EFD_CLOEXEC)} {
   if (!epoll_ || !stop_ || !add(epoll_.get(), stop_.get(), stop_key))
     throw std::system_error{errno, std::generic_category(), "processes cannot be watched (epoll, eventfd)"};
-  // Signals belong to the agent's main thread.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread{[this] { run(); }};
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_ = thread_without_signals([this] { run(); });
 }
 
 process_watcher::~process_watcher() {

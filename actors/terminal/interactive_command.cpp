@@ -1,4 +1,5 @@
 #include "actors/terminal/interactive_command.hpp"
+#include "actors/instance/thread_without_signals.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -53,13 +54,7 @@ interactive_command::interactive_command(command_plan plan, interactive_options 
       wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
   if (!wake_)
     throw std::system_error{errno, std::generic_category(), "a command cannot be watched (eventfd)"};
-  // Signals belong to the agent's main thread.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread{[this] { run(); }};
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_ = thread_without_signals([this] { run(); });
 }
 
 interactive_command::~interactive_command() {
