@@ -97,8 +97,8 @@ instance_phase instance_table::phase_of(const instance& x, std::string& reason) 
     done += c.is_known && is_final ? 1 : 0;
     if (c.is_known && has_ended(c.phase) && !(c.is_init && is_final))
       reason = c.name + ' ' + c.reason + (is_final ? " and is not restarted" : "");
-    else if (c.is_known && c.phase == container_phase::starting && !c.reason.empty()) // who looks sees this, not the moment between
-      reason = c.name + ' ' + c.reason + "; it is started again";
+    else if (c.is_known && c.phase == container_phase::starting && !c.reason.empty()) // still why: who looks hardly sees the moment between
+      reason = c.name + ' ' + c.reason;
   }
   if (is_stopping || (done > 0 && done == x.containers.size()))
     return instance_phase::stopping;
