@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -36,8 +37,9 @@ std::string cni_configuration(const host_bridge& bridge, const std::string& leas
                            {"rangeStart", config::ipv4_text(network.first_instance)},
                            {"rangeEnd", config::ipv4_text(network.last_instance)},
                            {"gateway", bridge.gateway()}};
-  const json::object addresses{
-    {"type", "host-local"}, {"dataDir", leases}, {"ranges", json::array{json::array{range}}}};
+  json::array ranges; // a list of lists; in braces, compilers disagree on whether the inner one is copied or nested (CWG 2137)
+  ranges.emplace_back(json::array{range});
+  const json::object addresses{{"type", "host-local"}, {"dataDir", leases}, {"ranges", std::move(ranges)}};
   const json::object configuration{{"cniVersion", "1.0.0"},
                                    {"name", bridge.name()},
                                    {"type", "bridge"},
