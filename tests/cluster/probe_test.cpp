@@ -39,6 +39,11 @@ struct web_site {
   void apply() {
     REQUIRE(site.apply(spec).is_good());
     site.wait_for_running(spec.services[0].replicas);
+    // An update takes what is not ready first.
+    site.wait_for("all are ready", [&] {
+      const auto now = site.instances();
+      return std::all_of(now.begin(), now.end(), [](const auto& x) { return x.ready; });
+    });
   }
 
   bool has_event(const std::string& object, const std::string& reason) const {
