@@ -39,7 +39,11 @@ struct web_site {
   void apply() {
     REQUIRE(site.apply(spec).is_good());
     site.wait_for_running(spec.services[0].replicas);
-    // An update takes what is not ready first.
+  }
+
+  /// Before an update, which takes what is not ready first.
+  void apply_until_ready() {
+    apply();
     site.wait_for("all are ready", [&] {
       const auto now = site.instances();
       return std::all_of(now.begin(), now.end(), [](const auto& x) { return x.ready; });
@@ -149,7 +153,7 @@ TEST_CASE("an update whose instances never get ready stops at the first one and 
   web_site x{2};
   x.probes().readiness = health_probe(x.spec);
   x.spec.services[0].update.healthy_time = 200ms;
-  x.apply();
+  x.apply_until_ready();
   wait_for_doors(x.site, x.site.hosts(), x.port);
   const auto before = x.site.instances();
   const auto clients = clients_at(x.site, x.site.hosts(), x.port);
@@ -202,7 +206,7 @@ TEST_CASE("an update whose instances do not get ready in time goes back by itsel
   x.spec.services[0].update.healthy_time = 200ms;
   x.spec.services[0].update.deadline = 2s;
   x.spec.version = "1";
-  x.apply();
+  x.apply_until_ready();
   wait_for_doors(x.site, x.site.hosts(), x.port);
   const auto before = x.site.instances();
   const auto clients = clients_at(x.site, x.site.hosts(), x.port);
