@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
-#include "actors/names.hpp"
 #include "actors/site/site_views.hpp"
+#include "actors/site/update.hpp"
 #include "config/quantity.hpp"
 
 namespace prunella::actors {
@@ -26,16 +26,13 @@ config::resources reserved_for(const site_state& state, const std::string& conta
   const auto dot = container.rfind('.');
   if (dot == std::string::npos)
     return {};
-  const auto instance = parse_instance_name(container.substr(0, dot));
-  const auto application = state.applications.find(application_key(instance.tenant, instance.application));
-  if (application == state.applications.end())
+  const auto placed = state.assignments.find(container.substr(0, dot));
+  const auto* service = placed == state.assignments.end() ? nullptr : service_of(state, placed->second);
+  if (service == nullptr)
     return {};
-  for (const auto& service : application->second.spec.services)
-    if (service.name == instance.service)
-      for (const auto& x : service.containers)
-        if (x.name == container.substr(dot + 1))
-          return x.resources;
-  return {};
+  const auto found = std::find_if(service->containers.begin(), service->containers.end(),
+                                  [&](const auto& x) { return x.name == container.substr(dot + 1); });
+  return found == service->containers.end() ? config::resources{} : found->resources;
 }
 
 } // namespace

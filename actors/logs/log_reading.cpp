@@ -8,6 +8,7 @@
 
 #include "actors/names.hpp"
 #include "actors/site/requests.hpp"
+#include "actors/site/update.hpp"
 #include "config/did_you_mean.hpp"
 #include "config/time.hpp"
 #include "config/yaml/characters.hpp"
@@ -36,22 +37,12 @@ std::string_view next_part(std::string_view& rest, char mark) {
   return part;
 }
 
-const config::service_spec* find_service(const site_state& state, const assignment& x) {
-  const auto record = state.applications.find(application_key(x.tenant, x.application));
-  if (record == state.applications.end())
-    return nullptr;
-  for (const auto& service : record->second.spec.services)
-    if (service.name == x.service)
-      return &service;
-  return nullptr;
-}
-
 /// Adds the containers of one instance; only `container` if it is not empty.
 void add_instance(log_targets& result, const site_state& state, const std::string& instance, const std::string& container) {
   const auto& x = state.assignments.at(instance);
   if (x.host.empty())
     result.notes.push_back(instance + " is on no host" + (x.reason.empty() ? "" : ": " + x.reason));
-  const auto* service = find_service(state, x);
+  const auto* service = service_of(state, x);
   if (x.host.empty() || service == nullptr)
     return;
   for (const auto* containers : {&service->init_containers, &service->containers})

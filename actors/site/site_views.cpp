@@ -146,12 +146,11 @@ std::map<std::string, std::pair<std::uint32_t, config::resources>> reserved_of_h
     const auto application = state.applications.find(application_key(x.tenant, x.application));
     if (application == state.applications.end())
       continue;
-    for (const auto& service : application->second.spec.services)
-      if (service.name == x.service)
-        for (const auto& container : service.containers) {
-          reserved.cpu_millis += container.resources.cpu_millis;
-          reserved.memory_bytes += container.resources.memory_bytes;
-        }
+    if (const auto* service = find_service(application->second.spec, x.service)) // the present one, as placement counts
+      for (const auto& container : service->containers) {
+        reserved.cpu_millis += container.resources.cpu_millis;
+        reserved.memory_bytes += container.resources.memory_bytes;
+      }
   }
   return use;
 }

@@ -28,6 +28,11 @@ const config::application_spec& version_of(const application_record& record, con
   return !runs(record.changed_at) && record.former.revision != 0 && runs(record.former.changed_at) ? record.former.spec : record.spec;
 }
 
+const config::service_spec* service_of(const site_state& state, const assignment& x) {
+  const auto record = state.applications.find(application_key(x.tenant, x.application));
+  return record == state.applications.end() ? nullptr : find_service(version_of(record->second, x), x.service);
+}
+
 bool is_avoided_somewhere(const assignment& x, time_ms now) {
   return std::any_of(x.avoided.begin(), x.avoided.end(), [&](const avoided_host& host) { return now < host.until; });
 }

@@ -6,6 +6,7 @@
 
 #include "actors/names.hpp"
 #include "actors/site/requests.hpp"
+#include "actors/site/update.hpp"
 #include "config/did_you_mean.hpp"
 #include "config/json.hpp"
 #include "config/time.hpp"
@@ -40,15 +41,6 @@ problem_view no_instance(const site_state& state, const std::string& name) {
   const auto near = config::did_you_mean(name, names);
   return make_problem(404, "there is no instance `" + name + "`", "a command runs in a container of one instance",
                       near.empty() ? "`prunella get instances` lists them" : "did you mean `" + near + "`?");
-}
-
-const config::service_spec* service_of(const site_state& state, const assignment& x) {
-  const auto record = state.applications.find(application_key(x.tenant, x.application));
-  if (record != state.applications.end())
-    for (const auto& service : record->second.spec.services)
-      if (service.name == x.service)
-        return &service;
-  return nullptr;
 }
 
 /// The first container of the first placed instance of a service: where its image is.

@@ -183,6 +183,7 @@ TEST_CASE("a paused update updates nothing more, moves instances as they are, an
   CHECK(site.at(web(3)).host != lost);
   CHECK(site.at(web(3)).revision == 1);
   CHECK(&actors::version_of(site.record(), site.at(web(3))) == &site.record().former.spec);
+  CHECK(actors::service_of(site.state, site.at(web(3))) == &site.record().former.spec.services[0]);
   site.run(actors::scale_service{key, "web", 4});
   while (site.step()) {
   }
