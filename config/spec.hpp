@@ -159,9 +159,10 @@ struct resources {
 /// A driver that a host offers. Written as its kind alone, or as a map with options.
 struct driver_spec {
   driver_kind kind = driver_kind::process;
-  std::string runtime; ///< of `oci`: path of the OCI runtime; empty: runc, else crun, wherever the system has it
+  std::string runtime;  ///< of `oci`: path of the OCI runtime; empty: runc, else crun, wherever the system has it
+  std::string socket{}; ///< of `engine`: path of the engine's unix socket; empty: where Docker, else Podman has it
 
-  PRUNELLA_FIELDS(driver_spec, kind, runtime)
+  PRUNELLA_FIELDS(driver_spec, kind, runtime, socket)
 };
 
 /// One machine of a site.
@@ -187,7 +188,9 @@ struct image_settings {
   std::uint32_t copies = 2;         ///< hosts that have each image, if there are so many
   std::int64_t bandwidth_bytes = 0; ///< per second, of what a host copies from others; 0: no bound; written `bandwidth: 5M`
 
-  PRUNELLA_FIELDS(image_settings, copies, bandwidth_bytes)
+  std::int64_t uplink_bytes = 0;    ///< per second, of what a host pulls from registries; 0: no bound; `uplink-bandwidth: 1M`
+
+  PRUNELLA_FIELDS(image_settings, copies, bandwidth_bytes, uplink_bytes)
 };
 
 /// The networks behind the hosts of a site, for instances with `network: bridge`.
@@ -302,6 +305,14 @@ struct probes_spec {
   PRUNELLA_FIELDS(probes_spec, startup, liveness, readiness)
 };
 
+/// How much a host keeps of what a container prints.
+struct log_spec {
+  std::int64_t max_size_bytes = 10 * 1024 * 1024; ///< written `max-size: 10Mi`; the older half goes first
+  std::chrono::milliseconds max_age{0};           ///< older lines go too; 0: only the size counts
+
+  PRUNELLA_FIELDS(log_spec, max_size_bytes, max_age)
+};
+
 /// One container of an instance: of an image, or without one a process group of the host. What a process group cannot
 /// have (user, read-only-root, pids, files, volumes) needs an image.
 struct container_spec {
@@ -320,9 +331,12 @@ struct container_spec {
   std::vector<volume_spec> volumes;
   std::string stop_signal; ///< `SIGINT`, `INT` or `2`; empty: the image's, or SIGTERM
   probes_spec probes;
+  std::int64_t disk_bytes = 0; ///< that it may fill on the host: its root, ephemeral volumes on disk, logs; 0: no limit
+  log_spec logs;
+  bool user_namespace = false; ///< its root is nobody on the host
 
   PRUNELLA_FIELDS(container_spec, name, command, env, working_directory, resources, ports, grace, image, user,
-                  read_only_root, pids, files, volumes, stop_signal, probes)
+                  read_only_root, pids, files, volumes, stop_signal, probes, disk_bytes, logs, user_namespace)
 };
 
 /// Which hosts may hold an instance, and which are better.
@@ -364,9 +378,11 @@ struct service_spec {
   std::vector<container_spec> init_containers;
   instance_network network = instance_network::host; ///< of all of them
   update_spec update;
+  /// Before an instance is stopped it takes no new connections of the front door, and those that are open may end, so long.
+  std::chrono::milliseconds drain{0};
 
   PRUNELLA_FIELDS(service_spec, name, replicas, placement, strategy, restart, when_cut_off, containers, init_containers,
-                  network, update)
+                  network, update, drain)
 };
 
 /// `kind: application`.
