@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "actors/application/application_plan.hpp"
+#include "actors/names.hpp"
 
 namespace prunella::actors {
 
