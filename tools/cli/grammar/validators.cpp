@@ -1,4 +1,4 @@
-#include "tools/cli/validators.hpp"
+#include "tools/cli/grammar/validators.hpp"
 
 #include "config/did_you_mean.hpp"
 #include "config/time.hpp"
