@@ -59,6 +59,15 @@ struct image_transfer {
   PRUNELLA_FIELDS(image_transfer, reference, state, asked_for, from_registry, from, bytes_done, bytes_total, attempts, reason)
 };
 
+/// What a host found out about a tag that it was ordered to look at.
+struct tag_found {
+  std::string reference;
+  std::uint64_t since = 0; ///< of the order
+  std::string digest;
+
+  PRUNELLA_FIELDS(tag_found, reference, since, digest)
+};
+
 /// Host → site (actor "site" on the leader), after a change and as the answer to `image_orders`: all of it each time, the
 /// newest of a host counts. At most about `max_image_report_bytes`; what does not fit is left out, least recently used
 /// first. No answer; a lost one is made good by the next orders.
@@ -70,8 +79,9 @@ struct image_report {
   std::uint64_t free_bytes = 0;  ///< on the disk of its images
   std::vector<held_image> images;
   std::vector<image_transfer> transfers;
+  std::vector<tag_found> tags; ///< of the present orders
 
-  PRUNELLA_FIELDS(image_report, host, incarnation, revision, platform, free_bytes, images, transfers)
+  PRUNELLA_FIELDS(image_report, host, incarnation, revision, platform, free_bytes, images, transfers, tags)
 };
 
 /// Brings one image to a host.
@@ -81,8 +91,11 @@ struct image_order {
   std::vector<std::string> from; ///< hosts that have it, best first
   bool may_ask_registry = false; ///< the one host that fetches it for all
   std::uint64_t bytes = 0;       ///< 0: not known
+  /// Not 0: `reference` is a tag, and the site wants to know what it means now, at a time after its log's entry of this
+  /// number. → `tag_found` in a report. Who has had it from a file only says what that is.
+  std::uint64_t look_since = 0;
 
-  PRUNELLA_FIELDS(image_order, reference, manifest, from, may_ask_registry, bytes)
+  PRUNELLA_FIELDS(image_order, reference, manifest, from, may_ask_registry, bytes, look_since)
 };
 
 /// Site → host (actor "images"): all that the host is to fetch now, and all that the site counts on finding there. →

@@ -64,8 +64,10 @@ struct host_heartbeat {
   std::vector<instance_report> reports;
   std::vector<std::string> gone; ///< instances no longer on this host; none of them is in `reports`
   std::vector<config::driver_kind> drivers; ///< that the host has, ascending
+  std::vector<host_lack> lacks;             ///< ascending
 
-  PRUNELLA_FIELDS(host_heartbeat, host, incarnation, sent_at_ns, has_reports, revision, since_revision, reports, gone, drivers)
+  PRUNELLA_FIELDS(host_heartbeat, host, incarnation, sent_at_ns, has_reports, revision, since_revision, reports, gone, drivers,
+                  lacks)
 };
 
 /// The leader's answer. Lease fields are carried from the first version on; a leader that grants none says 0.

@@ -25,6 +25,14 @@ struct host_image_view {
   PRUNELLA_FIELDS(host_image_view, host, state, from, bytes_done, bytes_total, attempts, reason, holders, unpacked)
 };
 
+/// A service whose present version names an image by a tag.
+struct tag_use_view {
+  std::string service; ///< tenant.application.service
+  std::string tag;
+
+  PRUNELLA_FIELDS(tag_use_view, service, tag)
+};
+
 /// One image under its first name; one that is only on its way has no digest yet.
 struct image_view {
   std::string name;
@@ -35,8 +43,9 @@ struct image_view {
   std::string needed;      ///< yes: by a present version; rollback: by the one before; no
   std::uint32_t copies = 0; ///< hosts that are up and have it
   std::vector<host_image_view> hosts; ///< ordered by id
+  std::vector<tag_use_view> meant_by; ///< what the site decided that tags mean; ordered by service
 
-  PRUNELLA_FIELDS(image_view, name, names, digest, platform, bytes, needed, copies, hosts)
+  PRUNELLA_FIELDS(image_view, name, names, digest, platform, bytes, needed, copies, hosts, meant_by)
 };
 
 } // namespace prunella::actors

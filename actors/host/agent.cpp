@@ -25,6 +25,7 @@
 #include "actors/host/composition.hpp"
 #include "actors/instance/container_driver.hpp"
 #include "actors/instance/driver_error.hpp"
+#include "actors/instance/network/cni.hpp"
 #include "actors/site/membership.hpp"
 #include "config/address.hpp"
 #include "net/http_server.hpp"
@@ -194,6 +195,8 @@ outer_parts agent::parts::outside() {
   for (const auto& driver : drivers.drivers)
     x.drivers.push_back(driver.kind);
   std::sort(x.drivers.begin(), x.drivers.end());
+  if (!bridge || !missing_for_cni(std::string{default_cni_folder}, options.site.networks.outbound).empty())
+    x.lacks.push_back(host_lack::bridge);
   x.probe = [this](net::probe_question question, std::function<void(const net::probe_finding&)> done) {
     probes.ask(std::move(question), std::move(done));
   };

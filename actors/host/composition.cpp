@@ -20,6 +20,7 @@
 #include "actors/instance/driver.hpp"
 #include "actors/logs/logs_actor.hpp"
 #include "actors/site/image_copies.hpp"
+#include "actors/site/image_tags.hpp"
 #include "actors/site/leadership_actor.hpp"
 #include "actors/site/site_errors.hpp"
 #include "actors/site/site_machine.hpp"
@@ -244,6 +245,7 @@ caf::actor composition::start_images(const runtime::start_context& my) {
   };
   x.keeper_of = [this](const std::string& host) { return actor_on(host, "images"); };
   x.needed = [this] { return needed_on(*state_->get(), options_.host); };
+  x.meaning_of = [this](const std::string& container, const std::string& tag) { return actors::meaning_of(*state_->get(), container, tag); };
   x.record = [this](storage::journal_event event) { record(std::move(event)); };
   x.clock = outer_.clock;
   x.detached = outer_.own_threads;
@@ -392,6 +394,7 @@ caf::actor composition::start_host(const runtime::start_context& my) {
   x.containers.clock = outer_.clock;
   x.figures = figures_;
   x.drivers = outer_.drivers;
+  x.lacks = outer_.lacks;
   x.clock = outer_.clock;
   if (door_.door) {
     x.on_report = [this](const instance_report& report) {

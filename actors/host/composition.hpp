@@ -66,6 +66,7 @@ struct outer_parts {
   std::function<std::shared_ptr<net::links>(net::link_options options)> make_links;
   /// What the driver actor can run, ascending; the site places by it.
   std::vector<config::driver_kind> drivers{config::driver_kind::process};
+  std::vector<host_lack> lacks; ///< what else it cannot do, ascending
   /// The front door of this host; empty: it has none. Called once. `options` names the host and its addresses as in the
   /// site's document, and what to tell.
   std::function<host_door_parts(net::door_options options)> make_door;

@@ -66,6 +66,7 @@ struct host_actor_options {
   container_context containers;
   runtime::liveness_figures figures;
   std::vector<config::driver_kind> drivers; ///< that this host has, ascending
+  std::vector<host_lack> lacks;             ///< what it cannot do, ascending
   wall_clock clock = wall_clock_ms;
   /// At start nothing is decided before the log was heard from, or this long if no quorum is there: then the host
   /// works from its own copy.

@@ -52,6 +52,7 @@ void host_reporter::send() {
   beat.host = options_.host;
   beat.incarnation = options_.incarnation;
   beat.drivers = options_.drivers;
+  beat.lacks = options_.lacks;
   beat.sent_at_ns = self_->clock().now().time_since_epoch().count();
   beat.has_reports = !reports_are_under_way_;
   if (beat.has_reports)

@@ -32,6 +32,7 @@ struct host_reporter_options {
   std::function<caf::actor(const std::string& host, const std::string& name)> actor_on;
   runtime::liveness_figures figures;
   std::vector<config::driver_kind> drivers{}; ///< that this host has, ascending
+  std::vector<host_lack> lacks{};             ///< what it cannot do, ascending
 };
 
 class host_reporter {

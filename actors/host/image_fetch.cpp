@@ -36,6 +36,7 @@ public:
     if (const auto unpacked = unpack(*record); unpacked)
       return failed(*unpacked);
     outcome_.image.manifest = record->manifest.text();
+    outcome_.image.look_since = order_.look_since;
     outcome_.image.from = progress_.from;
     for (const auto& blob : record->blobs)
       outcome_.image.bytes += blob.size;
@@ -77,7 +78,13 @@ private:
   record_or_error bring() {
     if (!order_.file.empty())
       return import_file();
-    if (auto here = whole_image(); here) {
+    auto here = whole_image();
+    if (order_.look_since != 0) {
+      if (auto meaning = look(here); !meaning)
+        return meaning.error();
+      here = whole_image();
+    }
+    if (here) {
       outcome_.image.was_there = true;
       return here;
     }
@@ -95,6 +102,34 @@ private:
       return last;
     begin("registry " + reference_.registry, true);
     return storage::pull(*tools_.store, reference_, tools_.access, options(progress_.from));
+  }
+
+  /// From here on the reference is what its tag means now. Without an answer of the registry that is what is here, also
+  /// for what somebody brought as a file: no registry knows better.
+  storage::result<void> look(const record_or_error& here) {
+    auto access = tools_.access;
+    if (here && came_as_file(*here))
+      return means(here->manifest);
+    if (here)
+      access.document_timeout = std::min(access.document_timeout, tools_.look_timeout);
+    auto now = storage::look_up(*tools_.store, reference_, access);
+    if (now)
+      return means(*now);
+    if (!here)
+      return now.error();
+    outcome_.peers_failed.push_back(now.error().message + "; " + order_.reference + " stays what it is here, "
+                                    + here->manifest.text().substr(0, 19));
+    return means(here->manifest);
+  }
+
+  storage::result<void> means(const storage::digest& meaning) {
+    reference_.pinned = meaning;
+    outcome_.image.meaning = meaning.text();
+    return {};
+  }
+
+  static bool came_as_file(const storage::image_record& record) {
+    return record.source.compare(0, 8, "archive ") == 0 || record.source.compare(0, 7, "folder ") == 0 || record.source.empty();
   }
 
   /// What the reference means here, if all of it is on the disk.

@@ -24,8 +24,9 @@ struct fetch_order {
   bool may_ask_registry = false;  ///< if no peer could give it
   std::string file;               ///< an OCI layout folder or an archive, on this host: imported instead of all that
   bool unpack = false;            ///< the layers too; takes root
+  std::uint64_t look_since = 0;   ///< not 0: what the tag means now is the question, as in `image_order`
 
-  PRUNELLA_FIELDS(fetch_order, reference, manifest, peers, may_ask_registry, file, unpack)
+  PRUNELLA_FIELDS(fetch_order, reference, manifest, peers, may_ask_registry, file, unpack, look_since)
 };
 
 /// How far it is. `from`: `host-3`, `registry r.example`, `archive /media/web.tar`.
@@ -44,8 +45,10 @@ struct fetched_image {
   std::string from;
   std::uint64_t bytes = 0; ///< of its blobs
   bool was_there = false;  ///< nothing had to be brought
+  std::string meaning;     ///< of a tag that was looked at: digest of a manifest or of an index
+  std::uint64_t look_since = 0; ///< of the order
 
-  PRUNELLA_FIELDS(fetched_image, manifest, from, bytes, was_there)
+  PRUNELLA_FIELDS(fetched_image, manifest, from, bytes, was_there, meaning, look_since)
 };
 
 /// What fetching needs of the world.
@@ -53,6 +56,7 @@ struct fetch_tools {
   std::shared_ptr<storage::image_store> store;
   std::mutex* unpacking = nullptr; ///< held while layers are unpacked
   storage::registry_access access; ///< of the registry of the order's reference
+  std::chrono::milliseconds look_timeout{5'000}; ///< for a registry to say what a tag means, of which an image is here
   std::function<std::unique_ptr<blob_peer>(const std::string& host)> peer;
   std::function<runtime::instant()> now;
   std::function<time_ms()> clock;

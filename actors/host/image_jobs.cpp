@@ -16,10 +16,11 @@ image_jobs::wanted* image_jobs::want(const std::string& reference) {
   return wanted_.size() >= options_.most_wanted ? nullptr : &wanted_[reference];
 }
 
-bool image_jobs::ask(const std::string& reference, runtime::instant now) {
+bool image_jobs::ask(const std::string& reference, runtime::instant now, bool only_site) {
   auto* x = want(reference);
   if (x == nullptr)
     return false;
+  x->only_site = only_site;
   if (!x->asked_for) {
     x->asked_for = true;
     x->asked_at = now;
@@ -27,6 +28,15 @@ bool image_jobs::ask(const std::string& reference, runtime::instant now) {
     x->not_before = std::min(x->not_before, now + options_.retry_first);
   }
   return true;
+}
+
+void image_jobs::no_longer_asked(const std::string& reference) {
+  const auto it = wanted_.find(reference);
+  if (it == wanted_.end())
+    return;
+  it->second.asked_for = false;
+  if (!it->second.ordered && !it->second.is_running && !it->second.is_finding && it->second.file.empty())
+    wanted_.erase(it);
 }
 
 void image_jobs::is_here(const std::string& reference) {
@@ -78,10 +88,11 @@ std::optional<image_step> image_jobs::step_for(const std::string& reference, wan
     step.order.manifest = x.ordered->manifest;
     step.order.peers = x.ordered->from;
     step.order.may_ask_registry = x.ordered->may_ask_registry;
-  } else if (x.asked_for && !x.is_here) {
+    step.order.look_since = x.ordered->look_since;
+  } else if (x.asked_for && !x.only_site && !x.is_here) {
     step.what = image_step::kind::find;
   } else if (!x.is_here) {
-    return std::nullopt; // ordered, and the site will say from whom
+    return std::nullopt; // ordered or a matter of the site, which will say from whom
   }
   return step;
 }
@@ -140,6 +151,18 @@ void image_jobs::found(const std::string& reference, const std::vector<found_at>
   x.helps_itself = true;
 }
 
+void image_jobs::done(const std::string& reference, std::uint64_t look_since) {
+  const auto it = wanted_.find(reference);
+  if (it == wanted_.end())
+    return;
+  if (it->second.ordered && it->second.ordered->look_since > look_since) {
+    it->second.is_running = false;
+    it->second.file.clear();
+  } else {
+    wanted_.erase(it);
+  }
+}
+
 bool image_jobs::failed(const std::string& reference, const image_failure& failure, runtime::instant now) {
   const auto it = wanted_.find(reference);
   if (it == wanted_.end())
@@ -173,7 +196,7 @@ std::optional<runtime::instant> image_jobs::next_deadline() const {
   if (running() >= options_.most_running)
     return first; // the end of one leads to the next
   for (const auto& [reference, x] : wanted_) {
-    const bool waits = x.asked_for || has_source(x);
+    const bool waits = (x.asked_for && !x.only_site) || has_source(x);
     if (waits && !x.is_running && !x.is_finding && (!first || due(x) < *first))
       first = due(x);
   }

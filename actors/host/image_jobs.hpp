@@ -58,8 +58,12 @@ class image_jobs {
 public:
   explicit image_jobs(image_job_options options, bool unpack) : options_(options), unpack_(unpack) {}
 
-  /// A container waits for the image. False: too many are wanted already.
-  bool ask(const std::string& reference, runtime::instant now);
+  /// A container waits for the image. With `only_site`, of a tag that the site has to decide about, this host never helps
+  /// itself. False: too many are wanted already.
+  bool ask(const std::string& reference, runtime::instant now, bool only_site = false);
+
+  /// No container waits for it any more.
+  void no_longer_asked(const std::string& reference);
 
   /// All of the wanted image is on the disk already: it only has to be unpacked, which takes no source.
   void is_here(const std::string& reference);
@@ -79,8 +83,9 @@ public:
   /// The hosts answered to a `find` step. Of several images under one name the one that came to the site last counts.
   void found(const std::string& reference, const std::vector<found_at>& answers, runtime::instant now);
 
-  /// A fetch was successful: the image is here.
-  void done(const std::string& reference) { wanted_.erase(reference); }
+  /// A fetch was successful: the image is here, and if it is a tag, what it has meant after `look_since`. One that the site
+  /// wants to be looked at again since then stays wanted.
+  void done(const std::string& reference, std::uint64_t look_since = 0);
 
   /// A fetch failed. True: whoever waits is to be told, it will not be here soon.
   bool failed(const std::string& reference, const image_failure& failure, runtime::instant now);
@@ -102,6 +107,7 @@ public:
 private:
   struct wanted {
     bool asked_for = false;
+    bool only_site = false;    ///< of `asked_for`
     bool is_running = false;
     bool is_finding = false;
     bool is_here = false;      ///< only to be unpacked

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -41,6 +42,12 @@ std::string size_text(std::uint64_t bytes) {
 /// As the journal has it: `new image sha256:0123… from host-3, 12.3 MB`.
 std::string new_image_text(const fetched_image& x) {
   return "new image " + x.manifest.substr(0, 19) + " from " + x.from + ", " + size_text(x.bytes);
+}
+
+/// People look for the tag; what it means is in the reason.
+std::string name_for_people(const std::string& reference) {
+  const auto read = storage::parse_reference(reference);
+  return read && read->is_pinned() && !read->tag.empty() ? read->name() + ':' + read->tag : reference;
 }
 
 struct keeper_tick {
@@ -117,7 +124,7 @@ struct keeper_state {
       [this](const report_now&) { report(); },
       [this](const look_at_room&) { on_look(); },
       [this](const leader_changed&) { tell_site(); },
-      [](const state_applied&) {}, // listeners of leadership hear it too; what is wanted here comes as orders
+      [this](const state_applied&) { on_decided(); }, // what is wanted here comes as orders
     };
   }
 
@@ -145,7 +152,7 @@ private:
   // -- containers of this host ---------------------------------------------------------------------------------------
 
   caf::result<provided_image> on_provide(const provide_image& x) {
-    const auto reference = storage::parse_reference(x.reference);
+    auto reference = storage::parse_reference(x.reference);
     if (!reference)
       return to_error({image_errc::reference_malformed, reference.error().message});
     if (x.holder.empty())
@@ -154,27 +161,75 @@ private:
       return to_error({image_errc::needs_root, "the image " + x.reference
                                                  + " cannot be unpacked: containers from images need an agent that runs as "
                                                    "root; without, run a `command` of the host"});
-    const auto image = reference->text();
-    auto here = shelf_->provide(*reference, x.holder);
-    if (here.ok())
-      return on_held(std::move(*here));
-    if (here.error().code != storage::storage_errc::not_found)
-      return to_error(to_image_failure(here.error()));
-    if (waiting_ >= options_.max_waiting || !jobs_->ask(image, now()))
-      return to_error({image_errc::too_many, options_.host + " waits for as many images as it can; ask again later"});
-    if (shelf_->is_ready(*reference, false))
-      jobs_->is_here(image);
+    if (waiting_ >= options_.max_waiting)
+      return too_many();
     auto promise = self_->make_response_promise<provided_image>();
-    providing_[image].push_back({x.holder, promise});
     ++waiting_;
-    pump();
-    tell_site();
+    provide(*std::move(reference), {x.holder, promise});
     return promise;
   }
 
-  provided_image on_held(provided_image image) {
-    tell_site(); // holders are part of the report
-    return image;
+  caf::error too_many() const {
+    return to_error({image_errc::too_many, options_.host + " waits for as many images as it can; ask again later"});
+  }
+
+  /// Now, or when the site decided what a tag is, or when the image was brought.
+  void provide(storage::image_reference reference, provide_waiting x) {
+    const auto tag = reference.text();
+    const auto meaning = options_.meaning_of && !reference.is_pinned() ? options_.meaning_of(x.holder, tag) : tag_meaning{};
+    if (meaning.is_open)
+      return await_decision(tag, std::move(x));
+    if (const auto digest = storage::parse_digest(meaning.digest); digest)
+      reference.pinned = *digest;
+    auto here = shelf_->provide(reference, x.holder);
+    if (here.ok()) {
+      tell_site(); // holders are part of the report
+      return end_waiting(x, std::move(*here));
+    }
+    if (here.error().code != storage::storage_errc::not_found)
+      return end_waiting(x, to_error(to_image_failure(here.error())));
+    const auto image = reference.text();
+    if (!jobs_->ask(image, now()))
+      return end_waiting(x, too_many());
+    if (shelf_->is_ready(reference, false))
+      jobs_->is_here(image);
+    providing_[image].push_back(std::move(x));
+    pump();
+    tell_site();
+  }
+
+  void await_decision(const std::string& tag, provide_waiting x) {
+    if (!jobs_->ask(tag, now(), true))
+      return end_waiting(x, too_many());
+    undecided_[tag].push_back(std::move(x));
+    tell_site();
+  }
+
+  /// Those who wait for a decision look whether it was made.
+  void on_decided() {
+    for (auto it = undecided_.begin(); it != undecided_.end();) {
+      auto& [tag, waiting] = *it;
+      const auto first = std::stable_partition(waiting.begin(), waiting.end(), [this, &tag = tag](const auto& x) {
+        return options_.meaning_of(x.holder, tag).is_open;
+      });
+      std::vector<provide_waiting> decided{std::make_move_iterator(first), std::make_move_iterator(waiting.end())};
+      waiting.erase(first, waiting.end());
+      const auto reference = storage::parse_reference(tag);
+      if (waiting.empty()) {
+        jobs_->no_longer_asked(tag);
+        it = undecided_.erase(it);
+      } else {
+        ++it;
+      }
+      for (auto& x : decided)
+        provide(*reference, std::move(x));
+    }
+  }
+
+  template <class T>
+  void end_waiting(provide_waiting& x, T answer) {
+    --waiting_;
+    x.promise.deliver(std::move(answer));
   }
 
   caf::result<caf::unit_t> on_release(const release_image& x) {
@@ -193,21 +248,19 @@ private:
       return;
     const auto reference = storage::parse_reference(image);
     for (auto& x : waiting.mapped()) {
-      --waiting_;
       auto provided = shelf_->provide(*reference, x.holder);
       if (provided)
-        x.promise.deliver(std::move(*provided));
+        end_waiting(x, std::move(*provided));
       else
-        x.promise.deliver(to_error(to_image_failure(provided.error())));
+        end_waiting(x, to_error(to_image_failure(provided.error())));
     }
   }
 
   void refuse(const std::string& image, const image_failure& why) {
-    if (auto waiting = providing_.extract(image))
-      for (auto& x : waiting.mapped()) {
-        --waiting_;
-        x.promise.deliver(to_error(why));
-      }
+    for (auto* list : {&providing_, &undecided_})
+      if (auto waiting = list->extract(image))
+        for (auto& x : waiting.mapped())
+          end_waiting(x, to_error(why));
   }
 
   // -- imports -------------------------------------------------------------------------------------------------------
@@ -271,14 +324,20 @@ private:
 
   image_report on_orders(const image_orders& x) {
     std::vector<image_order> missing;
+    std::map<std::string, tag_found> tags;
     for (const auto& order : x.orders) {
       const auto reference = storage::parse_reference(order.reference);
-      if (reference && !shelf_->is_ready(*reference, options_.may_unpack))
+      const auto known = tags_.find(order.reference);
+      const bool was_looked_at = known != tags_.end() && known->second.since >= order.look_since;
+      if (order.look_since != 0 && was_looked_at)
+        tags.insert(*known);
+      else if (reference && (order.look_since != 0 || !shelf_->is_ready(*reference, options_.may_unpack)))
         missing.push_back(order);
     }
+    tags_ = std::move(tags);
     jobs_->order(missing, now());
     for (const auto& order : missing)
-      if (shelf_->is_ready(*storage::parse_reference(order.reference), false))
+      if (order.look_since == 0 && shelf_->is_ready(*storage::parse_reference(order.reference), false))
         jobs_->is_here(order.reference);
     kept_ = {x.keep.begin(), x.keep.end()};
     pump();
@@ -326,6 +385,8 @@ private:
     x.revision = ++revision_;
     x.platform = storage::this_platform().text();
     x.transfers = jobs_->transfers();
+    for (const auto& [tag, found] : tags_)
+      x.tags.push_back(found);
     shelf_->fill(x, max_image_report_bytes);
     return x;
   }
@@ -400,12 +461,15 @@ private:
   }
 
   void on_fetched(const fetch_over& x) {
-    jobs_->done(x.reference);
+    const auto& image = x.outcome.image;
+    jobs_->done(x.reference, image.look_since);
+    if (!image.meaning.empty())
+      tags_[x.reference] = {x.reference, image.look_since, image.meaning};
     reasons_told_.erase(x.reference);
     for (const auto& why : x.outcome.peers_failed)
       note(x.reference, "fetching", "fetching", why);
-    if (!x.outcome.image.was_there)
-      note(x.reference, "fetching", "present", new_image_text(x.outcome.image));
+    if (!image.was_there)
+      note(x.reference, "fetching", "present", new_image_text(image));
     deliver(x.reference);
   }
 
@@ -460,7 +524,7 @@ private:
   // -- events --------------------------------------------------------------------------------------------------------
 
   void note(const std::string& reference, const std::string& from, const std::string& to, const std::string& reason) {
-    options_.record({"", 0, 0, "image/" + reference, from, to, reason, ""});
+    options_.record({"", 0, 0, "image/" + name_for_people(reference), from, to, reason, ""});
   }
 
   void note_store(const std::string& reason) {
@@ -473,6 +537,8 @@ private:
   std::unique_ptr<image_shelf> shelf_;
   std::shared_ptr<std::atomic<bool>> ending_ = std::make_shared<std::atomic<bool>>(false); ///< workers look at it
   std::map<std::string, std::vector<provide_waiting>> providing_; ///< by reference
+  std::map<std::string, std::vector<provide_waiting>> undecided_; ///< by tag: the site has not said what it means
+  std::map<std::string, tag_found> tags_;                         ///< by tag: those of the last orders that were looked at
   std::map<std::string, import_state> imports_;                   ///< by key
   std::map<std::string, std::string> from_told_;                  ///< by reference: the last event's source
   std::map<std::string, std::string> reasons_told_;               ///< by reference: the last event's reason

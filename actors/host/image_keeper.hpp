@@ -25,6 +25,7 @@
 #include "actors/host/image_jobs.hpp"
 #include "actors/host/wall_clock.hpp"
 #include "actors/instance/images.hpp"
+#include "actors/site/image_tags.hpp"
 #include "storage/event_journal.hpp"
 #include "storage/images/collect.hpp"
 #include "storage/images/shared_images.hpp"
@@ -70,6 +71,8 @@ struct image_keeper_options {
   std::function<caf::actor(const std::string& host)> keeper_of;
   /// References that this host needs though nobody holds them now: of what is assigned to it, and to go back to.
   std::function<std::vector<std::string>()> needed;
+  /// What the site decided about a tag, for a container of this host; empty: a tag is what it is here.
+  std::function<tag_meaning(const std::string& container, const std::string& tag)> meaning_of;
   std::function<void(storage::journal_event)> record;
   wall_clock clock = wall_clock_ms;
   image_job_options jobs;

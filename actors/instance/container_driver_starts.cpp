@@ -183,15 +183,17 @@ void container_driver_state::provide(const container_order& order,
                                      std::function<void(driver_failure)> on_failure) {
   if (order.spec.image.empty())
     return on_image(nullptr);
-  if (const auto held = images_.find(order.name); held != images_.end() && held->second.reference == order.spec.image)
+  if (const auto held = images_.find(order.name); held != images_.end() && held->second.reference == order.spec.image
+                                                  && held->second.generation == order.generation)
     return on_image(held->second.image); // what it holds is not collected
   const auto keeper = options_.images ? options_.images() : caf::actor{};
   if (!keeper)
     return on_failure({driver_errc::image_unavailable, "the image " + order.spec.image + " cannot be had: this host's image keeper does not run"});
   self_->request(keeper, options_.image_patience, provide_image{order.spec.image, order.name})
-    .then([this, on_image, container = order.name, reference = order.spec.image](provided_image& image) {
+    .then([this, on_image, container = order.name, reference = order.spec.image,
+           generation = order.generation](provided_image& image) {
             auto& held = images_[container];
-            held = {reference, std::make_shared<const provided_image>(std::move(image))};
+            held = {reference, generation, std::make_shared<const provided_image>(std::move(image))};
             on_image(held.image);
           },
           [on_failure](const caf::error& why) {

@@ -184,6 +184,7 @@ private:
   };
   struct held_image {
     std::string reference;
+    std::uint64_t generation = 0; ///< of the instance: to the next one a tag may mean something else
     std::shared_ptr<const provided_image> image;
   };
   std::map<std::string, held_image> images_; // by container that holds it: a restart asks nobody

@@ -61,7 +61,7 @@ std::string_view to_text(image_errc code);
 /// Makes sure that the image is in this host's store, unpacked, and held by `holder` until `release_image`. →
 /// `provided_image`: at once if it is there, else when it was brought here, from a host of the site that has it or from
 /// its registry, which may take many minutes; what happens meanwhile is told as events of `image/REFERENCE`. A tag means
-/// what it meant when it first came to the site: only another tag, or a digest, brings another image. Repeated and
+/// what the site decided for the version that the holder's instance runs; until it did, the answer waits. Repeated and
 /// simultaneous asks share one fetch; asking again after a timeout joins what is under way. Idempotent per holder; a
 /// holder holds one image, the last that it was given. Errors: all.
 struct provide_image {

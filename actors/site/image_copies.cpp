@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "actors/names.hpp"
+#include "actors/site/update.hpp"
 #include "storage/images/reference.hpp"
 
 namespace prunella::actors {
@@ -22,6 +23,10 @@ const image_transfer* find_transfer(const image_report& report, const std::strin
     if (x.reference == reference)
       return &x;
   return nullptr;
+}
+
+bool is_pinned(const std::string& reference) {
+  return reference.find('@') != std::string::npos;
 }
 
 /// A host whose containers can only be processes has no use for an image that nobody there asked for.
@@ -50,7 +55,7 @@ public:
 
   void run() {
     keep();
-    if (!image_.is_current)
+    if (!image_.is_current || image_.look_since != 0 || !is_pinned(image_.reference))
       return;
     choose_targets();
     if (!targets_.empty())
@@ -106,19 +111,15 @@ private:
   }
 
   void from_holders() {
-    const auto* newest = holders_.front().second;
-    for (const auto& [host, held] : holders_)
-      if (std::tie(held->added_at, held->manifest) > std::tie(newest->added_at, newest->manifest))
-        newest = held;
+    const auto& held = *holders_.front().second;
     std::vector<std::string> sources;
-    for (const auto& [host, held] : holders_)
-      if (held->manifest == newest->manifest)
-        sources.push_back(host->host);
+    for (const auto& holder : holders_)
+      sources.push_back(holder.first->host);
     std::sort(sources.begin(), sources.end());
     for (const auto* target : targets_) {
       image_order x;
-      x.manifest = newest->manifest;
-      x.bytes = newest->bytes;
+      x.manifest = held.manifest;
+      x.bytes = held.bytes;
       // The least busy first; the others after it, in case it goes away.
       std::stable_sort(sources.begin(), sources.end(), [&](const auto& a, const auto& b) { return gives_[a] < gives_[b]; });
       if (gives_[sources.front()] < options_.most_per_source) {
@@ -172,30 +173,101 @@ bool is_up(const site_state& state, const std::string& host) {
   return it != state.hosts.end() && it->second.up;
 }
 
+/// Who looks at a tag and who waits for that.
+class look_planner {
+public:
+  look_planner(const site_state& state, const image_reports& reports, const needed_image& tag,
+               const std::map<std::string, image_orders>& told)
+    : state_(state), reports_(reports), tag_(tag), told_(told) {}
+
+  void run(copy_plan& plan) const {
+    std::optional<rank> best;
+    for (const auto& [host, report] : reports_)
+      if (is_up(state_, host) && may_look(report)) {
+        const auto x = rank_of(report);
+        best = best ? std::min(*best, x) : x;
+      }
+    if (!best)
+      return;
+    const auto& first = std::get<std::string>(*best);
+    for (const auto& [host, report] : reports_) {
+      if (!is_up(state_, host) || (host != first && !runs_it(host)))
+        continue;
+      image_order x;
+      x.reference = tag_.reference;
+      x.may_ask_registry = host == first;
+      x.look_since = host == first ? tag_.look_since : 0;
+      plan.orders[host].push_back(std::move(x));
+    }
+  }
+
+private:
+  using rank = std::tuple<bool, bool, std::uint32_t, time_ms, bool, bool, bool, std::string>;
+
+  bool runs_it(const std::string& host) const { return tag_.hosts.count(host) != 0; }
+
+  bool may_look(const image_report& report) const {
+    return find_image_in(report, tag_.reference) != nullptr || runs_it(report.host) || can_run_images(state_.hosts.at(report.host));
+  }
+
+  /// Who has an image of that name can say what it is also without a registry, best the newest; else one whose container
+  /// waits, so that it hears what is wrong. Who is at it goes on, and who failed comes last.
+  rank rank_of(const image_report& report) const {
+    const auto* held = find_image_in(report, tag_.reference);
+    const auto* transfer = find_transfer(report, tag_.reference);
+    const bool is_at_it = transfer != nullptr && transfer->from_registry;
+    const bool waits = transfer != nullptr && transfer->asked_for;
+    return {held == nullptr, !is_at_it, transfer == nullptr ? 0 : transfer->attempts, held == nullptr ? 0 : -held->added_at,
+            !was_told(report.host), !runs_it(report.host), !waits, report.host};
+  }
+
+  bool was_told(const std::string& host) const {
+    const auto it = told_.find(host);
+    return it != told_.end() && std::any_of(it->second.orders.begin(), it->second.orders.end(), [&](const auto& x) {
+             return x.reference == tag_.reference && x.look_since != 0;
+           });
+  }
+
+  const site_state& state_;
+  const image_reports& reports_;
+  const needed_image& tag_;
+  const std::map<std::string, image_orders>& told_;
+};
+
 } // namespace
 
 std::vector<needed_image> needed_images(const site_state& state) {
   std::map<std::string, needed_image> found;
-  std::map<std::tuple<std::string, std::string>, std::vector<std::string>> of_service;
+  const auto need = [&](const std::string& reference) -> needed_image& {
+    auto& x = found[reference];
+    x.reference = reference;
+    return x;
+  };
   for (const auto& [key, record] : state.applications) {
-    for (const auto& reference : images_of(record.former.spec))
-      found[reference].reference = reference;
-    for (const auto& service : record.spec.services) {
-      auto& images = of_service[{key, service.name}];
-      images = images_of(service);
-      for (const auto& reference : images) {
-        found[reference].reference = reference;
-        found[reference].is_current = found[reference].is_current || service.replicas > 0;
+    for (const auto& reference : images_of(record.former.spec, record.former.images))
+      need(reference);
+    for (const auto& service : record.spec.services)
+      for (const auto& reference : images_of(service, digests_of(record.images, service.name))) {
+        auto& x = need(reference);
+        x.is_current = x.is_current || service.replicas > 0;
       }
-    }
+    for (const auto& service : record.spec.services)
+      for (const auto& tag : tags_of(service))
+        if (service.replicas > 0 && std::binary_search(record.open_tags.begin(), record.open_tags.end(), tag)) {
+          auto& x = need(tag);
+          x.look_since = std::max(x.look_since, record.open_since);
+        }
   }
   if (found.empty())
     return {};
-  for (const auto& [name, x] : state.assignments)
-    if (const auto it = of_service.find({application_key(x.tenant, x.application), x.service}); it != of_service.end())
-      for (const auto& reference : it->second)
-        if (!x.host.empty())
-          found[reference].hosts.insert(x.host);
+  for (const auto& [name, x] : state.assignments) {
+    const auto record = state.applications.find(application_key(x.tenant, x.application));
+    if (x.host.empty() || record == state.applications.end())
+      continue;
+    if (const auto* service = find_service(version_of(record->second, x), x.service))
+      for (const auto& reference : images_of(*service, digests_of(digests_of(record->second, x), x.service)))
+        need(reference).hosts.insert(x.host);
+  }
   std::vector<needed_image> list;
   for (auto& [reference, x] : found)
     list.push_back(std::move(x));
@@ -212,9 +284,9 @@ std::vector<std::string> needed_on(const site_state& state, const std::string& h
     const auto record = state.applications.find(key);
     if (record == state.applications.end())
       continue;
-    const auto now = images_of(record->second.spec);
+    const auto now = images_of(record->second.spec, record->second.images);
     list.insert(list.end(), now.begin(), now.end());
-    const auto before = images_of(record->second.former.spec);
+    const auto before = images_of(record->second.former.spec, record->second.former.images);
     list.insert(list.end(), before.begin(), before.end());
   }
   sort_and_unite(list);
@@ -241,7 +313,7 @@ copy_plan plan_copies(const site_state& state, const image_reports& reports, con
   for (const auto& [host, report] : reports)
     if (is_up(state, host))
       platforms.insert(report.platform);
-  for (const auto& image : needed_images(state))
+  for (const auto& image : needed_images(state)) {
     for (const auto& platform : platforms) {
       image_planner planner(state, image, options, told, gives, plan);
       for (const auto& [host, report] : reports)
@@ -249,6 +321,9 @@ copy_plan plan_copies(const site_state& state, const image_reports& reports, con
           planner.add(report);
       planner.run();
     }
+    if (image.look_since != 0)
+      look_planner{state, reports, image, told}.run(plan);
+  }
   return plan;
 }
 

@@ -19,11 +19,12 @@ namespace prunella::actors {
 
 /// An image that an application names.
 struct needed_image {
-  std::string reference;        ///< complete
+  std::string reference;        ///< complete; with its digest, if the site decided about a tag
   std::set<std::string> hosts;  ///< instances that use it are assigned to them
   bool is_current = false;      ///< of the present version; otherwise only of the one before
+  std::uint64_t look_since = 0; ///< of a tag: the last time that an application was applied which waits for what it means
 
-  PRUNELLA_FIELDS(needed_image, reference, hosts, is_current)
+  PRUNELLA_FIELDS(needed_image, reference, hosts, is_current, look_since)
 };
 
 /// The images that the site needs, now or to go back to, in order of references.
@@ -54,8 +55,9 @@ struct copy_plan {
   PRUNELLA_FIELDS(copy_plan, orders, keep)
 };
 
-/// Hosts count that are up and have reported; an image is brought to each kind of machine on its own. Of several images
-/// under one name the newest is copied, and who has another keeps it. Deterministic, and a plan that is being carried
+/// Hosts count that are up and have reported; an image is brought to each kind of machine on its own. A tag is looked at by
+/// one host, who has the newest image of that name or else may bring one; it is not copied before the site decided what it
+/// means (`image_tags.hpp`). Deterministic, and a plan that is being carried
 /// out stays the plan: `told` is what the hosts were told last, which their reports may not show yet.
 copy_plan plan_copies(const site_state& state, const image_reports& reports, const copy_options& options,
                       const std::map<std::string, image_orders>& told = {});

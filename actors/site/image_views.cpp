@@ -25,6 +25,7 @@ public:
     add_transfers();
     for (const auto& image : needed_images(state_))
       add_needed(image);
+    add_meanings();
     std::vector<image_view> list;
     for (auto& [key, row] : rows_) {
       std::sort(row.hosts.begin(), row.hosts.end(), [](const auto& a, const auto& b) { return a.host < b.host; });
@@ -58,6 +59,8 @@ private:
   }
 
   void add_needed(const needed_image& image) {
+    if (image.look_since != 0 && !image.is_current)
+      return; // a name that is only looked at
     std::vector<image_view*> of_name;
     for (auto& [key, row] : rows_)
       if (names(row, image.reference))
@@ -73,6 +76,18 @@ private:
     for (const auto& host : image.hosts)
       if (std::none_of(of_name.begin(), of_name.end(), [&](const auto* row) { return has(*row, host); }) && is_up(host))
         of_name.front()->hosts.push_back({host, "missing", {}, 0, 0, 0, {}, {}, false});
+  }
+
+  void add_meanings() {
+    for (const auto& [key, record] : state_.applications)
+      for (const auto& [service, digests] : record.images)
+        for (const auto& [tag, digest] : digests)
+          for (auto& [unused, row] : rows_)
+            if (names(row, with_digest(tag, digest))) {
+              row.meant_by.push_back({key + '.' + service, tag});
+              if (row.name.find('@') != std::string::npos)
+                row.name = tag; // it moved to another image since, and people know this one by it
+            }
   }
 
   static bool has(const image_view& row, const std::string& host) {

@@ -4,11 +4,17 @@
 #include <numeric>
 
 #include "actors/site/application_images.hpp"
+#include "config/host_paths.hpp"
 #include "config/label_expression.hpp"
 
 namespace prunella::actors {
 
 namespace {
+
+constexpr unsigned needs_processes = 1;
+constexpr unsigned needs_images = 2;
+constexpr unsigned needs_bridge = 4;
+constexpr unsigned needs_user_namespaces = 8;
 
 struct labels_hash {
   std::size_t operator()(const config::labels* x) const {
@@ -59,6 +65,9 @@ std::string to_text(rejection why, const config::service_spec& service) {
   case rejection::labels: return "not matching the labels `" + service.placement.match_host_labels + '`';
   case rejection::driver: return driver_text(service);
   case rejection::avoided: return "avoided because it gave up there";
+  case rejection::bridge: return "without what `network: bridge` needs";
+  case rejection::user_namespace: return "without user namespaces";
+  case rejection::host_path: return "not allowing a host path it needs";
   case rejection::anti_affinity: return "holding a service that it must not share a host with";
   case rejection::port: return "with a port it needs already reserved";
   case rejection::cpu: return "with too little cpu left";
@@ -95,7 +104,7 @@ placement_board::placement_board(const site_state& state, const image_places& im
   }
 }
 
-placement_board::service_id placement_board::add(const config::application_spec& application) {
+placement_board::service_id placement_board::add(const config::application_spec& application, const image_digests& images) {
   const auto first = static_cast<service_id>(services_.size());
   for (const auto& service : application.services) {
     demand wants;
@@ -121,7 +130,8 @@ placement_board::service_id placement_board::add(const config::application_spec&
     }
     wants.match = &match_of(service.placement.match_host_labels);
     wants.domains = &spread_by(service.placement.spread_by);
-    wants.lacking = lacking(service);
+    wants.forbids = forbids(service);
+    wants.lacking = lacking(service, digests_of(images, service.name));
     auto& x = services_.emplace_back();
     x.wants = &demand_of(std::move(wants));
     if (!x.wants->foes.empty()) // each is a foe of its foes
@@ -135,25 +145,48 @@ placement_board::demand& placement_board::demand_of(demand wanted) {
   const bool is_own = !wanted.ports.empty() || !wanted.foes.empty();
   demand* own = nullptr;
   auto& known = is_own ? own
-                       : shared_demands_[{wanted.match, wanted.domains, wanted.lacking, wanted.resources.cpu_millis,
+                       : shared_demands_[{wanted.match, wanted.domains, wanted.lacking, wanted.forbids, wanted.resources.cpu_millis,
                                          wanted.resources.memory_bytes, wanted.needs}];
   if (known == nullptr)
     known = &demands_.emplace_back(std::move(wanted));
   return *known;
 }
 
-placement_board::driver_set placement_board::needs_of(const config::service_spec& service) {
-  driver_set needs = 0;
-  for_each_container(service, [&](const auto& x) { needs = static_cast<driver_set>(needs | (x.image.empty() ? 1 : 2)); });
-  return needs;
+placement_board::ability_set placement_board::needs_of(const config::service_spec& service) {
+  unsigned needs = service.network == config::instance_network::bridge ? needs_bridge : 0;
+  for_each_container(service, [&](const auto& x) {
+    needs |= x.image.empty() ? needs_processes : needs_images;
+    needs |= x.user_namespace ? needs_user_namespaces : 0;
+  });
+  return static_cast<ability_set>(needs);
 }
 
 /// A host that has not said anything yet runs plain processes, as every host of an earlier version does.
-placement_board::driver_set placement_board::offered_by(const host_record& host) {
-  driver_set offers = host.drivers.empty() ? 1 : 0;
+placement_board::ability_set placement_board::offered_by(const host_record& host) {
+  unsigned offers = needs_bridge | needs_user_namespaces | (host.drivers.empty() ? needs_processes : 0);
   for (const auto driver : host.drivers)
-    offers = static_cast<driver_set>(offers | (driver == config::driver_kind::process ? 1 : 2));
-  return offers;
+    offers |= driver == config::driver_kind::process ? needs_processes : needs_images;
+  for (const auto lack : host.lacks)
+    offers &= ~(lack == host_lack::bridge ? needs_bridge : needs_user_namespaces);
+  return static_cast<ability_set>(offers);
+}
+
+const placement_board::host_flags* placement_board::forbids(const config::service_spec& service) {
+  std::set<std::string> paths;
+  for_each_container(service, [&](const auto& container) {
+    for (const auto& volume : container.volumes)
+      if (volume.kind == config::volume_kind::host_path)
+        paths.insert(volume.path);
+  });
+  if (paths.empty())
+    return nullptr;
+  const auto [it, is_new] = forbids_.try_emplace(paths);
+  if (is_new)
+    for (const auto& at : slots_)
+      it->second.push_back(!std::all_of(paths.begin(), paths.end(), [&](const auto& path) {
+        return config::is_below(path, at.host->spec.host_paths);
+      }));
+  return &it->second;
 }
 
 const placement_board::label_match& placement_board::match_of(const std::string& expression) {
@@ -172,10 +205,11 @@ const image_places& placement_board::no_images() {
   return none;
 }
 
-const placement_board::host_flags* placement_board::lacking(const config::service_spec& service) {
+const placement_board::host_flags* placement_board::lacking(const config::service_spec& service,
+                                                               const tag_digests& decided) {
   if (images_.empty())
     return nullptr;
-  const auto images = images_of(service);
+  const auto images = images_of(service, decided);
   if (images.empty())
     return nullptr;
   const auto [it, is_new] = lacking_.try_emplace(images);
@@ -240,8 +274,12 @@ std::optional<rejection> placement_board::check(service_id service, host_slot at
 /// Of a host that is up and matches: what those who are there leave too little of.
 std::optional<rejection> placement_board::crowded(const demand& wants, host_slot index) const {
   const auto& at = slots_[index];
-  if ((wants.needs & ~at.offers) != 0)
-    return rejection::driver;
+  if (const auto lacks = static_cast<unsigned>(wants.needs & ~at.offers); lacks != 0)
+    return (lacks & (needs_processes | needs_images)) != 0 ? rejection::driver
+           : (lacks & needs_bridge) != 0                   ? rejection::bridge
+                                                           : rejection::user_namespace;
+  if (wants.forbids != nullptr && (*wants.forbids)[index])
+    return rejection::host_path;
   for (const auto foe : wants.foes)
     if (services_[foe].on[index] != 0)
       return rejection::anti_affinity;

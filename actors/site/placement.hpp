@@ -29,12 +29,15 @@ enum class rejection : std::uint8_t {
   labels,        ///< `match-host-labels` is false for it
   avoided,       ///< the instance gave up there and the time to avoid it is not over
   driver,        ///< it cannot run such containers: of images, or plain processes
+  bridge,        ///< it has no `network: bridge`
+  user_namespace, ///< it cannot give a container a user namespace
+  host_path,     ///< its `host-paths` do not allow one that is asked for
   anti_affinity, ///< a service that must not share its host is there
   port,          ///< a port it needs is reserved there
   cpu,           ///< less cpu left than it reserves
   memory,        ///< less memory left than it reserves
 };
-inline constexpr std::size_t rejection_count = 8;
+inline constexpr std::size_t rejection_count = 11;
 
 /// How a rejection reads behind a host or a count: "with too little cpu left".
 std::string to_text(rejection why, const config::service_spec& service);
@@ -64,9 +67,9 @@ public:
   /// All hosts of `state`, which must outlive the board, as must `images`; no services.
   explicit placement_board(const site_state& state, const image_places& images = no_images());
 
-  /// Adds the services of `application`, which must outlive the board. Returns the id of the first; the others follow in
-  /// the order of the spec.
-  service_id add(const config::application_spec& application);
+  /// Adds the services of `application`, which must outlive the board, with what is decided about their images. Returns the
+  /// id of the first; the others follow in the order of the spec.
+  service_id add(const config::application_spec& application, const image_digests& images = {});
 
   /// Nothing if the site has no such host.
   std::optional<host_slot> find(const std::string& host) const;
@@ -86,7 +89,7 @@ public:
 
 private:
   using port_key = std::uint32_t;
-  using driver_set = std::uint8_t; ///< bits: 1 plain processes, 2 images
+  using ability_set = std::uint8_t; ///< bits: 1 plain processes, 2 images, 4 bridge, 8 user namespaces
 
   struct slot {
     const host_record* host = nullptr;
@@ -95,7 +98,7 @@ private:
     std::uint32_t label_class = 0;
     std::uint32_t instances = 0;
     bool is_up = false;
-    driver_set offers = 0;
+    ability_set offers = 0;
     std::vector<port_key> ports; ///< reserved, sorted
   };
 
@@ -115,12 +118,13 @@ private:
   /// What services ask of a host. One for all services that ask the same, which is common: applications are alike.
   struct demand {
     config::resources resources;
-    driver_set needs = 0;
+    ability_set needs = 0;
     std::vector<port_key> ports;  ///< of one service only, if there are any
     std::vector<service_id> foes; ///< the same; services of the application that may not share a host with it
     const label_match* match = nullptr;
     const spread* domains = nullptr;
     const host_flags* lacking = nullptr; ///< hosts without its images; null: it has none, or nobody has them
+    const host_flags* forbids = nullptr; ///< hosts that do not allow its host paths; null: it has none
     std::optional<host_order> order; ///< of hosts without the service; where services begin with their own
     rejection_counts rejected{};     ///< of the board when it had `rejected_at` instances
     std::optional<std::uint64_t> rejected_at;
@@ -134,11 +138,12 @@ private:
     std::optional<host_order> order;      ///< made when it is first asked for
   };
 
-  static driver_set needs_of(const config::service_spec& service);
-  static driver_set offered_by(const host_record& host);
+  static ability_set needs_of(const config::service_spec& service);
+  static ability_set offered_by(const host_record& host);
   static const image_places& no_images();
   const label_match& match_of(const std::string& expression);
-  const host_flags* lacking(const config::service_spec& service);
+  const host_flags* lacking(const config::service_spec& service, const tag_digests& decided);
+  const host_flags* forbids(const config::service_spec& service);
   const spread& spread_by(const std::string& label);
   demand& demand_of(demand wanted);
   std::optional<rejection> crowded(const demand& wants, host_slot at) const;
@@ -158,7 +163,9 @@ private:
   std::map<std::string, spread> spreads_;      ///< by label
   std::deque<demand> demands_;
   std::map<std::vector<std::string>, host_flags> lacking_; ///< by references
-  std::map<std::tuple<const label_match*, const spread*, const host_flags*, std::int64_t, std::int64_t, driver_set>, demand*>
+  std::map<std::set<std::string>, host_flags> forbids_;    ///< by host paths
+  std::map<std::tuple<const label_match*, const spread*, const host_flags*, const host_flags*, std::int64_t, std::int64_t, ability_set>,
+           demand*>
     shared_demands_;
   const image_places& images_;
   std::vector<placed_service> services_;

@@ -83,7 +83,7 @@ private:
   void collect_wanted() {
     for (const auto& [key, record] : state_.applications) {
       const auto first = services_.size();
-      const auto id = board_.add(record.spec);
+      const auto id = board_.add(record.spec, record.images);
       for (std::uint32_t i = 0; i < record.spec.services.size(); ++i) {
         const auto& service = record.spec.services[i];
         const auto number = [&](const auto& changed_at) {

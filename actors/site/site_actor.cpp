@@ -14,6 +14,7 @@
 #include "actors/messages.hpp"
 #include "actors/names.hpp"
 #include "actors/site/image_board.hpp"
+#include "actors/site/image_tags.hpp"
 #include "actors/site/image_views.hpp"
 #include "actors/site/host_liveness.hpp"
 #include "actors/site/leadership_actor.hpp"
@@ -145,8 +146,8 @@ private:
     if (seen_.revision() != revision || seen_.has_heard(beat.host) != was_heard)
       ready_watch_->on_change();
     confirm_status();
-    if (config::has_known_enumerators(beat.drivers)) // bytes of another host
-      offered_[beat.host] = beat.drivers;
+    if (config::has_known_enumerators(beat.drivers) && config::has_known_enumerators(beat.lacks)) // bytes of another host
+      offered_[beat.host] = {beat.host, beat.drivers, beat.lacks};
     if ((settled_ && !is_settled(*state())) || next_drivers(*state()))
       decide();
     return answer;
@@ -244,6 +245,8 @@ private:
       return propose_decision(verdicts.front());
     if (auto drivers = next_drivers(*current))
       return propose_decision(*std::move(drivers));
+    if (auto tags = next_tags(*current))
+      return propose_decision(*std::move(tags));
     if (may_go_on(*current))
       return propose_portion();
     portions_.clear();
@@ -268,14 +271,22 @@ private:
     arm_timer(settled_->look_again_at);
   }
 
-  /// A host that says it has other drivers than the site knows of.
+  /// A host that says it can do something else than the site knows of.
   std::optional<set_host_drivers> next_drivers(const site_state& now) const {
-    for (const auto& [id, drivers] : offered_) {
+    for (const auto& [id, can] : offered_) {
       const auto host = now.hosts.find(id);
-      if (host != now.hosts.end() && !drivers.empty() && host->second.drivers != drivers)
-        return set_host_drivers{id, drivers};
+      if (host != now.hosts.end() && !can.drivers.empty()
+          && (host->second.drivers != can.drivers || host->second.lacks != can.lacks))
+        return can;
     }
     return std::nullopt;
+  }
+
+  std::optional<decide_images> next_tags(const site_state& now) {
+    auto tags = decide_tags(now, board().reports());
+    if (tags)
+      tags->replaced_runs = runs_now(tags->key);
+    return tags;
   }
 
   /// Whether the rest of the last plan still is the plan: nothing has happened but its own portions.
@@ -369,8 +380,11 @@ private:
   }
 
   void on_image_report(image_report report) {
-    if (board().take(std::move(report)))
-      order_images(false);
+    if (!board().take(std::move(report)))
+      return;
+    order_images(false);
+    if (next_tags(*state()))
+      decide();
   }
 
   void on_look_at_images() {
@@ -421,7 +435,7 @@ private:
   std::unique_ptr<host_liveness> liveness_;
   std::unique_ptr<ready_watch> ready_watch_;
   observations seen_;
-  std::map<std::string, std::vector<config::driver_kind>> offered_; ///< host → drivers, of its last heartbeat
+  std::map<std::string, set_host_drivers> offered_; ///< by host: what it can do, of its last heartbeat
   std::optional<image_board> board_; ///< made when the site's settings are known
   std::deque<change_assignments> portions_; ///< of the last plan, not proposed yet
   std::uint64_t gave_up_at_plan_ = 0;

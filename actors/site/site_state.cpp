@@ -19,7 +19,7 @@ std::string placement_text(const assignment& x) {
 
 class applier {
 public:
-  applier(site_state& state, time_ms at) : state_(state), at_(at) {}
+  applier(site_state& state, time_ms at, std::uint64_t index) : state_(state), at_(at), index_(index) {}
 
   applied_command take() { return std::move(out_); }
 
@@ -45,21 +45,24 @@ public:
     const auto key = application_key(x.spec.tenant, x.spec.name);
     auto [it, is_new] = state_.applications.try_emplace(key);
     auto& record = it->second;
-    if (!is_new && record.spec == x.spec)
+    if (!is_new && record.spec == x.spec) {
+      look_at_tags(key, record, tags_of(record.spec)); // they may mean something else by now
       return result(command_result::unchanged, record.revision);
+    }
     const auto from = is_new ? std::string{} : "version " + record.spec.version;
     if (is_new)
       record.created_at = at_;
-    const former_version before{record.spec, record.revision, record.changed_at};
+    const former_version before{record.spec, record.revision, record.changed_at, record.images};
     record.spec = x.spec;
     touch(key, record);
+    look_at_tags(key, record, tags_of(record.spec));
     note_changes(before, record);
     if (record.update == update_phase::done && x.replaced_runs)
       record.former = before;
     const bool is_watched = record.update != update_phase::done || record.changed_at != before.changed_at;
     record.update = is_watched && comes_from_another(record) ? update_phase::running : update_phase::done;
     record.update_reason.clear();
-    if (record.former.spec == record.spec)
+    if (record.former.spec == record.spec && record.former.changed_at == record.changed_at)
       record.former = {}; // that is where it is again
     forget_failures(x.spec);
     event({"application/" + key, from, "version " + x.spec.version, is_new ? "created" : "updated", ""});
@@ -107,15 +110,38 @@ public:
     if (x.revision != 0 && x.revision != record.revision)
       return result(command_result::stale, record.revision);
     const auto reason = x.reason.empty() ? std::string{"asked for"} : x.reason;
-    const former_version left{record.spec, record.revision, record.changed_at};
+    const former_version left{record.spec, record.revision, record.changed_at, record.images};
     record.spec = record.former.spec;
     record.changed_at = record.former.changed_at;
+    record.images = record.former.images;
+    look_at_tags(x.key, record, undecided(record));
     record.former = record.update == update_phase::done ? left : former_version{}; // what failed is nothing to go back to
     record.update = update_phase::done;
     record.update_reason = "went back from version " + left.spec.version + ": " + reason;
     touch(x.key, record);
     forget_failures(record.spec);
     event({"application/" + x.key, "version " + left.spec.version, "version " + record.spec.version, "rolled back: " + reason, ""});
+    result(command_result::updated, record.revision);
+  }
+
+  void operator()(const decide_images& x) {
+    auto it = state_.applications.find(x.key);
+    if (it == state_.applications.end())
+      return not_found("application " + x.key);
+    auto& record = it->second;
+    auto& open = record.open_tags;
+    const auto is_decided = [&](const std::string& tag) { return x.digests.count(tag) != 0; };
+    if (record.open_since != x.since || std::none_of(open.begin(), open.end(), is_decided))
+      return result(command_result::stale, record.revision);
+    const former_version before{record.spec, record.revision, record.changed_at, record.images};
+    std::vector<std::string> moved; // services
+    for (const auto& tag : open)
+      if (const auto found = x.digests.find(tag); found != x.digests.end())
+        decide(x, record, tag, found->second, moved);
+    open.erase(std::remove_if(open.begin(), open.end(), is_decided), open.end());
+    row("application", x.key);
+    if (!moved.empty())
+      update_to_moved_tags(x, before, record, moved);
     result(command_result::updated, record.revision);
   }
 
@@ -153,9 +179,10 @@ public:
     auto it = state_.hosts.find(x.host);
     if (it == state_.hosts.end())
       return not_found("host " + x.host);
-    if (it->second.drivers == x.drivers)
+    if (it->second.drivers == x.drivers && it->second.lacks == x.lacks)
       return result(command_result::unchanged);
     it->second.drivers = x.drivers;
+    it->second.lacks = x.lacks;
     row("host", x.host);
     result(command_result::updated);
   }
@@ -199,6 +226,55 @@ private:
     row("site", "site");
   }
 
+  void look_at_tags(const std::string& key, application_record& record, std::vector<std::string> tags) {
+    if (tags.empty() && record.open_tags.empty())
+      return;
+    record.open_tags = std::move(tags);
+    record.open_since = index_;
+    row("application", key);
+  }
+
+  static std::vector<std::string> undecided(const application_record& record) {
+    std::vector<std::string> tags;
+    for (const auto& service : record.spec.services)
+      for (const auto& tag : tags_of(service))
+        if (digests_of(record.images, service.name).count(tag) == 0)
+          tags.push_back(tag);
+    std::sort(tags.begin(), tags.end());
+    tags.erase(std::unique(tags.begin(), tags.end()), tags.end());
+    return tags;
+  }
+
+  /// For each service that names the tag; `moved` gets those that have run another image by it.
+  void decide(const decide_images& x, application_record& record, const std::string& tag, const std::string& digest,
+              std::vector<std::string>& moved) {
+    bool is_news = false;
+    for (const auto& service : record.spec.services) {
+      const auto tags = tags_of(service);
+      if (!std::binary_search(tags.begin(), tags.end(), tag))
+        continue;
+      auto& known = record.images[service.name][tag];
+      is_news = is_news || known != digest;
+      if (!known.empty() && known != digest)
+        moved.push_back(service.name);
+      known = digest;
+    }
+    if (is_news)
+      event({"application/" + x.key, "image " + tag, digest, "version " + record.spec.version + " runs what " + x.found_at + " found under that name", ""});
+  }
+
+  void update_to_moved_tags(const decide_images& x, const former_version& before, application_record& record,
+                            const std::vector<std::string>& moved) {
+    touch(x.key, record);
+    for (const auto& service : moved)
+      record.changed_at[service] = record.revision;
+    if (record.update == update_phase::done && x.replaced_runs)
+      record.former = before;
+    record.update = comes_from_another(record) ? update_phase::running : update_phase::done;
+    record.update_reason.clear();
+    forget_failures(record.spec);
+  }
+
   /// Another spec is another chance: what the old one did on a host says nothing about it.
   void forget_failures(const config::application_spec& spec) {
     for (auto& [name, x] : state_.assignments)
@@ -212,13 +288,19 @@ private:
   /// that, keeps its number.
   static void note_changes(const former_version& before, application_record& record) {
     record.changed_at.clear();
+    record.images.clear();
     for (const auto& service : record.spec.services) {
       auto number = record.revision;
+      tag_digests images;
       for (const auto* version : {&before, &std::as_const(record.former)})
         if (const auto* old = find_service(version->spec, service.name);
-            old != nullptr && version->revision != 0 && number == record.revision && !needs_restart(*old, service))
+            old != nullptr && version->revision != 0 && number == record.revision && !needs_restart(*old, service)) {
           number = version->changed_at.at(service.name);
+          images = digests_of(version->images, service.name);
+        }
       record.changed_at[service.name] = number;
+      if (!images.empty())
+        record.images[service.name] = std::move(images);
     }
   }
 
@@ -242,13 +324,14 @@ private:
 
   site_state& state_;
   time_ms at_;
+  std::uint64_t index_;
   applied_command out_;
 };
 
 } // namespace
 
 applied_command apply(site_state& state, const site_command& command, std::uint64_t index) {
-  applier run{state, command.at};
+  applier run{state, command.at, index};
   std::visit(run, command.body);
   state.applied_index = index;
   return run.take();

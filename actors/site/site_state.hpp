@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "actors/site/application_images.hpp"
 #include "config/spec.hpp"
 
 namespace prunella::actors {
@@ -19,6 +20,12 @@ using time_ms = std::int64_t;
 
 // -- state ---------------------------------------------------------------------------------------------------------------
 
+/// What not every host with the right driver can do.
+enum class host_lack : std::uint8_t {
+  bridge,          ///< `network: bridge`
+  user_namespaces, ///< `user-namespace: true`
+};
+
 /// A host as the site sees it. One row of kind "host", key = id.
 struct host_record {
   config::host_spec spec;
@@ -26,8 +33,9 @@ struct host_record {
   std::string reason; ///< why it is down; empty while up
   time_ms since = 0;  ///< of the last change of `up`
   std::vector<config::driver_kind> drivers{}; ///< that it said it has, ascending; none: it has not said yet
+  std::vector<host_lack> lacks{}; ///< what it said it cannot do, ascending
 
-  PRUNELLA_FIELDS(host_record, spec, up, reason, since, drivers)
+  PRUNELLA_FIELDS(host_record, spec, up, reason, since, drivers, lacks)
 };
 
 /// A version that ran before the present one, to go back to.
@@ -35,8 +43,9 @@ struct former_version {
   config::application_spec spec;
   std::uint64_t revision = 0; ///< 0: there is none
   std::map<std::string, std::uint64_t> changed_at;
+  image_digests images;
 
-  PRUNELLA_FIELDS(former_version, spec, revision, changed_at)
+  PRUNELLA_FIELDS(former_version, spec, revision, changed_at, images)
 };
 
 /// How an update stands that there is a way back from; without one nobody has to watch it.
@@ -58,8 +67,13 @@ struct application_record {
   former_version former;
   update_phase update = update_phase::done;
   std::string update_reason; ///< why it is paused, or why the site went back from a version; empty: neither
+  image_digests images;      ///< what its tags mean, as far as that is decided
+  /// Tags that are to be looked at since it was applied, in order: also those that are decided, they may have moved.
+  std::vector<std::string> open_tags;
+  std::uint64_t open_since = 0; ///< the log's index of that; a later look at a tag counts for all before it
 
-  PRUNELLA_FIELDS(application_record, spec, revision, created_at, updated_at, changed_at, former, update, update_reason)
+  PRUNELLA_FIELDS(application_record, spec, revision, created_at, updated_at, changed_at, former, update, update_reason, images,
+                  open_tags, open_since)
 };
 
 /// A host on which an instance gave up, and until when placement avoids it.
@@ -181,7 +195,19 @@ struct assignment_change {
 struct set_host_drivers {
   std::string host;
   std::vector<config::driver_kind> drivers; ///< ascending
-  PRUNELLA_FIELDS(set_host_drivers, host, drivers)
+  std::vector<host_lack> lacks{};           ///< ascending
+  PRUNELLA_FIELDS(set_host_drivers, host, drivers, lacks)
+};
+
+/// What tags of an application mean, as they were found; proposed by the leader. A service that runs something else by such a
+/// tag is updated to it.
+struct decide_images {
+  std::string key;          ///< tenant.name
+  std::uint64_t since = 0;  ///< `open_since` of the application; otherwise it is stale
+  tag_digests digests;      ///< of some of its `open_tags`; the others are left out
+  std::string found_at;     ///< host, for people
+  bool replaced_runs = false; ///< as in `put_application`
+  PRUNELLA_FIELDS(decide_images, key, since, digests, found_at, replaced_runs)
 };
 
 struct change_assignments {
@@ -193,7 +219,7 @@ struct change_assignments {
 struct site_command {
   time_ms at = 0;
   std::variant<register_site, put_application, delete_application, scale_service, set_host_state, change_assignments,
-               set_host_drivers, roll_back, end_update>
+               set_host_drivers, roll_back, end_update, decide_images>
     body;
 
   PRUNELLA_FIELDS(site_command, at, body)
@@ -253,6 +279,10 @@ const char* to_text(command_result result);
 
 namespace prunella::config {
 
+template <>
+struct enum_texts<actors::host_lack> {
+  static constexpr std::array<std::string_view, 2> value{"bridge", "user-namespaces"};
+};
 template <>
 struct enum_texts<actors::update_phase> {
   static constexpr std::array<std::string_view, 3> value{"done", "running", "paused"};

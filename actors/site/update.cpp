@@ -21,12 +21,24 @@ const config::service_spec* find_service(const config::application_spec& spec, c
   return found == spec.services.end() ? nullptr : &*found;
 }
 
-const config::application_spec& version_of(const application_record& record, const assignment& x) {
+namespace {
+
+bool runs_former(const application_record& record, const assignment& x) {
   const auto runs = [&](const std::map<std::string, std::uint64_t>& changed_at) {
     const auto found = changed_at.find(x.service);
     return found != changed_at.end() && found->second == x.revision;
   };
-  return !runs(record.changed_at) && record.former.revision != 0 && runs(record.former.changed_at) ? record.former.spec : record.spec;
+  return !runs(record.changed_at) && record.former.revision != 0 && runs(record.former.changed_at);
+}
+
+} // namespace
+
+const config::application_spec& version_of(const application_record& record, const assignment& x) {
+  return runs_former(record, x) ? record.former.spec : record.spec;
+}
+
+const image_digests& digests_of(const application_record& record, const assignment& x) {
+  return runs_former(record, x) ? record.former.images : record.images;
 }
 
 const config::service_spec* service_of(const site_state& state, const assignment& x) {

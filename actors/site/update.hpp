@@ -23,6 +23,9 @@ const config::service_spec* find_service(const config::application_spec& spec, c
 /// than that runs as it was started, and is started with the present spec if it has to be.)
 const config::application_spec& version_of(const application_record& record, const assignment& x);
 
+/// What the site decided about the images of `version_of`.
+const image_digests& digests_of(const application_record& record, const assignment& x);
+
 /// The service of `version_of` that an assignment is of; null: what is deployed has none such.
 const config::service_spec* service_of(const site_state& state, const assignment& x);
 

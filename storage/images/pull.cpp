@@ -184,6 +184,16 @@ result<image_record> pull(image_store& store, const image_reference& reference, 
   return store_image(store, found.manifest, std::ref(fetch), names_of(reference, found.named), described);
 }
 
+result<digest> look_up(image_store& store, const image_reference& reference, const registry_access& access) {
+  auto folder = skopeo_folder::make(store, "tag-" + digest_of(reference.text()).hex, {});
+  if (!folder)
+    return folder.error();
+  auto manifest = fetch_manifest(*folder, reference, {}, access, "cannot look up " + reference.text());
+  if (!manifest)
+    return manifest.error();
+  return digest_of(*manifest);
+}
+
 result<image_record> import_archive(image_store& store, const std::string& path, const std::string& tag,
                                     const image_reference& name, const registry_access& access,
                                     const import_options& options) {

@@ -39,6 +39,10 @@ struct registry_access {
 result<image_record> pull(image_store& store, const image_reference& reference, const registry_access& access,
                           const import_options& options);
 
+/// What the tag of `reference` means at its registry now: the digest of a manifest or of an index. Asks for that alone, and
+/// waits `access.document_timeout` for it. Errors as `pull`.
+result<digest> look_up(image_store& store, const image_reference& reference, const registry_access& access);
+
 /// Imports the archive at `path` (`docker save`, `podman save`, `skopeo copy … oci-archive:`), compressed or not: the
 /// image called `tag` in it, or the only one when `tag` is empty. Of `access` only the times count. Errors as `pull`
 /// and `import_layout`.

@@ -9,6 +9,7 @@
 #include "actors/instance/oci/bundle.hpp"
 #include "actors/instance/oci/cgroup.hpp"
 #include "actors/instance/oci/conmon.hpp"
+#include "config/host_paths.hpp"
 #include "tests/storage/damage.hpp"
 #include "tests/storage/temporary_folder.hpp"
 
@@ -114,12 +115,12 @@ TEST_CASE("use and kills are read from groups of version 1 and of version 2, and
 }
 
 TEST_CASE("a path is below an allowed one by whole names") {
-  CHECK(is_below("/srv/media", {"/srv"}));
-  CHECK(is_below("/srv", {"/srv/"}));
-  CHECK(is_below("/anything", {"/"}));
-  CHECK_FALSE(is_below("/srv-other", {"/srv"}));
-  CHECK_FALSE(is_below("/", {"/srv"}));
-  CHECK_FALSE(is_below("/srv", {}));
+  CHECK(prunella::config::is_below("/srv/media", {"/srv"}));
+  CHECK(prunella::config::is_below("/srv", {"/srv/"}));
+  CHECK(prunella::config::is_below("/anything", {"/"}));
+  CHECK_FALSE(prunella::config::is_below("/srv-other", {"/srv"}));
+  CHECK_FALSE(prunella::config::is_below("/", {"/srv"}));
+  CHECK_FALSE(prunella::config::is_below("/srv", {}));
 }
 
 TEST_CASE("a container is called by the last part of its instance") {

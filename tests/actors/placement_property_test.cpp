@@ -32,7 +32,7 @@ public:
     case 2: site_.run(actors::scale_service{"default.app-" + std::to_string(pick(4)), name(pick(3)), pick(14)}); break;
     case 3: site_.run(actors::delete_application{"default.app-" + std::to_string(pick(4))}); break;
     case 4: site_.run(actors::set_host_state{"host-" + std::to_string(pick(12)), pick(3) != 0, "silent"}); break;
-    case 5: site_.run(actors::set_host_drivers{"host-" + std::to_string(pick(12)), any_drivers()}); break;
+    case 5: site_.run(actors::set_host_drivers{"host-" + std::to_string(pick(12)), any_drivers(), any_lacks()}); break;
     default:
       for (auto n = pick(4); n > 0 && !site_.state.assignments.empty(); --n) {
         const auto it = std::next(site_.state.assignments.begin(),
@@ -52,6 +52,12 @@ private:
     return sets[pick(4)];
   }
 
+  std::vector<actors::host_lack> any_lacks() {
+    using actors::host_lack;
+    const std::vector<std::vector<host_lack>> sets{{}, {}, {host_lack::bridge}, {host_lack::user_namespaces}};
+    return sets[pick(4)];
+  }
+
   std::vector<config::host_spec> hosts() {
     std::vector<config::host_spec> result;
     for (std::uint32_t i = 0, n = 1 + pick(11); i < n; ++i) {
@@ -59,6 +65,8 @@ private:
       if (pick(2) == 0)
         labels["disk"] = "ssd";
       result.push_back(host("host-" + std::to_string(i), labels, {500 + 250 * pick(3), (1 + pick(3)) * 500'000}));
+      if (pick(2) == 0)
+        result.back().host_paths = {"/srv"};
     }
     return result;
   }
@@ -81,6 +89,10 @@ private:
         x.containers.push_back(x.containers[0]);
       if (pick(4) == 0)
         x.containers.back().image = "shop/web:1";
+      if (pick(8) == 0)
+        x.containers.back().user_namespace = true;
+      if (pick(8) == 0)
+        x.containers.back().volumes = {{"/media", config::volume_kind::host_path, "", pick(2) == 0 ? "/srv/media" : "/srv-2", 0, false}};
       if (pick(4) == 0)
         x.init_containers = {x.containers[0]};
       x.containers[0].command = {"serve", std::to_string(pick(3))};

@@ -289,6 +289,30 @@ TEST_CASE("an image goes to a host with a driver for images, a command to one fo
   CHECK(site.run(actors::set_host_drivers{"host-9", {driver_kind::oci}}).outcome.result == actors::command_result::not_found);
 }
 
+TEST_CASE("what a host lacks, and a host path that it does not allow, keep instances away, and the explanation counts each") {
+  auto hosts = std::vector{host("host-1"), host("host-2"), host("host-3")};
+  hosts[2].host_paths = {"/srv/"};
+  small_site site{std::move(hosts)};
+  auto web = service("web", 1);
+  web.network = config::instance_network::bridge;
+  web.containers[0].user_namespace = true;
+  auto media = service("media", 1);
+  media.containers[0].volumes = {{"/media", config::volume_kind::host_path, "", "/srv/media", 0, true}};
+  site.run(actors::set_host_drivers{"host-1", {config::driver_kind::process}, {actors::host_lack::bridge, actors::host_lack::user_namespaces}});
+  site.run(actors::set_host_drivers{"host-2", {config::driver_kind::process}, {actors::host_lack::user_namespaces}});
+  site.run(actors::put_application{application("shop", {web, media})});
+  site.settle();
+  CHECK(site.state.assignments.at("default.shop.web-1").host == "host-3"); // which has not said anything yet
+  CHECK(site.state.assignments.at("default.shop.media-1").host == "host-3");
+  site.run(actors::set_host_drivers{"host-3", {config::driver_kind::process}, {actors::host_lack::bridge}});
+  site.settle();
+  CHECK(site.state.assignments.at("default.shop.web-1").reason
+        == "0 of 3 hosts fit: 2 without what `network: bridge` needs, 1 without user namespaces");
+  site.run(actors::set_host_state{"host-3", false, "silent"});
+  site.settle();
+  CHECK(site.state.assignments.at("default.shop.media-1").reason == "0 of 3 hosts fit: 1 down, 2 not allowing a host path it needs");
+}
+
 TEST_CASE("an instance with persistent volumes waits for its host, and comes back to it after it gave up there") {
   small_site site{{host("host-1"), host("host-2")}};
   auto keeper = service("db", 1);

@@ -6,6 +6,7 @@
 
 #include "actors/names.hpp"
 #include "actors/site/placement.hpp"
+#include "config/host_paths.hpp"
 #include "config/label_expression.hpp"
 
 namespace prunella::test {
@@ -50,6 +51,23 @@ bool has_drivers(const host_record& host, const config::service_spec& service) {
       if (!has(!container.image.empty()))
         return false;
   return true;
+}
+
+std::optional<rejection> lacks(const host_record& host, const config::service_spec& service) {
+  const auto has = [&](host_lack lack) { return std::find(host.lacks.begin(), host.lacks.end(), lack) != host.lacks.end(); };
+  bool users = false;
+  bool paths = false;
+  for (const auto* containers : {&service.containers, &service.init_containers})
+    for (const auto& container : *containers) {
+      users = users || container.user_namespace;
+      for (const auto& volume : container.volumes)
+        paths = paths || (volume.kind == config::volume_kind::host_path && !config::is_below(volume.path, host.spec.host_paths));
+    }
+  if (service.network == config::instance_network::bridge && has(host_lack::bridge))
+    return rejection::bridge;
+  if (users && has(host_lack::user_namespaces))
+    return rejection::user_namespace;
+  return paths ? std::optional{rejection::host_path} : std::nullopt;
 }
 
 std::set<std::pair<std::uint16_t, config::port_protocol>> ports(const config::service_spec& service) {
@@ -98,6 +116,8 @@ struct board {
         return rejection::avoided;
     if (!has_drivers(host, *x.service))
       return rejection::driver;
+    if (const auto why = lacks(host, *x.service))
+      return why;
     for (const auto& there : on[host.spec.id])
       if (there.application == x.application && (names(*x.service, there.service->name) || names(*there.service, x.service->name)))
         return rejection::anti_affinity;

@@ -15,6 +15,7 @@
 #include "actors/instance/file_head.hpp"
 #include "actors/instance/oci/cgroup.hpp"
 #include "actors/instance/oci/seccomp_profile.hpp"
+#include "config/host_paths.hpp"
 #include "config/json.hpp"
 #include "storage/images/platform.hpp"
 #include "storage/images/root_filesystem.hpp"
@@ -233,19 +234,11 @@ std::string persistent_volume_path(const std::string& data_directory, const std:
   return data_directory + "/volumes/" + instance + "/" + volume;
 }
 
-bool is_below(const std::string& path, const std::vector<std::string>& allowed) {
-  return std::any_of(allowed.begin(), allowed.end(), [&](std::string prefix) {
-    while (prefix.size() > 1 && prefix.back() == '/')
-      prefix.pop_back();
-    return prefix == "/" || path == prefix || path.compare(0, prefix.size() + 1, prefix + "/") == 0;
-  });
-}
-
 std::variant<std::string, driver_failure> host_volume(const std::string& path, const std::vector<std::string>& allowed) {
   const auto refuse = [&](const std::string& why) {
     return driver_failure{driver_errc::volume_refused, "the host path `" + path + "` cannot be given to the container: " + why};
   };
-  if (!is_below(fs::path(path).lexically_normal().string(), allowed))
+  if (!config::is_below(fs::path(path).lexically_normal().string(), allowed))
     return refuse("this host allows " + (allowed.empty() ? std::string{"none"} : "only what is below its `host-paths`")
                   + "; add it to `host-paths` of the host in the site's document, or use a persistent volume");
   std::error_code error;
@@ -256,7 +249,7 @@ std::variant<std::string, driver_failure> host_volume(const std::string& path, c
   for (const auto& prefix : allowed)
     if (const auto followed = fs::canonical(prefix, error); !error)
       real_allowed.push_back(followed.string());
-  if (!is_below(real.string(), real_allowed))
+  if (!config::is_below(real.string(), real_allowed))
     return refuse("a link in it leads to `" + real.string() + "`, which this host does not allow");
   return real.string();
 }

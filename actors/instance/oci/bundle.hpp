@@ -49,9 +49,6 @@ bundle_options options_of_machine(std::string data_directory, std::vector<std::s
 std::string persistent_volume_path(const std::string& data_directory, const std::string& instance,
                                    const std::string& volume);
 
-/// Whether `path` is one of `allowed` or below one; both absolute. Of texts only: links are followed by `host_volume`.
-bool is_below(const std::string& path, const std::vector<std::string>& allowed);
-
 /// The real path of a host path that a container may have. Error: volume_refused, when it is not there or, with all links
 /// followed, not below an allowed one.
 std::variant<std::string, driver_failure> host_volume(const std::string& path, const std::vector<std::string>& allowed);

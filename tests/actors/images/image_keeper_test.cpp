@@ -38,10 +38,11 @@ struct kept_host {
   std::vector<storage::journal_event> events;
   std::vector<std::string> needed;
   bool has_site = true;
+  std::optional<tag_meaning> meaning; ///< of every tag, as the site decided; nothing: a tag is what it is here
 };
 
 struct keepers {
-  keepers() : world(options()) {
+  explicit keepers(bool tags = false) : decides_tags(tags), world(options()) {
     for (const auto* id : {"host-1", "host-2"})
       start(id);
     world.settle();
@@ -77,6 +78,8 @@ struct keepers {
     };
     x.keeper_of = [this](const std::string& other) { return hosts[other].keeper; };
     x.needed = [&host] { return host.needed; };
+    if (decides_tags)
+      x.meaning_of = [&host](const std::string&, const std::string&) { return host.meaning.value_or(tag_meaning{}); };
     x.record = [&host](storage::journal_event event) { host.events.push_back(std::move(event)); };
     x.clock = [] { return time_ms{1'000}; };
     caf::scoped_actor parent(world.system());
@@ -135,6 +138,7 @@ struct keepers {
 
   image_order from_host_2() const { return {name, web.digest().text(), {"host-2"}, false, 0}; }
 
+  bool decides_tags = false;
   bool may_unpack = ::geteuid() == 0;
   std::map<std::string, kept_host> hosts;
   virtual_time world;
@@ -215,6 +219,67 @@ TEST_CASE("without a leader a host asks the others after three seconds, and copi
   at.carry_out("host-1");
   REQUIRE(answer->has_value());
   CHECK(**answer);
+}
+
+TEST_CASE("a tag waits for what the site decides, also when an image of that name is here, and gets that one") {
+  if (!is_root())
+    return;
+  keepers at(true);
+  auto& host = at.hosts["host-1"];
+  const test_image other{{tar_builder().file("etc/motd", "nachos").bytes()}};
+  other.add_to(host.images.store(), name);
+  web.add_to(at.hosts["host-2"].images.store(), name);
+  host.meaning = tag_meaning{true, {}};
+  const auto answer = at.ask("host-1");
+  at.world.advance(10s);
+  CHECK_FALSE(answer->has_value());
+  CHECK(host.orders.empty()); // this host does not help itself
+  const auto report = at.order("host-1", {});
+  REQUIRE(report.transfers.size() == 1);
+  CHECK(report.transfers[0].asked_for);
+  const auto decide = [&] {
+    caf::anon_send(host.keeper, state_applied{});
+    at.world.settle();
+  };
+  decide(); // something else was decided
+  CHECK_FALSE(answer->has_value());
+  host.meaning = tag_meaning{false, web.digest().text()};
+  decide();
+  CHECK_FALSE(answer->has_value()); // it has to come here first
+  const auto pinned = name + "@" + web.digest().text();
+  at.order("host-1", {{pinned, web.digest().text(), {"host-2"}, false, 0}});
+  at.carry_out("host-1");
+  REQUIRE(answer->has_value());
+  REQUIRE(**answer);
+  CHECK((**answer)->manifest == web.digest().text());
+  CHECK(host.events.back().object == "image/" + name); // by the name that people know
+  SUBCASE("and the same again after that without anybody") {
+    at.hosts["host-1"].has_site = false;
+    const auto again = at.ask("host-1");
+    REQUIRE(again->has_value());
+    CHECK((**again)->manifest == web.digest().text());
+  }
+}
+
+TEST_CASE("a host that is to look at a tag says what it found, and an image from a file is what its tag means") {
+  if (!is_root())
+    return;
+  keepers at(true);
+  auto& host = at.hosts["host-1"];
+  web.add_to(host.images.store(), name);
+  const image_order look{name, "", {}, true, 0, 17};
+  CHECK(at.order("host-1", {look}).tags.empty());
+  REQUIRE(host.orders.size() == 1);
+  CHECK(host.orders.front().order.look_since == 17);
+  at.carry_out("host-1");
+  const tag_found found{name, 17, web.digest().text()};
+  CHECK(at.order("host-1", {look}).tags == std::vector<tag_found>{found});
+  CHECK(host.orders.empty());
+  auto later = look;
+  later.look_since = 18;
+  CHECK(at.order("host-1", {later}).tags.empty());
+  CHECK(host.orders.size() == 1); // what it found before says nothing about now
+  CHECK(at.order("host-1", {}).tags.empty());
 }
 
 TEST_CASE("a host whose containers wait tells the leader within a second, again and again, until it has an order") {

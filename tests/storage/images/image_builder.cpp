@@ -155,7 +155,7 @@ void test_image::add_to(storage::image_store& store, const std::string& name, st
   storage::image_record record;
   record.manifest = digest();
   record.platform = storage::this_platform();
-  record.source = "a test";
+  record.source = "folder of a test";
   record.added_at_ms = record.last_used_at_ms = now_ms;
   std::vector<std::string> blobs{manifest(), config()};
   blobs.insert(blobs.end(), layers.begin(), layers.end());
