@@ -378,8 +378,9 @@ struct service_spec {
   std::vector<container_spec> init_containers;
   instance_network network = instance_network::host; ///< of all of them
   update_spec update;
-  /// Before an instance is stopped it takes no new connections of the front door, and those that are open may end, so long.
-  std::chrono::milliseconds drain{0};
+  /// Before an instance is stopped it takes no new connections of the front door, and those that are open may end, at most
+  /// so long; 0: they are cut off.
+  std::chrono::milliseconds drain{5'000};
 
   PRUNELLA_FIELDS(service_spec, name, replicas, placement, strategy, restart, when_cut_off, containers, init_containers,
                   network, update, drain)

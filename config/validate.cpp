@@ -178,6 +178,7 @@ void check_service(checker& c, const std::string& path, const service_spec& serv
   check_placement(c, path + ".placement", service.placement, services);
   check_restart(c, path + ".restart", service.restart);
   c.range(path + ".update.parallel", service.update.parallel, 1U, limits::replicas);
+  c.duration(path + ".drain", service.drain, milliseconds{0}, limits::pause);
   c.duration(path + ".update.healthy-time", service.update.healthy_time, milliseconds{0}, limits::pause);
   c.duration(path + ".update.deadline", service.update.deadline, milliseconds{1'000}, limits::window);
   check_cut_off(c, path + ".when-cut-off", service.when_cut_off);

@@ -102,6 +102,7 @@ instance_plan plan_instance(const config::application_spec& spec, const config::
   plan.generation = assigned.generation;
   plan.strategy = service.strategy;
   plan.restart = service.restart;
+  plan.drain = service.drain;
   for (const auto& container : service.init_containers)
     plan.containers.push_back(plan_container(spec, service, container, assigned, place, true));
   for (const auto& container : service.containers)

@@ -33,9 +33,10 @@ struct instance_plan {
   std::uint64_t generation = 0;
   config::restart_strategy strategy = config::restart_strategy::one_for_one; ///< over the containers
   config::restart_spec restart;                                              ///< of each container
+  std::chrono::milliseconds drain{0};
   std::vector<container_order> containers; ///< in their order of start, init containers first
 
-  PRUNELLA_FIELDS(instance_plan, name, service, replica, generation, strategy, restart, containers)
+  PRUNELLA_FIELDS(instance_plan, name, service, replica, generation, strategy, restart, drain, containers)
 };
 
 /// One application supervisor.

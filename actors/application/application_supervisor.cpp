@@ -23,11 +23,13 @@ std::string last_part(std::string_view name) {
 
 // The longest that starting or stopping one container may take.
 milliseconds patience(const container_order& order, const container_context& context) {
-  return std::max(order.spec.grace + context.margin, context.driver_patience) + context.driver_retry + actor_margin;
+  return context.drain + std::max(order.spec.grace + context.margin, context.driver_patience) + context.driver_retry
+         + actor_margin;
 }
 
-/// With the gate that this instance's containers share, if it has init containers.
-container_context with_gate(const instance_plan& plan, container_context context) {
+/// With what this instance's containers share: how long connections may take to end, and the gate if it has init containers.
+container_context of_instance(const instance_plan& plan, container_context context) {
+  context.drain = plan.drain;
   std::vector<std::string> inits;
   for (const auto& order : plan.containers)
     if (order.init)
@@ -76,7 +78,7 @@ runtime::supervised_child instance_child(const instance_plan& plan, const contai
   tree.spec.order = order_of(plan.strategy);
   auto spec = runtime::spec_of(instance_id(plan.name));
   spec.start_timeout = actor_margin; // an instance is up when its containers are, one after the other
-  const auto inner = with_gate(plan, context);
+  const auto inner = of_instance(plan, context);
   for (const auto& order : plan.containers) {
     tree.children.push_back(container_child(order, plan.restart, inner));
     spec.start_timeout += tree.children.back().spec.start_timeout;

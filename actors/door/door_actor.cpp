@@ -13,6 +13,7 @@
 #include <caf/send.hpp>
 #include <caf/stateful_actor.hpp>
 #include <caf/typed_response_promise.hpp>
+#include <caf/unit.hpp>
 
 #include "actors/door/door_plan.hpp"
 #include "actors/door/names_plan.hpp"
@@ -29,6 +30,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds own_timeout{5'000};
 constexpr std::size_t max_waiting = 64;
+constexpr std::size_t max_leaving = 1'000;
 
 struct watch_again {
   std::uint64_t epoch = 0;
@@ -50,6 +52,12 @@ struct door_said {
   PRUNELLA_FIELDS(door_said, ticket, ports)
 };
 
+struct instance_unused {
+  std::uint64_t ticket = 0;
+
+  PRUNELLA_FIELDS(instance_unused, ticket)
+};
+
 struct door_state;
 using door_self = caf::stateful_actor<door_state, runtime::supervised_actor>;
 
@@ -66,12 +74,16 @@ struct door_state {
     return {
       [this](const own_report& x) {
         own_[x.report.instance] = x.report;
+        if (!is_ready(x.report)) // from now on its reports say it
+          draining_.erase(x.report.instance);
         refresh();
       },
       [this](const own_instance_gone& x) {
         own_.erase(x.instance);
+        draining_.erase(x.instance);
         refresh();
       },
+      [this](const drain_instance& x) { return on_drain(x); },
       [this](const state_applied&) { refresh(); },
       [this](const leader_changed&) {
         ++epoch_;
@@ -87,6 +99,10 @@ struct door_state {
       },
       [this](const door_status_request&) { return on_status(); },
       [this](door_said& x) { on_said(x); },
+      [this](const instance_unused& x) {
+        if (auto node = leaving_.extract(x.ticket))
+          node.mapped().deliver(caf::unit);
+      },
     };
   }
 
@@ -140,7 +156,7 @@ private:
     const auto state = options_.state->get();
     refresh_names(*state);
     const auto listened_on = texts_of(addresses_);
-    auto plan = make_door_plan({*state, options_.host, options_.parts.own_addresses, own_, table_, listened_on});
+    auto plan = make_door_plan({*state, options_.host, options_.parts.own_addresses, own_, draining_, table_, listened_on});
     if (plan == plan_)
       return;
     plan_ = plan;
@@ -200,6 +216,22 @@ private:
     return result;
   }
 
+  /// It may be said before the report that it stops, and before the state that replaces it.
+  caf::result<void> on_drain(const drain_instance& x) {
+    auto& generation = draining_[x.instance];
+    generation = std::max(generation, x.generation);
+    refresh();
+    if (leaving_.size() >= max_leaving)
+      return {};
+    const auto ticket = ++last_ticket_;
+    const auto promise = self_->make_response_promise<void>();
+    leaving_.emplace(ticket, promise);
+    options_.parts.door->when_unused({x.instance, x.generation}, [ticket, self = caf::actor_cast<caf::actor>(self_)] {
+      caf::anon_send(self, instance_unused{ticket});
+    });
+    return promise;
+  }
+
   caf::result<door_status_answer> on_status() {
     if (waiting_.size() >= max_waiting)
       return door_status_answer{options_.host, {}};
@@ -229,6 +261,8 @@ private:
   std::string names_problem_;
   bool is_names_retry_due_ = false;
   std::map<std::uint64_t, caf::typed_response_promise<door_status_answer>> waiting_;
+  std::map<std::string, std::uint64_t> draining_; ///< told to stop, with generation, until their own reports say so
+  std::map<std::uint64_t, caf::typed_response_promise<void>> leaving_; ///< by ticket
   std::uint64_t last_ticket_ = 0;
   std::uint64_t epoch_ = 0; ///< counts leaders: what an earlier one says no longer counts
 };

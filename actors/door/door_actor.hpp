@@ -11,6 +11,7 @@
 // Messages:
 //   own_report, own_instance_gone   of the host actor, no answer
 //   door_status_request → door_status_answer   when the door's thread said it
+//   drain_instance   of a container that is told to stop → unit when no connection to its instance is open
 //   state_applied, leader_changed   no answer
 
 #include <functional>
@@ -21,6 +22,7 @@
 #include <caf/actor.hpp>
 #include <caf/fwd.hpp>
 
+#include "actors/instance/container_actor.hpp"
 #include "actors/instance/network/host_bridge.hpp"
 #include "actors/messages.hpp"
 #include "actors/site/leadership.hpp"

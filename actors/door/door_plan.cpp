@@ -55,6 +55,9 @@ served_ports list_services(const door_knowledge& x, net::door_plan& plan) {
 }
 
 bool is_own_ready(const door_knowledge& x, const std::string& instance, std::uint64_t generation) {
+  const auto draining = x.draining.find(instance);
+  if (draining != x.draining.end() && draining->second >= generation)
+    return false;
   const auto report = x.own.find(instance);
   return report != x.own.end() && report->second.generation == generation && is_ready(report->second);
 }

@@ -22,6 +22,7 @@ struct door_knowledge {
   /// Where instances of this host may listen, numeric without port: each is tried while the one before refuses.
   std::vector<std::string> own_addresses;
   const std::map<std::string, instance_report>& own; ///< what runs here, by instance; true at once
+  const std::map<std::string, std::uint64_t>& draining; ///< instances here that are being stopped, with their generation
   const ready_table& table;                          ///< what runs elsewhere
   /// Where this host answers for a service by its name, numeric, by `tenant.application.service`; empty: nobody here asks.
   const std::map<std::string, std::string>& service_addresses;

@@ -397,6 +397,7 @@ caf::actor composition::start_host(const runtime::start_context& my) {
   x.lacks = outer_.lacks;
   x.clock = outer_.clock;
   if (door_.door) {
+    x.containers.door = [this] { return local("door"); };
     x.on_report = [this](const instance_report& report) {
       if (const auto door = local("door"))
         caf::anon_send(door, own_report{report});

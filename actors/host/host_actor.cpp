@@ -345,7 +345,7 @@ private:
       return longest_stop;
     for (const auto& instance : it->second.instances)
       for (const auto& container : instance.containers)
-        time += 2 * (container.spec.grace + options_.containers.margin) + request_margin;
+        time += instance.drain + 2 * (container.spec.grace + options_.containers.margin) + request_margin;
     return time;
   }
 

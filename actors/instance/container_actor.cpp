@@ -28,6 +28,7 @@ constexpr std::int64_t longest_age_ms = 24 * 3'600'000;
 
 // Timer: look for the driver again. Of an older epoch: no longer of interest.
 struct look_for_driver {
+  bool is_draining = false; ///< told to stop, and connections to it may end
   std::uint64_t epoch = 0;
 
   PRUNELLA_FIELDS(look_for_driver, epoch)
@@ -57,6 +58,7 @@ struct container_state {
   void ask_to_prepare(const caf::actor& driver);
   void ask_to_start(const caf::actor& driver);
   void ask_to_adopt(const caf::actor& driver);
+  void drain();
   void ask_to_stop(const caf::actor& driver);
   void on_started(const container_started& started);
   void on_refused(const caf::error& why);
@@ -296,10 +298,12 @@ void container_state::on_refused(const caf::error& why) {
 // -- running ---------------------------------------------------------------------------------------------------------
 
 void container_state::on_exited(const container_exited& exited) {
-  if (is_over() || report.phase == container_phase::stopping) // the stop's answer says the same
+  if (is_over() || (report.phase == container_phase::stopping && !is_draining)) // the stop's answer says the same
     return;
   if (exited.generation != order.generation || (report.pid != 0 && exited.pid != report.pid))
     return;
+  if (is_draining)
+    return on_stopped(describe_exit(exited));
   if (!unhealthy.empty()) {
     enter(container_phase::failed, unhealthy);
     return end(caf::make_error(container_errc::unhealthy, unhealthy));
@@ -376,17 +380,32 @@ void container_state::on_driver_down() {
 void container_state::on_shutdown() {
   if (is_over() || report.phase == container_phase::stopping)
     return;
+  const auto was = report.phase;
   enter(container_phase::stopping);
   ++epoch;
   if (driver) {
-    ask_to_stop(driver);
+    was == container_phase::running ? drain() : ask_to_stop(driver);
     return;
   }
   patience_ends = self->clock().now() + context.driver_patience;
   find_driver();
 }
 
+void container_state::drain() {
+  const auto door = context.door && context.drain > milliseconds{0} && !order.init ? context.door() : caf::actor{};
+  if (!door)
+    return ask_to_stop(driver);
+  is_draining = true;
+  const auto go_on = [this, number = epoch] {
+    if (number == epoch && !is_over()) // else the driver was lost meanwhile, and the next one is asked
+      ask_to_stop(driver);
+  };
+  self->request(door, context.drain, drain_instance{order.instance, order.generation})
+    .then([go_on] { go_on(); }, [go_on](const caf::error&) { go_on(); });
+}
+
 void container_state::ask_to_stop(const caf::actor& asked) {
+  is_draining = false;
   const auto number = epoch;
   self->request(asked, order.spec.grace + context.margin, stop_container{order.name, order.generation, order.spec.grace})
     .then([this](const container_exited& exited) { on_stopped(describe_exit(exited)); },

@@ -6,7 +6,8 @@
 // Spawned by the instance's supervisor; restart type as the service says. It says ready when its start was answered,
 // either way: a container that cannot be started counts as one that ended, and goes up the ladder like it.
 // A crash or kill of this actor loses nothing: the process goes on, and the actor's successor adopts it through
-// `start_container` without a restart. Only an orderly shutdown (exit reason user_shutdown) stops the container.
+// `start_container` without a restart. Only an orderly shutdown (exit reason user_shutdown) stops the container, once the
+// connections that the front door passed on to it have ended (`drain`).
 // While it runs, its probes are asked (`container_probes.hpp`): one that fails for good ends the container like any other end,
 // readiness is only told.
 // A crash of the driver is survived: the container is claimed again from the fresh driver.
@@ -85,11 +86,21 @@ struct get_container_report {
   PRUNELLA_FIELDS(get_container_report, unused)
 };
 
-/// What a container actor is given besides its order. Both functions are called again whenever the actor is needed, so
+/// Asked of the `door`: no new connection for this instance of its host. → unit when none is open any more.
+struct drain_instance {
+  std::string instance;
+  std::uint64_t generation = 0;
+
+  PRUNELLA_FIELDS(drain_instance, instance, generation)
+};
+
+/// What a container actor is given besides its order. The functions are called again whenever the actor is needed, so
 /// that they lead to its successor after a restart; an invalid handle means that there is none at the moment.
 struct container_context {
   std::function<caf::actor()> driver;
   std::function<caf::actor()> observer;
+  std::function<caf::actor()> door;   ///< empty: the host has none
+  std::chrono::milliseconds drain{0}; ///< a stop of what runs waits at most so long for `drain_instance`
   /// Asks what a probe wants to know; `done` may come in any thread. Empty: nothing is probed, and what runs is ready.
   ask_probe probe;
   std::vector<std::string> probe_addresses; ///< where containers in this host's network listen: numeric, each tried in turn

@@ -15,6 +15,7 @@ void balancer::set(const std::vector<door_backend>& ready) {
       x.failures = 0;
       x.is_probed = false;
       x.suspected_until = {};
+      x.doubted_until = {};
     }
     x.is_ready = true;
     x.backend = backend;
@@ -29,8 +30,9 @@ void balancer::set(const std::vector<door_backend>& ready) {
   }
 }
 
-std::int64_t balancer::score(const entry& x) const {
-  return static_cast<std::int64_t>(x.open) - (x.backend.is_local() ? options_.local_lead : 0);
+std::tuple<bool, std::int64_t, std::uint64_t> balancer::rank(const entry& x, door_time now) const {
+  const auto use = static_cast<std::int64_t>(x.open) - (x.backend.is_local() ? options_.local_lead : 0);
+  return {x.doubted_until > now, use, x.chosen_at};
 }
 
 const door_backend* balancer::choose(door_time now) {
@@ -39,7 +41,7 @@ const door_backend* balancer::choose(door_time now) {
     const bool is_suspected = x.suspected_until > now || x.is_probed;
     if (!x.is_ready || is_suspected)
       continue;
-    if (best == nullptr || std::pair{score(x), x.chosen_at} < std::pair{score(*best), best->chosen_at})
+    if (best == nullptr || rank(x, now) < rank(*best, now))
       best = &x;
   }
   if (best == nullptr)
@@ -79,6 +81,12 @@ void balancer::closed(const backend_key& key) {
     return;
   it->second.open -= it->second.open > 0 ? 1 : 0;
   let_go(it);
+}
+
+void balancer::broke(const backend_key& key, door_time now) {
+  if (const auto it = entries_.find(key); it != entries_.end())
+    it->second.doubted_until = now + options_.suspicion;
+  closed(key);
 }
 
 void balancer::let_go(std::map<backend_key, entry>::iterator it) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -61,6 +62,9 @@ public:
   void connected(const backend_key& key);
   void failed(const backend_key& key, door_time now);
   void closed(const backend_key& key);
+  /// It ended before the backend said anything: that may be dying, or may not like what this client said. So others are
+  /// preferred for as long as a first suspicion, and it goes on to be used where there is no other.
+  void broke(const backend_key& key, door_time now);
 
   /// When the first suspicion ends after `now`; max() if nobody is suspected.
   door_time next_chance(door_time now) const;
@@ -76,10 +80,12 @@ private:
     std::uint32_t open = 0;
     std::uint32_t failures = 0; ///< in a row
     door_time suspected_until{};
+    door_time doubted_until{};
     std::uint64_t chosen_at = 0;
   };
 
-  std::int64_t score(const entry& x) const;
+  /// Less is better.
+  std::tuple<bool, std::int64_t, std::uint64_t> rank(const entry& x, door_time now) const;
   void let_go(std::map<backend_key, entry>::iterator it);
 
   balance_options options_;

@@ -3,6 +3,7 @@
 // One side of a connection that is passed on, and the passing on. Private to net/door.
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -43,11 +44,18 @@ std::unique_ptr<byte_end> make_socket_end(tcp::socket socket);
 void connect_local(door_core& core, std::vector<std::string> addresses, door_time until,
                    std::function<void(std::unique_ptr<byte_end>, const std::string& why)> done);
 
+/// How a connection that was passed on ended.
+enum class relay_end : std::uint8_t {
+  clean,      ///< both sides said their last
+  broken,     ///< one of them was lost, or nothing moved for too long
+  unanswered, ///< the second was lost before it said anything
+};
+
 /// Passes bytes both ways until both sides said their last, one of them breaks, or nothing moves for too long.
 class relay : public door_life, public std::enable_shared_from_this<relay> {
 public:
-  /// `on_end` is called once; `is_clean`: both sides said their last.
-  relay(door_core& core, std::unique_ptr<byte_end> a, std::unique_ptr<byte_end> b, std::function<void(bool is_clean)> on_end);
+  /// `on_end` is called once.
+  relay(door_core& core, std::unique_ptr<byte_end> a, std::unique_ptr<byte_end> b, std::function<void(relay_end)> on_end);
 
   void start();
   void sweep(door_time now) override;
@@ -69,15 +77,17 @@ private:
   bool take(pump& x);
   void wait_read(pump& x);
   void wait_write(pump& x);
-  void end(bool is_clean);
+  void lose(const byte_end* side);
+  void end(relay_end how);
 
   door_core& core_;
   std::unique_ptr<byte_end> a_;
   std::unique_ptr<byte_end> b_;
-  std::function<void(bool)> on_end_;
+  std::function<void(relay_end)> on_end_;
   pump there_;
   pump back_;
   door_time last_move_;
+  bool has_answer_ = false; ///< of the second side
   bool is_over_ = false;
 };
 

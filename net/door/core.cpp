@@ -141,6 +141,26 @@ const door_backend* door_core::find_local(const door_request& request) const {
   return it != locals.end() && it->second.generation == request.generation ? &it->second : nullptr;
 }
 
+std::shared_ptr<void> door_core::use_local(const backend_key& key) {
+  ++local_uses[key].connections;
+  return {nullptr, [this, key](std::nullptr_t) {
+            const auto it = local_uses.find(key);
+            if (--it->second.connections != 0)
+              return;
+            const auto waiting = std::move(it->second.waiting);
+            local_uses.erase(it);
+            for (const auto& done : waiting)
+              done();
+          }};
+}
+
+void door_core::when_unused(const backend_key& key, std::function<void()> done) {
+  if (const auto it = local_uses.find(key); it != local_uses.end())
+    it->second.waiting.push_back(std::move(done));
+  else
+    done();
+}
+
 void door_core::sweep() {
   const auto time = now();
   const auto all = lives;
@@ -185,6 +205,8 @@ void door_core::stop() {
   io.stop();
   if (thread.joinable())
     thread.join();
+  for (auto& [instance, use] : local_uses)
+    use.waiting.clear();
   const auto all = lives;
   for (const auto& life : all)
     life->abort();
@@ -213,6 +235,12 @@ public:
 
   void apply(door_plan plan) override {
     asio::post(core_->io, [core = core_.get(), plan = std::move(plan)]() mutable { core->apply(std::move(plan)); });
+  }
+
+  void when_unused(const backend_key& instance, std::function<void()> done) override {
+    asio::post(core_->io, [core = core_.get(), instance, done = std::move(done)]() mutable {
+      core->when_unused(instance, std::move(done));
+    });
   }
 
   std::uint16_t tunnel_port() const override { return core_->tunnel_port; }

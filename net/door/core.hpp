@@ -93,6 +93,11 @@ struct door_core {
   /// The local backend of `request`; null: it is not (or no longer) ready on this host.
   const door_backend* find_local(const door_request& request) const;
 
+  /// Counts as a connection to an instance of this host for as long as it is held.
+  std::shared_ptr<void> use_local(const backend_key& key);
+  /// Calls `done` once when no connection to it is open.
+  void when_unused(const backend_key& key, std::function<void()> done);
+
   // listen.cpp
   void listen(published_port& port);
   void stop_listening(published_port& port);
@@ -109,6 +114,11 @@ struct door_core {
   std::map<port_id, std::shared_ptr<published_port>> ports;
   /// Ready instances of this host, by (protocol, where they listen, instance).
   std::map<std::tuple<config::port_protocol, std::uint16_t, std::string>, door_backend> locals;
+  struct local_use {
+    std::size_t connections = 0;
+    std::vector<std::function<void()>> waiting; ///< until there are none
+  };
+  std::map<backend_key, local_use> local_uses; ///< of instances with open connections
   std::map<std::string, door_peer> peers;
   std::map<std::string, std::vector<std::shared_ptr<tunnel>>> idle_tunnels; ///< by host; the one used last at the end
   std::set<std::shared_ptr<door_life>> lives;

@@ -121,6 +121,11 @@ public:
   /// Calls `done` once with its published ports, in the door's thread, after every plan that was given before; never if the
   /// door ends first.
   virtual void status(std::function<void(std::vector<door_listener_status>)> done) const = 0;
+
+  /// Calls `done` once in the door's thread, after every plan that was given before, when no connection (of this door's
+  /// clients, or passed on by the doors of other hosts) leads to this instance of this host; never if the door ends first.
+  /// Datagrams do not count.
+  virtual void when_unused(const backend_key& instance, std::function<void()> done) = 0;
 };
 
 /// Starts the door's thread; its end closes everything. Throws std::runtime_error with a sentence if the tunnel's address

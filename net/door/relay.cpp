@@ -70,7 +70,7 @@ void reset_socket(tcp::socket& socket) {
   socket.close(ignored);
 }
 
-relay::relay(door_core& core, std::unique_ptr<byte_end> a, std::unique_ptr<byte_end> b, std::function<void(bool)> on_end)
+relay::relay(door_core& core, std::unique_ptr<byte_end> a, std::unique_ptr<byte_end> b, std::function<void(relay_end)> on_end)
   : core_(core), a_(std::move(a)), b_(std::move(b)), on_end_(std::move(on_end)), last_move_(door_core::now()) {
   there_.from = back_.to = a_.get();
   there_.to = back_.from = b_.get();
@@ -108,7 +108,7 @@ bool relay::drain(pump& x) {
       return false;
     }
     if (wrote < 0) {
-      end(false);
+      lose(x.to);
       return false;
     }
     x.sent += static_cast<std::size_t>(wrote);
@@ -127,20 +127,21 @@ bool relay::take(pump& x) {
     return false;
   }
   if (got < 0) {
-    end(false);
+    lose(x.from);
     return false;
   }
+  has_answer_ |= x.from == b_.get();
   if (got == 0) {
     x.has_ended = true;
     x.to->end_writing();
     if (there_.has_ended && back_.has_ended)
-      end(true);
+      end(relay_end::clean);
     return false;
   }
   const auto count = static_cast<std::size_t>(got);
   const auto wrote = x.to->write(core_.buffer.data(), count);
   if (wrote == byte_end::broken) {
-    end(false);
+    lose(x.to);
     return false;
   }
   const auto done = wrote == byte_end::again ? 0 : static_cast<std::size_t>(wrote);
@@ -157,22 +158,26 @@ bool relay::take(pump& x) {
 void relay::sweep(door_time now) {
   const auto limit = there_.has_ended || back_.has_ended ? core_.options.half_closed_timeout : core_.options.idle_timeout;
   if (now - last_move_ > limit)
-    end(false);
+    end(relay_end::broken);
 }
 
 void relay::abort() {
-  end(false);
+  end(relay_end::broken);
 }
 
-void relay::end(bool is_clean) {
+void relay::lose(const byte_end* side) {
+  end(side == b_.get() && !has_answer_ ? relay_end::unanswered : relay_end::broken);
+}
+
+void relay::end(relay_end how) {
   if (is_over_)
     return;
   is_over_ = true;
   const auto self = shared_from_this();
   for (auto* side : {a_.get(), b_.get()})
-    is_clean ? side->finish() : side->abort();
+    how == relay_end::clean ? side->finish() : side->abort();
   core_.remove(self);
-  on_end_(is_clean);
+  on_end_(how);
   on_end_ = nullptr;
 }
 

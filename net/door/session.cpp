@@ -42,9 +42,11 @@ private:
   void connect(const door_backend& backend, door_time until) {
     const auto self = shared_from_this();
     key_ = backend.key();
-    if (backend.is_local())
+    if (backend.is_local()) {
+      use_ = core_.use_local(key_);
       return connect_local(core_, backend.addresses, until,
                            [self](std::unique_ptr<byte_end> reached, const std::string&) { self->on_reached(std::move(reached)); });
+    }
     const door_request request{port_->service.protocol, port_->target(), backend.generation, backend.instance};
     open_tunnel(core_, backend.host, request, until,
                 [self](std::shared_ptr<tunnel> granted, const std::string&) { self->on_tunnel(std::move(granted)); });
@@ -62,6 +64,7 @@ private:
     if (is_over_)
       return port_->backends.closed(key_);
     if (!reached) {
+      use_.reset();
       attempt_.failed(port_->backends, door_core::now());
       return step();
     }
@@ -69,12 +72,16 @@ private:
     is_passed_on_ = true;
     core_.remove(shared_from_this());
     std::make_shared<relay>(core_, make_socket_end(std::move(client_)), std::move(reached),
-                            [self = shared_from_this()](bool) { self->on_passed(); })
+                            [self = shared_from_this()](relay_end how) { self->on_passed(how); })
       ->start();
   }
 
-  void on_passed() {
-    port_->backends.closed(key_);
+  void on_passed(relay_end how) {
+    use_.reset();
+    if (how == relay_end::unanswered)
+      port_->backends.broke(key_, door_core::now());
+    else
+      port_->backends.closed(key_);
     core_.end_connection();
   }
 
@@ -105,6 +112,7 @@ private:
   connect_attempt attempt_;
   asio::steady_timer timer_;
   backend_key key_;
+  std::shared_ptr<void> use_; ///< of an instance of this host
   bool is_passed_on_ = false;
   bool is_over_ = false;
 };

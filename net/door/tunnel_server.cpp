@@ -74,11 +74,12 @@ private:
     if (request->protocol == config::port_protocol::udp)
       return carry_datagrams(backend->addresses.front());
     connect_local(core_, backend->addresses, door_core::now() + open_timeout,
-                  [self = shared_from_this()](std::unique_ptr<byte_end> reached, const std::string& why) {
+                  [self = shared_from_this(), use = core_.use_local(backend->key())](std::unique_ptr<byte_end> reached,
+                                                                                    const std::string& why) {
                     if (self->is_over_ && reached)
                       return reached->abort();
                     if (!self->is_over_)
-                      reached ? self->carry(std::move(reached)) : self->refuse(why);
+                      reached ? self->carry(std::move(reached), use) : self->refuse(why);
                   });
   }
 
@@ -87,12 +88,14 @@ private:
     wait();
   }
 
-  void carry(std::unique_ptr<byte_end> reached) {
+  void carry(std::unique_ptr<byte_end> reached, std::shared_ptr<void> use) {
     tunnel_->send(door_frame_type::opened, {});
     auto end = make_tunnel_end(tunnel_, [](std::shared_ptr<tunnel>) {});
-    std::make_shared<relay>(core_, std::move(end), std::move(reached), [self = shared_from_this()](bool is_clean) {
-      self->on_carried(is_clean);
-    })->start();
+    std::make_shared<relay>(core_, std::move(end), std::move(reached),
+                            [self = shared_from_this(), use = std::move(use)](relay_end how) {
+                              self->on_carried(how == relay_end::clean);
+                            })
+      ->start();
   }
 
   void carry_datagrams(const std::string& address) {

@@ -1,6 +1,10 @@
 #include <doctest/doctest.h>
 
+#include <optional>
+
+#include <caf/event_based_actor.hpp>
 #include <caf/exit_reason.hpp>
+#include <caf/response_promise.hpp>
 
 #include "actors/instance/container_actor.hpp"
 #include "runtime/exit_reason.hpp"
@@ -23,6 +27,8 @@ struct fixture {
   config::probes_spec probes;
   ask_probe probe;
   time_ms now_ms = 1'000'000;
+  caf::actor door;
+  std::chrono::milliseconds drain{0};
   caf::actor driver = world.own(spawn_scripted_driver(world.system(), host));
 
   container_order order(std::uint64_t generation = 1) const {
@@ -48,6 +54,8 @@ struct fixture {
     made.probe = probe;
     made.probe_addresses = {"127.0.0.1", "10.0.0.9"};
     made.clock = [this] { return now_ms; };
+    made.door = [this] { return door; };
+    made.drain = drain;
     return made;
   }
 
@@ -151,6 +159,77 @@ TEST_CASE_FIXTURE(fixture, "an orderly shutdown waits until the container has st
   CHECK(runtime::exit_kind_of(**end) == runtime::exit_kind::shutdown);
   CHECK(phases() == texts{"starting", "running", "stopping", "exited"});
   CHECK(host->running.empty());
+}
+
+namespace {
+
+/// A front door with connections open to what it is asked about.
+struct draining_fixture : fixture {
+  std::vector<std::string> asked;
+  std::optional<caf::response_promise> answer;
+
+  draining_fixture() {
+    drain = 5s;
+    door = world.own(world.system().spawn([this](caf::event_based_actor* self) -> caf::behavior {
+      return {[this, self](const drain_instance& x) {
+        asked.push_back(x.instance + '/' + std::to_string(x.generation));
+        answer = self->make_response_promise();
+        return *answer;
+      }};
+    }));
+  }
+  bool is_running() const { return host->running.count(front) != 0; }
+};
+
+} // namespace
+
+TEST_CASE_FIXTURE(draining_fixture, "a container is stopped when the last connection of the front door has ended") {
+  const auto container = spawn();
+  stop(container);
+  CHECK(asked == texts{"default.shop.web-1/1"});
+  CHECK(last().phase == container_phase::stopping);
+  world.advance(4s);
+  CHECK(is_running());
+  answer->deliver(caf::unit);
+  world.settle();
+  CHECK_FALSE(is_running());
+  CHECK(phases() == texts{"starting", "running", "stopping", "exited"});
+}
+
+TEST_CASE_FIXTURE(draining_fixture, "connections that do not end within the drain time of 5 s are cut off") {
+  const auto container = spawn();
+  stop(container);
+  world.advance(4'999ms);
+  CHECK(is_running());
+  world.advance(1ms);
+  CHECK_FALSE(is_running());
+  CHECK(last().phase == container_phase::exited);
+}
+
+TEST_CASE_FIXTURE(draining_fixture, "a container that ends while its connections do is over, and a lost driver ends the wait") {
+  auto container = spawn();
+  stop(container);
+  host->end(front, 3);
+  world.settle();
+  CHECK(last().phase == container_phase::exited);
+  CHECK(last().reason == "exited with code 3");
+
+  container = spawn();
+  stop(container);
+  CHECK(is_running());
+  restart_driver();
+  world.advance(50ms);
+  CHECK_FALSE(is_running());
+}
+
+TEST_CASE_FIXTURE(draining_fixture, "a container is stopped at once without a drain time, without a door, and before it runs") {
+  SUBCASE("no drain time") { drain = 0ms; }
+  SUBCASE("no door") { door = nullptr; }
+  SUBCASE("it is being started") { host->start_time = 10s; }
+  stop(spawn());
+  CHECK(asked.empty());
+  world.advance(11s);
+  CHECK_FALSE(is_running());
 }
 
 TEST_CASE_FIXTURE(fixture, "an orderly shutdown in the middle of a start stops what is being started") {

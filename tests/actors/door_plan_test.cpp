@@ -23,6 +23,7 @@ struct shop {
   std::map<std::string, instance_report> own;
   ready_table table;
   std::map<std::string, std::string> service_addresses;
+  std::map<std::string, std::uint64_t> draining;
 
   shop() {
     auto spec = application("shop", {service("web", 2)});
@@ -56,7 +57,7 @@ struct shop {
   }
 
   net::door_plan plan(const std::string& on) const {
-    return make_door_plan({site.state, on, {"127.0.0.1", "10.0.0.9"}, own, table, service_addresses});
+    return make_door_plan({site.state, on, {"127.0.0.1", "10.0.0.9"}, own, draining, table, service_addresses});
   }
 
   /// `instance/generation@host` of the only service's backends; `+` behind those that are local.
@@ -184,6 +185,17 @@ TEST_CASE("an own instance is reached where it listens, on its own port, at each
   shop x;
   x.report("default.shop.web-1", instance_phase::running);
   CHECK(x.plan("host-1").services[0].backends[0].addresses == texts{"127.0.0.1:8000", "10.0.0.9:8000"});
+}
+
+TEST_CASE("an own instance that was told to stop gets no new connections, also before it says so itself") {
+  shop x;
+  x.report("default.shop.web-1", instance_phase::running);
+  CHECK(x.backends("host-1") == texts{"web-1/1@host-1+", "web-2/1@host-2"});
+  x.draining["default.shop.web-1"] = 1;
+  CHECK(x.backends("host-1") == texts{"web-2/1@host-2"});
+  x.assign("default.shop.web-1", 1, "host-1", 2);
+  x.report("default.shop.web-1", instance_phase::running, 2);
+  CHECK(x.backends("host-1") == texts{"web-1/2@host-1+", "web-2/1@host-2"});
 }
 
 TEST_CASE("an instance in an older generation than the state knows is not used, one in a newer is") {

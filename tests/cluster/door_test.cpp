@@ -26,19 +26,51 @@ void report(const char* what, const std::vector<std::unique_ptr<door_client>>& c
   MESSAGE(text);
 }
 
+/// Three hosts, two instances of the application `shop`, and a door on each host that answers.
+struct web_site : site_processes {
+  std::uint16_t port = 0;
+  config::application_spec web;
+
+  web_site() {
+    start_all();
+    port = free_port(own_address(*this, "host-1"));
+    web = web_application(*this, port, 2);
+    web.services[0].update.healthy_time = 100ms;
+    REQUIRE(apply(web).status == 201);
+    wait_for_running(2);
+    wait_for_doors(*this, hosts(), port);
+  }
+};
+
 std::vector<actors::published_view> services(const site_processes& site) {
   return site.get<std::vector<actors::published_view>>(site.some_host(), "/v1/services");
 }
 
 } // namespace
 
+TEST_CASE("an update and fewer replicas cost no client a request, though the server ends at once when it is told to stop") {
+  web_site site;
+  auto& web = site.web;
+  const auto clients = clients_at(site, site.hosts(), site.port);
+  await_served(site, clients, 5);
+  web.version = "2";
+  web.services[0].containers[0].env["LOOK"] = "new";
+  REQUIRE(site.apply(web).status == 200);
+  site.wait_for("both are updated", [&] {
+    const auto all = site.instances();
+    return all.size() == 2 && std::all_of(all.begin(), all.end(), [](const auto& x) { return x.generation > 1 && x.state == "running"; });
+  });
+  await_served(site, clients, 5);
+  web.services[0].replicas = 1;
+  REQUIRE(site.apply(web).status == 200);
+  site.wait_for("one is left", [&] { return site.instances().size() == 1; });
+  await_served(site, clients, 5);
+  report("updated, scaled down", clients, 0);
+}
+
 TEST_CASE("a published port answers on every host, and each client loses at most one request per instance that dies") {
-  site_processes site;
-  site.start_all();
-  const auto port = free_port(own_address(site, "host-1"));
-  REQUIRE(site.apply(web_application(site, port, 2)).status == 201);
-  site.wait_for_running(2);
-  wait_for_doors(site, site.hosts(), port);
+  web_site site;
+  const auto port = site.port;
   const auto clients = clients_at(site, site.hosts(), port);
   constexpr int deaths = 6;
   for (int i = 0; i < deaths; ++i) {
@@ -64,12 +96,8 @@ TEST_CASE("a published port answers on every host, and each client loses at most
 }
 
 TEST_CASE("clients of the surviving hosts lose at most one request when a host with an instance, then the leader, is lost") {
-  site_processes site;
-  site.start_all();
-  const auto port = free_port(own_address(site, "host-1"));
-  REQUIRE(site.apply(web_application(site, port, 2)).status == 201);
-  site.wait_for_running(2);
-  wait_for_doors(site, site.hosts(), port);
+  web_site site;
+  const auto port = site.port;
   for (const bool the_leader : {false, true}) {
     const auto leader = site.leader();
     std::string lost = leader;

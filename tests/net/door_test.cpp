@@ -213,6 +213,67 @@ TEST_CASE("an instance that is being stopped keeps its open connection and gets 
   check_both_ways(client, served);
 }
 
+TEST_CASE("an instance is unused when the last connection to it has ended, of clients here and of another host") {
+  test_doors doors(2);
+  const test_listener instance;
+  const auto port = free_port(doors.address(1));
+  const auto known = local_backend("a", instance.address());
+  doors.apply(1, {service_on(port, {known})});
+  doors.apply(2, {service_on(port, {remote_backend("a", 1)})});
+  auto here = std::make_unique<test_socket>(connect_to(doors.address(1) + ':' + std::to_string(port)));
+  auto served_here = std::make_unique<test_socket>(instance.accept());
+  auto there = std::make_unique<test_socket>(connect_to(doors.address(2) + ':' + std::to_string(port)));
+  auto served_there = std::make_unique<test_socket>(instance.accept());
+  check_both_ways(*here, *served_here);
+  check_both_ways(*there, *served_there);
+  doors.apply(1, {service_on(port, {})});
+
+  std::promise<void> promise;
+  auto unused = promise.get_future();
+  doors.door(1).when_unused(known.key(), [&] { promise.set_value(); });
+  const auto is_unused = [&] {
+    doors.all(1); // the door's thread was there in between
+    return unused.wait_for(0s) == std::future_status::ready;
+  };
+  CHECK_FALSE(is_unused());
+  here.reset();
+  CHECK(served_here->receive_to_end().empty());
+  served_here.reset();
+  CHECK_FALSE(is_unused());
+  check_both_ways(*there, *served_there);
+  there.reset();
+  CHECK(served_there->receive_to_end().empty());
+  served_there.reset();
+  CHECK(unused.wait_for(10s) == std::future_status::ready);
+  std::promise<void> at_once;
+  doors.door(1).when_unused(known.key(), [&] { at_once.set_value(); });
+  CHECK(at_once.get_future().wait_for(10s) == std::future_status::ready);
+}
+
+TEST_CASE("who lost an instance before it said a word is served by another one at the next try") {
+  test_doors doors(2);
+  const letter_server good('g');
+  const test_listener dying;
+  const auto port = free_port(doors.address(1));
+  const auto address = doors.address(1) + ':' + std::to_string(port);
+  SUBCASE("here") {
+    doors.apply(1, {service_on(port, {local_backend("bad", dying.address()), local_backend("good", good.address())})});
+  }
+  SUBCASE("on another host") {
+    doors.apply(2, {service_on(port, {local_backend("bad", dying.address(), 2), local_backend("good", good.address(), 2)})});
+    doors.apply(1, {service_on(port, {remote_backend("bad", 2), remote_backend("good", 2)})});
+  }
+  const auto client = connect_to(address);
+  {
+    const auto served = dying.accept();
+    const linger now{1, 0};
+    REQUIRE(::setsockopt(served.fd(), SOL_SOCKET, SO_LINGER, &now, sizeof now) == 0);
+  }
+  CHECK(client.is_reset());
+  CHECK(ask_once(address) == 'g');
+  CHECK(ask_once(address) == 'g');
+}
+
 TEST_CASE("a port that is no longer published is closed, what is open stays open") {
   test_doors doors(1);
   const test_listener instance;
