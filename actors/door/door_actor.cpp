@@ -224,7 +224,7 @@ private:
     if (leaving_.size() >= max_leaving)
       return {};
     const auto ticket = ++last_ticket_;
-    const auto promise = self_->make_response_promise<void>();
+    const auto promise = self_->make_response_promise();
     leaving_.emplace(ticket, promise);
     options_.parts.door->when_unused({x.instance, x.generation}, [ticket, self = caf::actor_cast<caf::actor>(self_)] {
       caf::anon_send(self, instance_unused{ticket});
@@ -262,7 +262,7 @@ private:
   bool is_names_retry_due_ = false;
   std::map<std::uint64_t, caf::typed_response_promise<door_status_answer>> waiting_;
   std::map<std::string, std::uint64_t> draining_; ///< told to stop, with generation, until their own reports say so
-  std::map<std::uint64_t, caf::typed_response_promise<void>> leaving_; ///< by ticket
+  std::map<std::uint64_t, caf::response_promise> leaving_; ///< by ticket
   std::uint64_t last_ticket_ = 0;
   std::uint64_t epoch_ = 0; ///< counts leaders: what an earlier one says no longer counts
 };

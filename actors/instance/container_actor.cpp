@@ -28,7 +28,6 @@ constexpr std::int64_t longest_age_ms = 24 * 3'600'000;
 
 // Timer: look for the driver again. Of an older epoch: no longer of interest.
 struct look_for_driver {
-  bool is_draining = false; ///< told to stop, and connections to it may end
   std::uint64_t epoch = 0;
 
   PRUNELLA_FIELDS(look_for_driver, epoch)
@@ -59,7 +58,7 @@ struct container_state {
   void ask_to_start(const caf::actor& driver);
   void ask_to_adopt(const caf::actor& driver);
   void drain();
-  void ask_to_stop(const caf::actor& driver);
+  void ask_to_stop(const caf::actor& asked);
   void on_started(const container_started& started);
   void on_refused(const caf::error& why);
   void on_exited(const container_exited& exited);
@@ -91,6 +90,7 @@ struct container_state {
   bool is_prepared = false; ///< its image is here, or it has none
   std::optional<container_prober> prober; ///< while it runs, if it has probes
   std::string unhealthy; ///< why it is being ended; empty: it is not
+  bool is_draining = false; ///< told to stop, and connections to it may end
   std::uint64_t epoch = 0;
   caf::actor_clock::time_point patience_ends;
 };

@@ -146,7 +146,7 @@ TEST_CASE("a published port that is taken on one host is an event and a problem 
 }
 
 TEST_CASE("a door is back with its agent, and what it passes on to was not restarted") {
-  site_processes site;
+  site_processes site{config::liveness_profile::patient}; // a host is not given up before its agent is back
   site.start_all();
   const auto port = free_port(own_address(site, "host-1"));
   REQUIRE(site.apply(on("host = host-2", web_application(site, port, 1))).status == 201);
