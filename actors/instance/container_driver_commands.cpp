@@ -84,9 +84,11 @@ void container_driver_state::on_command_done(const command_done& event) {
   auto [container, generation, promise] = std::move(commands_.extract(event.key).mapped());
   const auto* running = find(container, generation);
   const bool was_killed = event.result.exit_code == 128 + SIGKILL && !event.result.timed_out;
+  // The kernel ends the first process of a container after all others, so it may be there for a moment more.
+  const bool ends = running == nullptr || running->stopping || !running->is_alive();
   if (event.is_refused)
     promise.deliver(to_error({event.code, event.why}));
-  else if (was_killed && (running == nullptr || !running->is_alive())) // by the kernel, with all of the container
+  else if (was_killed && ends) // by the kernel, with all of the container
     promise.deliver(to_error({driver_errc::not_running, container + " ended while the command ran in it"}));
   else
     promise.deliver(event.result);

@@ -266,6 +266,8 @@ TEST_CASE("who lost an instance before it said a word is served by another one a
   const auto client = connect_to(address);
   {
     const auto served = dying.accept();
+    REQUIRE(client.send("question")); // before that the door goes on to the next by itself
+    REQUIRE(served.receive(8) == "question");
     const linger now{1, 0};
     REQUIRE(::setsockopt(served.fd(), SOL_SOCKET, SO_LINGER, &now, sizeof now) == 0);
   }
