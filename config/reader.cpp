@@ -53,13 +53,19 @@ struct sugar<resources> : plain_keys {
 
 template <>
 struct sugar<image_settings> : plain_keys {
-  static std::vector<std::string> more_keys() { return {"bandwidth"}; }
-  static std::string_view stands_for(std::string_view key) { return key == "bandwidth" ? "bandwidth_bytes" : key; }
+  static std::vector<std::string> more_keys() { return {"bandwidth", "uplink-bandwidth"}; }
+  static std::string_view stands_for(std::string_view key) {
+    return key == "bandwidth" ? "bandwidth_bytes" : key == "uplink_bandwidth" ? "uplink_bytes" : key;
+  }
 
   static bool read(binding& b, std::string_view key, const node& found, const std::string& path, image_settings& out) {
     if (key == "bandwidth")
       read_amount(b, found, path, parse_memory, memory_form, out.bandwidth_bytes);
-    return key == "bandwidth";
+    else if (key == "uplink_bandwidth")
+      read_amount(b, found, path, parse_memory, memory_form, out.uplink_bytes);
+    else
+      return false;
+    return true;
   }
 };
 

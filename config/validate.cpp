@@ -248,10 +248,11 @@ std::vector<problem> validate(const site_spec& site) {
   check_controllers(c, site.hosts);
   check_networks(c, site);
   c.range("images.copies", site.images.copies, 1U, static_cast<std::uint32_t>(limits::hosts));
-  const auto bandwidth = site.images.bandwidth_bytes;
-  c.check(bandwidth == 0 || (bandwidth >= limits::least_bandwidth && bandwidth <= limits::memory_bytes), "images.bandwidth",
-          "is " + memory_text(std::max<std::int64_t>(bandwidth, 0)) + " a second",
-          "use at least " + memory_text(limits::least_bandwidth) + ", or 0 for no bound");
+  for (const auto& [key, bandwidth] : {std::pair{"images.bandwidth", site.images.bandwidth_bytes},
+                                       std::pair{"images.uplink-bandwidth", site.images.uplink_bytes}})
+    c.check(bandwidth == 0 || (bandwidth >= limits::least_bandwidth && bandwidth <= limits::memory_bytes), key,
+            "is " + memory_text(std::max<std::int64_t>(bandwidth, 0)) + " a second",
+            "use at least " + memory_text(limits::least_bandwidth) + ", or 0 for no bound");
   return c.take();
 }
 

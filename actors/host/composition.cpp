@@ -63,7 +63,7 @@ composition::composition(caf::actor_system& system, composition_options options,
   links_ = outer_.make_links(link_options());
   if (outer_.images)
     run_fetch_ = outer_.make_image_runner([this](const std::string& host) { return actor_on(host, "images"); },
-                                          [this] { return state_->get()->site.images.bandwidth_bytes; });
+                                          [this] { return state_->get()->site.images; });
   door_ = make_door();
 }
 

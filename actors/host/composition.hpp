@@ -87,9 +87,9 @@ struct outer_parts {
   std::string data_directory;
   /// The images of this host; null: it keeps none.
   std::shared_ptr<storage::shared_images> images;
-  /// What fetches images; called once. `keeper_of` finds the image keeper of a host, `bandwidth` is bytes a second or 0.
+  /// What fetches images; called once. `keeper_of` finds the image keeper of a host, `settings` are the site's.
   std::function<image_runner(std::function<caf::actor(const std::string& host)> keeper_of,
-                             std::function<std::int64_t()> bandwidth)>
+                             std::function<config::image_settings()> settings)>
     make_image_runner;
   bool may_unpack_images = false; ///< the agent is root
   wall_clock clock = wall_clock_ms;

@@ -67,7 +67,7 @@ private:
   std::deque<response> waiting_;
 };
 
-/// The share of the line that all copies to this host have together. A site's setting, so it may not be known yet.
+/// The share of a line that all copies to this host have together. A site's setting, so it may not be known yet.
 class shared_bandwidth {
 public:
   std::chrono::microseconds take(std::uint64_t bytes, std::int64_t bytes_per_second) {
@@ -110,6 +110,7 @@ struct shared_parts {
 
   image_worker_options options;
   shared_bandwidth bandwidth;
+  shared_bandwidth uplink;
 };
 
 fetch_outcome run(caf::actor_system& system, shared_parts& parts, const fetch_order& order,
@@ -128,6 +129,8 @@ fetch_outcome run(caf::actor_system& system, shared_parts& parts, const fetch_or
   tools.unpacking = &options.images->unpacking();
   if (const auto reference = storage::parse_reference(order.reference))
     tools.access = access_of(options.registry, reference->registry);
+  if (options.uplink_bytes_per_second() > 0)
+    tools.access.pace = [&](std::uint64_t bytes) { return parts.uplink.take(bytes, options.uplink_bytes_per_second()); };
   tools.peer = [&](const std::string& host) -> std::unique_ptr<blob_peer> {
     auto keeper = options.keeper_of(host);
     if (!keeper)

@@ -31,8 +31,10 @@ struct registry_options {
 struct image_worker_options {
   std::shared_ptr<storage::shared_images> images;
   registry_options registry;
-  /// Of copies from other hosts, all together; 0: no bound. What comes from a registry is not slowed down.
+  /// Of copies from other hosts, all together; 0: no bound.
   std::function<std::int64_t()> bytes_per_second = [] { return std::int64_t{0}; };
+  /// Of what comes from registries, all together; 0: no bound.
+  std::function<std::int64_t()> uplink_bytes_per_second = [] { return std::int64_t{0}; };
   std::function<caf::actor(const std::string& host)> keeper_of;
   wall_clock clock = wall_clock_ms;
   std::chrono::milliseconds part_timeout{5'000}; ///< for an answer of another host

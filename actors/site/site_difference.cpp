@@ -23,8 +23,8 @@ std::string resources_text(const config::resources& x) {
 }
 
 std::string images_text(const config::image_settings& x) {
-  return std::to_string(x.copies) + " copies, "
-         + (x.bandwidth_bytes == 0 ? std::string{"no bound of bandwidth"} : config::memory_text(x.bandwidth_bytes) + " a second");
+  const auto bound = [](std::int64_t bytes) { return bytes == 0 ? std::string{"as fast as it goes"} : config::memory_text(bytes) + " a second"; };
+  return std::to_string(x.copies) + " copies, " + bound(x.bandwidth_bytes) + ", from registries " + bound(x.uplink_bytes);
 }
 
 std::string networks_text(const config::network_settings& x) {

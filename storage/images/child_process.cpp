@@ -88,6 +88,45 @@ bool drain(int fd, std::string& into, std::size_t most, bool& overflow) {
   }
 }
 
+/// A program that is stopped and continued, and the time in which it was not stopped.
+class rested_child {
+public:
+  explicit rested_child(pid_t pid) : pid_(pid), started_(clock::now()) {}
+
+  std::chrono::milliseconds ran() const {
+    const auto resting = rests_ ? clock::now() - rest_began_ : clock::duration{0};
+    return std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - started_ - rested_ - resting);
+  }
+
+  void look(const std::function<std::chrono::microseconds()>& rest) {
+    const auto now = clock::now();
+    if (rests_ && now >= rest_ends_) {
+      rests_ = false;
+      rested_ += now - rest_began_;
+      ::kill(-pid_, SIGCONT);
+    }
+    if (rests_ || !rest)
+      return;
+    const auto wanted = rest();
+    if (wanted.count() <= 0)
+      return;
+    rests_ = true;
+    rest_began_ = now;
+    rest_ends_ = now + wanted;
+    ::kill(-pid_, SIGSTOP);
+  }
+
+private:
+  using clock = std::chrono::steady_clock;
+
+  pid_t pid_;
+  clock::time_point started_;
+  bool rests_ = false;
+  clock::time_point rest_began_{};
+  clock::time_point rest_ends_{};
+  clock::duration rested_{0};
+};
+
 } // namespace
 
 result<child_end> run_child(const child_order& order) {
@@ -100,7 +139,7 @@ result<child_end> run_child(const child_order& order) {
     return pid.error();
   output->theirs = unique_fd();
   errors->theirs = unique_fd();
-  const auto started = std::chrono::steady_clock::now();
+  rested_child child(*pid);
   const unique_fd process(static_cast<int>(::syscall(SYS_pidfd_open, *pid, 0)));
   child_end end;
   bool output_open = true, errors_open = true, long_errors = false;
@@ -116,9 +155,10 @@ result<child_end> run_child(const child_order& order) {
     ended = std::max(ended, 0);
     output_open = output_open && drain(output->ours.get(), end.output, order.max_output, end.too_much_output);
     errors_open = errors_open && drain(errors->ours.get(), end.errors, max_errors, long_errors);
-    const auto passed = std::chrono::steady_clock::now() - started;
-    if (ended == 0 && order.go_on && !order.go_on(std::chrono::duration_cast<std::chrono::milliseconds>(passed)))
+    if (ended == 0 && order.go_on && !order.go_on(child.ran()))
       end.ended_by_us = true;
+    if (ended == 0)
+      child.look(order.rest);
     if (ended == 0 && (end.ended_by_us || end.too_much_output))
       ::kill(-*pid, SIGKILL);
   }

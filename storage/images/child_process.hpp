@@ -18,8 +18,10 @@ struct child_order {
   std::vector<std::string> environment; ///< `NAME=value`, all of it
   std::string input{};                  ///< a file to read as standard input; empty: nothing is there
   std::size_t max_output = 4u << 20;    ///< of stdout; more ends the program. Of stderr the first 16 KiB are kept.
-  /// Asked every `tick`, with the time since the start; false ends the program.
+  /// Asked every `tick`, with the time since the start that it was not made to rest; false ends the program.
   std::function<bool(std::chrono::milliseconds)> go_on;
+  /// Asked after that: so long the program, and all it started, rests (it is stopped, and continued). May be empty.
+  std::function<std::chrono::microseconds()> rest{};
   std::chrono::milliseconds tick{100};
 };
 

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,9 +27,12 @@ struct registry_access {
   bool insecure = false;
   std::chrono::milliseconds document_timeout{30'000}; ///< for a manifest or a configuration
   std::chrono::milliseconds stall_after{30'000};      ///< without one new byte
-  std::chrono::milliseconds total_timeout{3'600'000};
+  std::chrono::milliseconds total_timeout{3'600'000}; ///< without the time in which it was slowed down
   /// Further variables for skopeo, as `NAME=value`: `HTTPS_PROXY=…`.
   std::vector<std::string> environment;
+  /// Called with the bytes that arrived since the last call: how long to take no more. May be empty. Skopeo knows no bound
+  /// of bandwidth, so it is stopped meanwhile, and the registry with it when the kernel's buffers are full.
+  std::function<std::chrono::microseconds(std::uint64_t bytes)> pace{};
 };
 
 /// Fetches what `reference` names for `options.wanted` and adds it under that name. Blobs that the store has are not

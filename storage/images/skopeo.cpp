@@ -19,6 +19,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t shown_words = 400;
+/// How often it is looked what has arrived, when that is bounded: what comes in between comes at the full speed of the line.
+constexpr std::chrono::milliseconds pace_tick{10};
 
 /// Nothing of the agent's own environment: no credentials and no configuration of whoever started it.
 std::vector<std::string> environment_for(const skopeo_folder& folder, const registry_access& access) {
@@ -219,14 +221,23 @@ result<void> copy_with_skopeo(const skopeo_folder& folder, const std::string& so
   order.environment = environment_for(folder, access);
   stall_watch watch(access.stall_after);
   bool wished = true, moving = true;
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0, paced = 0;
   order.go_on = [&](std::chrono::milliseconds passed) {
     bytes = folder.new_bytes();
     moving = !watch.stalled(bytes, passed);
     wished = progress(bytes);
     return wished && moving && passed < access.total_timeout;
   };
+  if (is_registry(source) && access.pace) {
+    order.tick = pace_tick;
+    order.rest = [&] {
+      const auto more = bytes - std::min(bytes, std::exchange(paced, std::max(paced, bytes)));
+      return access.pace(more);
+    };
+  }
   auto end = run_child(order);
+  if (order.rest)
+    access.pace(folder.new_bytes() - std::min(folder.new_bytes(), paced)); // what came last counts for who comes next
   if (!end)
     return end.error();
   if (end->ended_by_us && !wished)

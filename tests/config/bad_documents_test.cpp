@@ -288,13 +288,14 @@ TEST_CASE("an alias within its own anchor is refused") {
 TEST_CASE("image settings of a site that make no sense are told with their bounds") {
   check_problems(R"yaml(kind: site
 name: shop
-images: {copies: 0, bandwidth: 63Ki, copy: 2}
+images: {copies: 0, bandwidth: 63Ki, copy: 2, uplink-bandwidth: 1K}
 hosts:
   - {id: host-1, address: "127.0.0.1:7101", capacity: {cpu: 2, memory: 1Gi}}
 )yaml",
                  {"f:3:18: images.copies: is 0; use 1 to 64",
                   "f:3:32: images.bandwidth: is 63Ki a second; use at least 64Ki, or 0 for no bound",
-                  "f:3:38: images.copy: is not a known key; known here are bandwidth, copies, bandwidth-bytes"});
+                  "f:3:38: images.copy: is not a known key; known here are bandwidth, uplink-bandwidth, copies, bandwidth-bytes, uplink-bytes",
+                  "f:3:65: images.uplink-bandwidth: is 1k a second; use at least 64Ki, or 0 for no bound"});
 }
 
 TEST_CASE("merge keys are no keys") {

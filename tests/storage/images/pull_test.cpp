@@ -66,6 +66,45 @@ TEST_CASE("a transfer stalls when nothing arrived for exactly the time allowed, 
   CHECK(watch.stalled(0, 2500ms)); // fewer bytes are no progress
 }
 
+TEST_CASE("a pull takes no more than it may, resting where it would, and a rest that is longer than a stall is none") {
+  if (!has_program("skopeo"))
+    return;
+  importing at;
+  fake_registry registry;
+  const test_image large{{tar_builder().file("a", noise(3'000'000, 1)).bytes(), tar_builder().file("b", noise(3'000'000, 2)).bytes()}};
+  registry.add(large, "shop/large", "1");
+  at.access.stall_after = 150ms;
+  std::uint64_t bytes = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  at.access.pace = [&](std::uint64_t more) { // 4 MB a second, of which nothing is saved up
+    bytes += more;
+    const auto due = begin + std::chrono::microseconds{bytes / 4};
+    return std::chrono::duration_cast<std::chrono::microseconds>(due - std::chrono::steady_clock::now());
+  };
+  CHECK(must(at.pull(registry.address() + "/shop/large:1")).manifest == large.digest());
+  const auto took = std::chrono::steady_clock::now() - begin;
+  CHECK(bytes >= 6'000'000);
+  MESSAGE("6 MB at 4 MB/s took ", std::chrono::duration_cast<std::chrono::milliseconds>(took).count(), " ms");
+  CHECK(took >= 1'200ms); // the last part need not be waited for
+}
+
+TEST_CASE("what a tag means is looked up without its layers, and of an unknown one the reason is told") {
+  if (!has_program("skopeo"))
+    return;
+  importing at;
+  fake_registry registry;
+  registry.add(web, "shop/web", "1");
+  const auto meaning = [&](const std::string& tag) {
+    return storage::look_up(*at.store, must(storage::parse_reference(registry.address() + "/shop/web:" + tag)), at.access);
+  };
+  CHECK(must(meaning("1")) == web.digest());
+  for (const auto& path : registry.requests())
+    CHECK(path.find("/blobs/") == std::string::npos);
+  const auto unknown = meaning("2");
+  REQUIRE_FALSE(unknown);
+  CHECK(unknown.error().code == storage_errc::not_found);
+}
+
 TEST_CASE("an image is pulled from a registry by tag and by digest, and shared layers are not fetched twice") {
   if (!has_program("skopeo"))
     return;
