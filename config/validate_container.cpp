@@ -165,6 +165,7 @@ void check_plain_process(checker& c, const std::string& path, const container_sp
   refuse(container.pids != 0, ".pids");
   refuse(!container.files.empty(), ".files");
   refuse(!container.volumes.empty(), ".volumes");
+  refuse(container.user_namespace, ".user-namespace");
 }
 
 void check_image(checker& c, const std::string& path, const container_spec& container,
@@ -177,6 +178,10 @@ void check_image(checker& c, const std::string& path, const container_spec& cont
   std::map<std::string, std::string> targets;
   check_files(c, path + ".files", container.files, variables, targets);
   check_volumes(c, path + ".volumes", container.volumes, targets);
+  const auto of_host = [](const auto& volume) { return volume.kind == volume_kind::host_path; };
+  c.check(!container.user_namespace || std::none_of(container.volumes.begin(), container.volumes.end(), of_host), path + ".user-namespace",
+          "does not go with a host-path volume: the host's files belong to users that the container has not",
+          "use a persistent volume, or remove one of both");
 }
 
 bool is_header_text(const std::string& text) {

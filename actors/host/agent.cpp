@@ -35,6 +35,7 @@
 #include "runtime/exit_reason.hpp"
 #include "storage/begin_anew.hpp"
 #include "storage/data_dir.hpp"
+#include "storage/images/idmapped_mount.hpp"
 
 namespace prunella::actors {
 
@@ -127,6 +128,7 @@ struct agent::parts {
 
   outer_parts outside();
   void give_images(outer_parts& x);
+  bool has_oci() const;
   std::shared_ptr<host_bridge> make_bridge() const;
   void watch_root();
   const config::host_spec& own() const;
@@ -197,6 +199,8 @@ outer_parts agent::parts::outside() {
   std::sort(x.drivers.begin(), x.drivers.end());
   if (!bridge || !missing_for_cni(std::string{default_cni_folder}, options.site.networks.outbound).empty())
     x.lacks.push_back(host_lack::bridge);
+  if (!has_oci() || !storage::idmapping_obstacle(data.path()).empty())
+    x.lacks.push_back(host_lack::user_namespaces);
   x.probe = [this](net::probe_question question, std::function<void(const net::probe_finding&)> done) {
     probes.ask(std::move(question), std::move(done));
   };
@@ -257,12 +261,14 @@ outer_parts agent::parts::outside() {
   return x;
 }
 
+bool agent::parts::has_oci() const {
+  return std::any_of(drivers.drivers.begin(), drivers.drivers.end(), [](const auto& x) { return x.kind == config::driver_kind::oci; });
+}
+
 /// The host's part of the site's range; nothing is made before somebody needs it.
 std::shared_ptr<host_bridge> agent::parts::make_bridge() const {
-  const bool has_oci = std::any_of(drivers.drivers.begin(), drivers.drivers.end(),
-                                   [](const auto& x) { return x.kind == config::driver_kind::oci; });
   const auto range = config::parse_network(options.site.networks.range);
-  if (!has_oci || !range)
+  if (!has_oci() || !range)
     return nullptr;
   const auto& hosts = options.site.hosts;
   const auto mine = std::find_if(hosts.begin(), hosts.end(), [&](const auto& x) { return x.id == options.host; });
@@ -277,14 +283,15 @@ void agent::parts::give_images(outer_parts& x) {
   x.images = std::make_shared<storage::shared_images>(data.file("images"), store);
   x.may_unpack_images = ::geteuid() == 0;
   x.make_image_runner = [this, images = x.images](std::function<caf::actor(const std::string&)> keeper_of,
-                                                std::function<std::int64_t()> bandwidth) {
+                                                std::function<config::image_settings()> settings) {
     image_worker_options workers;
     workers.images = images;
     workers.registry = options.registries;
     if (workers.registry.auth_file.empty())
       workers.registry.auth_file = data.file("registry-auth.json");
     workers.keeper_of = std::move(keeper_of);
-    workers.bytes_per_second = std::move(bandwidth);
+    workers.bytes_per_second = [settings] { return settings().bandwidth_bytes; };
+    workers.uplink_bytes_per_second = [settings] { return settings().uplink_bytes; };
     return make_image_runner(system, std::move(workers));
   };
 }

@@ -45,18 +45,45 @@ storage_error mount_error(int number, const std::string& root) {
   return error;
 }
 
-} // namespace
+/// Layers under other owners, for as long as it takes to mount them together: overlayfs keeps mounts of its own.
+class idmapped_layers {
+public:
+  idmapped_layers() = default;
+  idmapped_layers(const idmapped_layers&) = delete;
+  idmapped_layers& operator=(const idmapped_layers&) = delete;
+  ~idmapped_layers() {
+    for (const auto& path : shown_) {
+      ::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+      ::rmdir(path.c_str());
+    }
+  }
 
-result<root_filesystem> mount_root(const std::vector<std::string>& layers, const std::string& folder) {
-  if (layers.empty() || layers.size() > max_layers)
-    return storage_error{storage_errc::invalid_argument, "a root file system has 1 to " + std::to_string(max_layers) +
-                                                             " layers, not " + std::to_string(layers.size())};
-  const root_filesystem made{folder + "/upper", folder + "/work", folder + "/root"};
-  const bool fresh = !file_exists(made.upper); // later the container may have changed its root's mode
-  for (const auto& part : {made.upper, made.work, made.root})
+  /// Where `layer` shows, below `folder`.
+  result<std::string> show(const std::string& layer, const std::string& folder, const unique_fd& users_of) {
+    const auto path = folder + "/layer-" + std::to_string(shown_.size());
+    if (auto made = make_folder(path); !made)
+      return made.error();
+    shown_.push_back(path);
+    if (auto mounted = mount_idmapped(layer, path, users_of); !mounted)
+      return mounted.error();
+    return path;
+  }
+
+private:
+  std::vector<std::string> shown_;
+};
+
+/// With the owner and mode of the topmost layer's root, unless the container was started there before: it may have changed them.
+result<void> make_folders(const root_filesystem& made, const std::string& topmost) {
+  const bool fresh = !file_exists(made.upper);
+  for (const auto& part : {made.upper, made.work})
     if (auto done = make_folder(part); !done)
       return done.error();
-  if (auto done = fresh ? copy_root_attributes(layers.front(), made.upper) : result<void>{}; !done)
+  return fresh ? copy_root_attributes(topmost, made.upper) : result<void>{};
+}
+
+result<root_filesystem> mount_layers(const std::vector<std::string>& layers, const root_filesystem& made) {
+  if (auto done = make_folders(made, layers.front()); !done)
     return done.error();
   std::vector<unique_fd> open;
   std::string lower;
@@ -75,6 +102,39 @@ result<root_filesystem> mount_root(const std::vector<std::string>& layers, const
   if (::mount("prunella", made.root.c_str(), "overlay", MS_NODEV, options.c_str()) != 0)
     return mount_error(errno, made.root);
   return made;
+}
+
+result<void> check_number(const std::vector<std::string>& layers) {
+  if (layers.empty() || layers.size() > max_layers)
+    return storage_error{storage_errc::invalid_argument, "a root file system has 1 to " + std::to_string(max_layers) +
+                                                             " layers, not " + std::to_string(layers.size())};
+  return {};
+}
+
+} // namespace
+
+result<root_filesystem> mount_root(const std::vector<std::string>& layers, const std::string& folder) {
+  if (auto right = check_number(layers); !right)
+    return right.error();
+  const root_filesystem made{folder + "/upper", folder + "/work", folder + "/root"};
+  if (auto done = make_folder(made.root); !done)
+    return done.error();
+  return mount_layers(layers, made);
+}
+
+result<root_filesystem> mount_root(const std::vector<std::string>& layers, const std::string& folder,
+                                   const std::string& root, const unique_fd& users_of) {
+  if (auto right = check_number(layers); !right)
+    return right.error();
+  idmapped_layers shown;
+  std::vector<std::string> paths;
+  for (const auto& layer : layers) {
+    auto path = shown.show(layer, folder, users_of);
+    if (!path)
+      return path.error();
+    paths.push_back(std::move(*path));
+  }
+  return mount_layers(paths, {folder + "/upper", folder + "/work", root});
 }
 
 result<void> unmount_root(const std::string& folder) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "storage/errors.hpp"
+#include "storage/images/idmapped_mount.hpp"
 
 namespace prunella::storage {
 
@@ -23,6 +24,11 @@ struct root_filesystem {
 /// itself. What a container wrote before is there again. Errors: `inaccessible` (needs root, or the kernel or the file
 /// system has no overlayfs), `invalid_argument` (no layers, or more than 127).
 result<root_filesystem> mount_root(const std::vector<std::string>& layers, const std::string& folder);
+
+/// The same for a container with a user namespace: shown at `root` (which exists, and which its users can reach), under the
+/// owners of `users_of`. What it writes is on the disk under these. Errors: also `inaccessible` as `mount_idmapped`.
+result<root_filesystem> mount_root(const std::vector<std::string>& layers, const std::string& folder,
+                                   const std::string& root, const unique_fd& users_of);
 
 /// Takes the mount away, now or as soon as its last user is gone; the written files stay. Not mounted is no error.
 result<void> unmount_root(const std::string& folder);

@@ -147,3 +147,11 @@ TEST_CASE("the limit of the processor is the quota of a group of either version,
   CHECK(limit_processor("/none", 250, one).find("/cpu/none/cpu.shares") != std::string::npos);
   CHECK(limit_processor("/none", 250, two).find("/none/cpu.weight") != std::string::npos);
 }
+
+TEST_CASE("a machine with Debian's seccomp profile has no obstacle, and one without names the package") {
+  const auto why = seccomp_obstacle();
+  if (fs::exists("/usr/share/containers/seccomp.json"))
+    CHECK(why == "");
+  else
+    CHECK(why.find("install Debian's package golang-github-containers-common") != std::string::npos);
+}

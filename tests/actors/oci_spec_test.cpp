@@ -196,6 +196,25 @@ TEST_CASE("the network is its own, that of the instance or the host's") {
   CHECK(at(spec_of(asked), "linux.sysctl") == "absent");
 }
 
+TEST_CASE("users of its own are a range of the host's, and what only a network's owner may do is left to who made it") {
+  auto asked = request();
+  CHECK_FALSE(contains(at(spec_of(asked), "linux.namespaces"), "user"));
+  CHECK(at(spec_of(asked), "linux.uidMappings") == "absent");
+  asked.users = prunella::storage::id_range{0x7000'0000, 65'536};
+  CHECK(contains(at(spec_of(asked), "linux.namespaces"), R"({"type":"user"})"));
+  for (const auto* mappings : {"linux.uidMappings", "linux.gidMappings"})
+    CHECK(at(spec_of(asked), mappings) == R"([{"containerID":0,"hostID":1879048192,"size":65536}])");
+  CHECK(contains(at(spec_of(asked), "mounts"), R"("type":"sysfs")")); // the network is the container's own, with its owner
+  CHECK(contains(at(spec_of(asked), "linux.sysctl"), "ip_unprivileged_port_start"));
+  asked.network = container_network::joined;
+  asked.network_path = "/run/netns/x";
+  CHECK_FALSE(contains(at(spec_of(asked), "mounts"), "sysfs"));
+  CHECK(contains(at(spec_of(asked), "mounts"), R"("source":"/sys")"));
+  CHECK(at(spec_of(asked), "linux.sysctl") == "absent");
+  asked.network = container_network::host;
+  CHECK_FALSE(contains(at(spec_of(asked), "mounts"), "sysfs"));
+}
+
 TEST_CASE("mounts are bound without devices and set-user-id programs, and paths that are not absolute are refused") {
   auto asked = request();
   asked.mounts = {{"/srv/data", "/data", true}};

@@ -82,6 +82,7 @@ TEST_CASE("a plain process has no user, read-only root, limit of processes, file
   CHECK(plain([](auto& c) { c.stop_signal = "INT"; }).empty());
   CHECK(plain([](auto& c) { c.user = "www"; }) == paths{"user"});
   CHECK(plain([](auto& c) { c.read_only_root = true; }) == paths{"read-only-root"});
+  CHECK(plain([](auto& c) { c.user_namespace = true; }) == paths{"user-namespace"});
   CHECK(plain([](auto& c) { c.pids = 10; }) == paths{"pids"});
   CHECK(plain([](auto& c) { c.files = {{"/a", "", "0644"}}; }) == paths{"files"});
   CHECK(plain([](auto& c) { c.volumes = {{"/a", volume_kind::tmpfs, "", "", 0, false}}; }) == paths{"volumes"});
@@ -123,6 +124,10 @@ TEST_CASE("a volume has what its kind needs and nothing else") {
   CHECK(bad_volume({"/a", volume_kind::tmpfs, "", "", 0, true}).empty());
   CHECK(bad_volume({"/a", volume_kind::persistent, "db", "", 0, false}).empty());
   CHECK(bad_volume({"/a", volume_kind::host_path, "", "/srv", 0, false}).empty());
+  CHECK(bad([](auto& c) {
+          c.user_namespace = true;
+          c.volumes = {{"/a", volume_kind::host_path, "", "/srv", 0, false}};
+        }) == paths{"user-namespace"});
   CHECK(bad_volume({"a", volume_kind::tmpfs, "", "", 0, false}) == paths{"volumes[0].target"});
   CHECK(bad_volume({"/a", volume_kind::tmpfs, "db", "", 0, false}) == paths{"volumes[0].name"});
   CHECK(bad_volume({"/a", volume_kind::tmpfs, "", "/srv", 0, false}) == paths{"volumes[0].path"});

@@ -29,6 +29,13 @@ bool raise_loopback() {
   return socket && ::ioctl(socket.get(), SIOCSIFFLAGS, &request) == 0;
 }
 
+/// Low ports for any user: the network is the instance's own, so they guard nothing there. A container with a user namespace
+/// cannot set that itself. In the network of the calling thread.
+bool free_low_ports() {
+  const unique_fd setting{::open("/proc/thread-self/root/proc/sys/net/ipv4/ip_unprivileged_port_start", O_WRONLY | O_CLOEXEC)};
+  return setting && ::write(setting.get(), "0\n", 2) == 2;
+}
+
 } // namespace
 
 std::string make_network_namespace(const std::string& path) {
@@ -37,7 +44,7 @@ std::string make_network_namespace(const std::string& path) {
   int error = 0;
   // Leaves the network of this process for good, so it is a thread's only work.
   std::thread{[&] {
-    if (::unshare(CLONE_NEWNET) != 0 || !raise_loopback()
+    if (::unshare(CLONE_NEWNET) != 0 || !raise_loopback() || !free_low_ports()
         || ::mount("/proc/thread-self/ns/net", path.c_str(), nullptr, MS_BIND, nullptr) != 0)
       error = errno;
   }}.join();

@@ -14,6 +14,7 @@
 
 #include "actors/instance/file_head.hpp"
 #include "actors/instance/oci/cgroup.hpp"
+#include "actors/instance/oci/container_users.hpp"
 #include "actors/instance/oci/seccomp_profile.hpp"
 #include "config/host_paths.hpp"
 #include "config/json.hpp"
@@ -39,11 +40,18 @@ std::uint64_t hard_limit_of_open_files() {
   return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY ? limit.rlim_max : 0;
 }
 
-boost::json::object default_seccomp() {
-  const auto profile = file_head(std::string{default_seccomp_path}, 1 << 20);
+std::variant<boost::json::object, driver_failure> find_seccomp() {
+  const std::string path{default_seccomp_path};
+  const auto profile = file_head(path, 1 << 20);
   if (profile.empty())
-    return {};
-  auto section = seccomp_section(profile, default_capabilities, storage::this_platform().architecture);
+    return driver_failure{driver_errc::invalid_request,
+                          "there is no seccomp profile at " + path + "; install Debian's package golang-github-containers-common"};
+  return seccomp_section(profile, default_capabilities, storage::this_platform().architecture);
+}
+
+/// Without a profile none: what runs is more than what runs filtered, and the site is told (`host_lack::seccomp`).
+boost::json::object default_seccomp() {
+  auto section = find_seccomp();
   auto* found = std::get_if<boost::json::object>(&section);
   return found == nullptr ? boost::json::object{} : std::move(*found);
 }
@@ -64,7 +72,7 @@ public:
 
   std::optional<driver_failure> run() {
     using step = void (bundle_maker::*)();
-    for (const step next : {&bundle_maker::mount, &bundle_maker::find_user, &bundle_maker::add_volumes,
+    for (const step next : {&bundle_maker::claim, &bundle_maker::mount, &bundle_maker::find_user, &bundle_maker::add_volumes,
                             &bundle_maker::add_files, &bundle_maker::write_config}) {
       (this->*next)();
       if (failure_)
@@ -74,8 +82,36 @@ public:
   }
 
 private:
+  /// Of a container with a user namespace.
+  void claim() {
+    if (!order_.spec.user_namespace)
+      return;
+    auto claimed = claim_users(folder_);
+    if (auto* failure = std::get_if<driver_failure>(&claimed)) {
+      failure_ = std::move(*failure);
+      return;
+    }
+    users_ = std::get<container_users>(claimed);
+    request_.users = users_.range;
+    auto made = storage::make_user_namespace(users_.range);
+    if (made)
+      user_namespace_ = std::move(*made);
+    else
+      failure_ = no_user_namespace(made.error().message);
+  }
+
+  static driver_failure no_user_namespace(const std::string& why) {
+    return {driver_errc::no_driver, "this host cannot give a container a user namespace: " + why
+                                      + "; leave out `user-namespace`, or run it on another host"};
+  }
+
   void mount() {
-    auto mounted = storage::mount_root(image_.layers, folder_);
+    auto mounted = request_.users ? storage::mount_root(image_.layers, folder_, users_.folder + "/root", user_namespace_)
+                                  : storage::mount_root(image_.layers, folder_);
+    if (!mounted.ok() && request_.users) {
+      failure_ = no_user_namespace(mounted.error().message);
+      return;
+    }
     if (!mounted.ok()) {
       failure_ = driver_failure{driver_errc::data_directory_unusable, mounted.error().message};
       return;
@@ -124,7 +160,19 @@ private:
                         ? persistent_volume_path(options_.data_directory, order_.instance, volume.name)
                         : folder_ + "/volumes/" + std::to_string(request_.mounts.size());
     make_folder_of_user(path);
-    request_.mounts.push_back({path, volume.target, volume.read_only, 0});
+    request_.mounts.push_back({request_.users ? under_its_owners(path) : path, volume.target, volume.read_only, 0});
+  }
+
+  /// Where a volume shows to a container with a user namespace; on the disk it belongs to the same as without one.
+  std::string under_its_owners(const std::string& path) {
+    const auto shown = users_.folder + '/' + std::to_string(request_.mounts.size());
+    if (failure_)
+      return shown;
+    if (::mkdir(shown.c_str(), 0700) != 0)
+      failure_ = unusable(shown, std::strerror(errno));
+    else if (const auto mounted = storage::mount_idmapped(path, shown, user_namespace_); !mounted.ok())
+      failure_ = no_user_namespace(mounted.error().message);
+    return shown;
   }
 
   /// Owned by the container's user if it is new; what a container made of it later stays.
@@ -171,7 +219,8 @@ private:
     std::ofstream file{path, std::ios::binary};
     file << content;
     file.close();
-    if (!file || ::chown(path.c_str(), owner.uid, owner.gid) != 0 || ::chmod(path.c_str(), mode) != 0) {
+    const auto base = request_.users ? request_.users->base : 0;
+    if (!file || ::chown(path.c_str(), base + owner.uid, base + owner.gid) != 0 || ::chmod(path.c_str(), mode) != 0) {
       failure_ = unusable(path, std::strerror(errno));
       return;
     }
@@ -213,11 +262,19 @@ private:
   const bundle_network& network_;
   const bundle_options& options_;
   runtime_spec_request request_;
+  container_users users_;           ///< if `request_.users`
+  storage::unique_fd user_namespace_; ///< the same
   std::set<std::string> taken_; ///< targets in the container
   std::optional<driver_failure> failure_;
 };
 
 } // namespace
+
+std::string seccomp_obstacle() {
+  const auto section = find_seccomp();
+  const auto* failure = std::get_if<driver_failure>(&section);
+  return failure == nullptr ? std::string{} : failure->message;
+}
 
 bundle_options options_of_machine(std::string data_directory, std::vector<std::string> host_paths) {
   bundle_options options;

@@ -42,6 +42,9 @@ struct bundle_network {
 /// services of `application`.
 std::string resolver_text(const std::string& host, const std::string& name_server, const std::string& application);
 
+/// Why containers here have no filter of system calls; empty: they have.
+std::string seccomp_obstacle();
+
 /// As this machine and this process are: limits, swap, and the seccomp profile that Debian ships, if it is there.
 bundle_options options_of_machine(std::string data_directory, std::vector<std::string> host_paths);
 

@@ -138,6 +138,9 @@ driver_failure explain_runtime(std::string_view words) {
   if (contains(text, "chdir to cwd"))
     return {driver_errc::working_directory_missing, "the working directory cannot be entered: " + text
                                                       + "; correct `working-directory`, or leave it out to use the image's"};
+  if (contains(text, "hybrid mode not supported")) // crun, where cgroup v2 has controllers beside v1
+    return failed("the runtime could not start the container: " + text
+                  + "; use runc on this host (`drivers: [{kind: oci, runtime: /usr/sbin/runc}]`), or start its kernel with one version of cgroups");
   return failed("the runtime could not start the container: " + (text.empty() ? std::string{"it gave no reason"} : text));
 }
 

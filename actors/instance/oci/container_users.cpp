@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -72,6 +73,17 @@ std::variant<container_users, driver_failure> claim_users(const std::string& sta
   return driver_failure{driver_errc::too_many, "all " + std::to_string(ranges)
                                                  + " ranges of ids for user namespaces are taken on this machine; stop some of its "
                                                    "containers with `user-namespace: true`"};
+}
+
+std::optional<storage::id_range> range_of(const std::string& start) {
+  const auto folder = file_head(claim_of(start));
+  std::uint32_t number = 0;
+  const auto name = fs::path(folder).filename().string();
+  if (folder.empty() || std::from_chars(name.data(), name.data() + name.size(), number).ec != std::errc{} || number >= ranges)
+    return std::nullopt;
+  storage::id_range range;
+  range.base = first_id + number * range.size;
+  return range;
 }
 
 void release_users(const std::string& start) {

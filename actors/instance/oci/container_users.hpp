@@ -11,6 +11,7 @@
 //   NUMBER/root    where its root file system shows
 //   NUMBER/N       where a volume shows, under the owners of the range
 
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -27,6 +28,9 @@ struct container_users {
 /// Takes a free range for the start whose folder is `start`, which remembers it. Errors: too_many (all 4096 are taken),
 /// data_directory_unusable.
 std::variant<container_users, driver_failure> claim_users(const std::string& start);
+
+/// The range that the start has; nothing: none.
+std::optional<storage::id_range> range_of(const std::string& start);
 
 /// Takes away what shows in the folder of the range, and gives it back. Nothing claimed, or not any more since a reboot, is no
 /// error. What is shown stays as it is.

@@ -17,6 +17,7 @@
 #include "actors/instance/oci/bundle.hpp"
 #include "actors/instance/oci/cgroup.hpp"
 #include "actors/instance/oci/conmon.hpp"
+#include "actors/instance/oci/container_users.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 #include "config/signal.hpp"
 #include "storage/images/child_process.hpp"
@@ -57,6 +58,7 @@ class oci_backend final : public driver_backend {
 public:
   explicit oci_backend(oci_backend_options options)
     : options_(std::move(options)), bundle_(options_of_machine(options_.data_directory, options_.host_paths)),
+      user_namespace_obstacle_(::geteuid() == 0 ? storage::idmapping_obstacle(options_.data_directory) : std::string{}),
       networks_(networks_options(options_)) {}
 
   config::driver_kind kind() const override { return config::driver_kind::oci; }
@@ -100,6 +102,7 @@ private:
   void sweep(const std::vector<launched_container>& kept) const;
   void end_commands(const storage::container_record& record) const;
   std::string draw_id(const std::string& name);
+  static void give_output(pid_t main, const std::string& folder);
 
   static instance_networks_options networks_options(const oci_backend_options& options) {
     instance_networks_options x;
@@ -110,6 +113,7 @@ private:
 
   const oci_backend_options options_;
   const bundle_options bundle_;
+  const std::string user_namespace_obstacle_; ///< why containers can have none here; empty: they can
   std::uint64_t last_exec_ = 0;
   instance_networks networks_;
   std::mutex id_mutex_;
@@ -134,6 +138,9 @@ std::string oci_backend::draw_id(const std::string& name) {
 std::optional<driver_failure> oci_backend::check(const container_order& order, const provided_image*) {
   if (::geteuid() != 0)
     return driver_failure{driver_errc::no_driver, "containers of images need an agent that runs as root"};
+  if (order.spec.user_namespace && !user_namespace_obstacle_.empty())
+    return driver_failure{driver_errc::no_driver, "this host cannot give " + order.name + " a user namespace: " + user_namespace_obstacle_
+                                                    + "; leave out `user-namespace`, or run it on another host"};
   for (const auto& volume : order.spec.volumes)
     if (volume.kind == config::volume_kind::host_path) {
       auto real = host_volume(volume.path, options_.host_paths);
@@ -211,6 +218,8 @@ driver_result<launched_container> oci_backend::run(const container_order& order,
   auto conmon = find_process(pid_in(conmon_pid_path(folder)));
   if (!main || !conmon)
     return driver_failure{driver_errc::runtime_failed, order.name + " or its conmon ended before it was started"};
+  if (order.spec.user_namespace)
+    give_output(main->pid, folder);
   launched_container launched;
   launched.record.started_at_ms = // from here on it may print
     std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -232,6 +241,15 @@ driver_result<launched_container> oci_backend::run(const container_order& order,
   const auto& stop = order.spec.stop_signal.empty() ? image.config.stop_signal : order.spec.stop_signal;
   launched.record.stop_signal = config::parse_signal(stop).value_or(SIGTERM);
   return launched;
+}
+
+/// What conmon reads from belongs to the host's root, whom such a container has not: opened by name (`/dev/stdout`) it would be
+/// refused.
+void oci_backend::give_output(pid_t main, const std::string& folder) {
+  const auto range = range_of(folder);
+  for (const auto* output : {"/fd/1", "/fd/2"})
+    if (range && ::chown(("/proc/" + std::to_string(main) + output).c_str(), range->base, range->base) != 0)
+      return; // it still prints to what it inherits
 }
 
 /// Not before the start: what the runtime does between its `start` and the container's first instruction takes seconds of
@@ -352,6 +370,7 @@ void oci_backend::remove(const std::string& name, const std::string& id) const {
       conmon && file_head("/proc/" + std::to_string(conmon->pid) + "/cmdline").find(id) != std::string::npos)
     signal_process(*conmon, SIGKILL);
   std::error_code ignored;
+  release_users(folder);
   if (storage::unmount_root(folder).ok())
     fs::remove_all(folder, ignored);
   fs::remove(exit_folder() + "/" + id, ignored);

@@ -142,7 +142,11 @@ json::array mounts_of(const runtime_spec_request& request) {
   mounts.push_back(mount_of("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}));
   mounts.push_back(mount_of("/dev/shm", "tmpfs", "shm",
                             {"nosuid", "noexec", "nodev", "mode=1777", "size=" + std::to_string(shared_memory_bytes)}));
-  mounts.push_back(mount_of("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", "ro"}));
+  // The kernel shows a network's devices only to who may rule that network, and only its own is a user namespace's.
+  if (request.users && request.network != container_network::own)
+    mounts.push_back(mount_of("/sys", "bind", "/sys", {"rbind", "rprivate", "nosuid", "noexec", "nodev", "ro"}));
+  else
+    mounts.push_back(mount_of("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", "ro"}));
   mounts.push_back(mount_of("/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", "ro"}));
   for (const auto& mount : request.mounts)
     mounts.push_back(mount.source.empty() ? memory_mount(mount) : mount_of(mount.target, "bind", mount.source,
@@ -168,6 +172,8 @@ json::array namespaces_of(const runtime_spec_request& request) {
   json::array namespaces;
   for (const auto* type : {"pid", "ipc", "uts", "mount", "cgroup"})
     namespaces.push_back(json::object{{"type", type}});
+  if (request.users)
+    namespaces.push_back(json::object{{"type", "user"}});
   if (request.network == container_network::own)
     namespaces.push_back(json::object{{"type", "network"}});
   if (request.network == container_network::joined)
@@ -187,8 +193,13 @@ std::variant<json::object, driver_failure> runtime_spec(const runtime_spec_reque
                           {"rootfsPropagation", "private"}};
   if (!request.cgroup.empty())
     linux_part["cgroupsPath"] = json::string(request.cgroup);
-  // Low ports for any user of the container: the network is its own, so they guard nothing there.
-  if (request.network != container_network::host)
+  if (request.users)
+    for (const auto* mappings : {"uidMappings", "gidMappings"})
+      linux_part[mappings] = json::array{
+          json::object{{"containerID", 0}, {"hostID", request.users->base}, {"size", request.users->size}}};
+  // Low ports for any user of the container: the network is its own, so they guard nothing there. Who joins one with users of
+  // its own may not set that; whoever made the network did (`network_namespace`).
+  if (request.network != container_network::host && !(request.users && request.network == container_network::joined))
     linux_part["sysctl"] = json::object{{"net.ipv4.ip_unprivileged_port_start", "0"}};
   if (!request.seccomp.empty())
     linux_part["seccomp"] = request.seccomp;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "actors/instance/oci/image_user.hpp"
 #include "config/spec.hpp"
 #include "storage/images/documents.hpp"
+#include "storage/images/idmapped_mount.hpp"
 
 namespace prunella::actors {
 
@@ -54,6 +56,8 @@ struct runtime_spec_request {
   container_network network = container_network::own;
   std::string network_path; ///< of the namespace, for `joined`
   std::vector<container_mount> mounts;
+  /// Whom its users are on the host, in a user namespace of its own; nothing: themselves.
+  std::optional<storage::id_range> users;
   std::int64_t pids = default_pids;
   /// The highest limit of open files that this agent may hand on (its own hard limit): without CAP_SYS_RESOURCE it can
   /// only be lowered. 0: not set, inherited.

@@ -1,0 +1,142 @@
+// Containers of images with a user namespace, with real runc and conmon: root within is nobody outside.
+
+#include <doctest/doctest.h>
+
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include "storage/images/idmapped_mount.hpp"
+#include "tests/actors/oci_fixture.hpp"
+
+using namespace prunella::tests;
+using prunella::config::volume_kind;
+
+namespace {
+
+constexpr unsigned first_id = 0x7000'0000;
+
+/// A driver on a machine that can do it; null: SKIPPED.
+std::unique_ptr<oci_driver_under_test> make_driver() {
+  auto x = make_oci_driver();
+  if (!x)
+    return x;
+  if (const auto why = prunella::storage::idmapping_obstacle(x->data.path()); !why.empty()) {
+    MESSAGE("SKIPPED: ", why);
+    return nullptr;
+  }
+  return x;
+}
+
+container_order order_of(const std::string& script, std::uint64_t generation = 1) {
+  auto order = oci_driver_under_test::order(script, generation);
+  order.spec.user_namespace = true;
+  return order;
+}
+
+/// Whose the process is on the host.
+unsigned owner_of(std::int64_t pid) {
+  struct stat status {};
+  REQUIRE(::stat(("/proc/" + std::to_string(pid)).c_str(), &status) == 0);
+  return status.st_uid;
+}
+
+std::size_t taken_ranges() {
+  std::error_code none;
+  return static_cast<std::size_t>(std::distance(fs::directory_iterator("/run/prunella/users", none), fs::directory_iterator{}));
+}
+
+} // namespace
+
+TEST_CASE("root of a container with a user namespace is nobody on the host, owns its image, and is told apart from others") {
+  const auto x = make_driver();
+  if (!x)
+    return;
+  const auto ranges = taken_ranges();
+  const auto started = x->start(order_of("busybox id -u; busybox stat -c %u /bin/busybox; echo said > /dev/stdout; echo x > /own && "
+                                         "busybox stat -c %u /own; exec busybox sleep 1000"));
+  REQUIRE(x->has_output("0\n0\nsaid\n0\n"));
+  const auto owner = owner_of(started.pid);
+  CHECK(owner >= first_id);
+  CHECK(owner < first_id + 4096u * 65'536u);
+  CHECK(owner % 65'536 == 0);
+  CHECK(taken_ranges() == ranges + 1);
+  const auto second = order_of("exec busybox sleep 1000");
+  auto other = second;
+  other.name = "default.shop.web-2.server";
+  other.instance = "default.shop.web-2";
+  CHECK(owner_of(x->start(other).pid) != owner);
+  const auto seen = x->ask<exec_result>(exec_container{second.name, 0, {"/bin/sh", "-c", "busybox id -u; busybox chown 0 /own && echo may"}});
+  CHECK(seen.output == "0\nmay\n");
+  x->tell(stop_all_containers{0ms});
+  CHECK(x->nothing_is_left());
+  CHECK(eventually([&] { return taken_ranges() == ranges; }));
+}
+
+TEST_CASE("a driver that dies leaves containers with a user namespace as they are, and the next gives their ids back") {
+  const auto x = make_driver();
+  if (!x)
+    return;
+  const auto ranges = taken_ranges();
+  const auto started = x->start(order_of("echo up; exec busybox sleep 1000"));
+  x->crash_driver();
+  const auto again = x->start(order_of("echo up; exec busybox sleep 1000"));
+  CHECK(again.adopted);
+  CHECK(again.pid == started.pid);
+  x->stop(1, 0ms);
+  CHECK(eventually([&] { return x->starts().empty(); }));
+  CHECK(eventually([&] { return taken_ranges() == ranges; }));
+}
+
+TEST_CASE("what a container with a user namespace writes into a persistent volume stays, and is a container's without one too") {
+  const auto x = make_driver();
+  if (!x)
+    return;
+  const auto with_volume = [](container_order order) {
+    order.spec.volumes = {{"/data", volume_kind::persistent, "data", "", 0, false}, {"/cache", volume_kind::ephemeral, "", "", 0, false}};
+    order.spec.files = {{"/etc/shop.conf", "open=1", "0600"}};
+    return order;
+  };
+  const std::string look = "busybox cat /etc/shop.conf; echo; busybox stat -c %u:%g /data /cache /data/f; busybox cat /data/f; busybox ls /cache";
+  x->run(with_volume(order_of("echo first > /data/f; echo x > /cache/f; " + look)));
+  CHECK(x->output() == "open=1\n0:0\n0:0\n0:0\nfirst\nf\n");
+  const auto before = x->output().size();
+  x->run(with_volume(order_of(look, 2)));
+  CHECK(x->output().substr(before) == "open=1\n0:0\n0:0\n0:0\nfirst\n");
+  auto plain = with_volume(order_of(look, 3));
+  plain.spec.user_namespace = false;
+  const auto between = x->output().size();
+  x->run(plain);
+  CHECK(x->output().substr(between) == "open=1\n0:0\n0:0\n0:0\nfirst\n");
+  auto user = with_volume(order_of("busybox id -u; echo y > /data/g && busybox stat -c %u /data/g", 4));
+  user.spec.user = "www";
+  user.spec.volumes[0].name = "of-www";
+  user.spec.files[0].mode = "0400";
+  const auto last = x->output().size();
+  x->run(user);
+  CHECK(x->output().substr(last) == "33\n33\n");
+}
+
+TEST_CASE("a container with a user namespace has limits, an own network or the host's, and says when it ran out of memory") {
+  const auto x = make_driver();
+  if (!x)
+    return;
+  auto order = order_of("x=$(busybox dd if=/dev/zero bs=1M count=200 2>/dev/null | busybox tr '\\0' 'x'); echo survived");
+  order.spec.resources.memory_bytes = 16 << 20;
+  x->run(order);
+  CHECK(x->last_exit.out_of_memory);
+  CHECK(x->last_exit.memory_limit_bytes == 16 << 20);
+  const std::string networks = "busybox ls /sys/class/net | busybox wc -l; busybox timeout 1 busybox nc -l -p 80 127.0.0.1; echo $?";
+  auto none = order_of(networks, 2);
+  none.network = prunella::config::instance_network::none;
+  const auto before = x->output().size();
+  x->run(none);
+  CHECK(x->output().substr(before).find("143\n") != std::string::npos); // it listened: the port is free for its root
+}
+
+TEST_CASE("a file system that cannot show other owners is named, with what can") {
+  if (const auto x = make_driver(); x == nullptr)
+    return;
+  const auto why = prunella::storage::idmapping_obstacle("/proc");
+  CHECK(why.find("show /proc under other owners (idmapped mounts need Linux 5.19 and ext4, xfs or btrfs)") != std::string::npos);
+}
