@@ -30,6 +30,7 @@ struct api_options {
   std::shared_ptr<state_cell> state;
   std::shared_ptr<leadership_cell> leader;
   std::shared_ptr<trouble_cell> trouble; ///< of this host
+  std::vector<std::string> warnings{}; ///< about this host, sentences: what it does with less than it should
   /// The actor `name` on `host`, local or remote; an invalid handle if it is local and not running.
   std::function<caf::actor(const std::string& host, const std::string& name)> actor_on;
   wall_clock clock = wall_clock_ms;

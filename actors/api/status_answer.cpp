@@ -19,6 +19,8 @@ net::http_response status_response(status_view status, const api_options& here) 
   const auto trouble = here.trouble->get();
   if (!trouble.empty() && status.quorum)
     status.health = "degraded";
+  for (const auto& warning : here.warnings)
+    prepend(warning);
   prepend(trouble);
   status.host = here.host;
   status.role = leader.role;

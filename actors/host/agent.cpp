@@ -26,6 +26,7 @@
 #include "actors/instance/container_driver.hpp"
 #include "actors/instance/driver_error.hpp"
 #include "actors/instance/network/cni.hpp"
+#include "actors/instance/oci/bundle.hpp"
 #include "actors/site/membership.hpp"
 #include "config/address.hpp"
 #include "net/http_server.hpp"
@@ -201,6 +202,11 @@ outer_parts agent::parts::outside() {
     x.lacks.push_back(host_lack::bridge);
   if (!has_oci() || !storage::idmapping_obstacle(data.path()).empty())
     x.lacks.push_back(host_lack::user_namespaces);
+  if (const auto why = has_oci() ? seccomp_obstacle() : std::string{}; !why.empty()) {
+    x.warnings.push_back("containers of images run here without a filter of system calls: " + why + " and restart the agent");
+    if (options.log)
+      options.log(log_level::warning, options.host + ": " + x.warnings.back());
+  }
   x.probe = [this](net::probe_question question, std::function<void(const net::probe_finding&)> done) {
     probes.ask(std::move(question), std::move(done));
   };

@@ -375,6 +375,9 @@ const config::host_spec& composition::own() const {
 }
 
 caf::actor composition::start_host(const runtime::start_context& my) {
+  if (!std::exchange(warned_, true)) // the journal is there by now
+    for (const auto& warning : outer_.warnings)
+      record({"", 0, 0, "host/" + options_.host, "", "warning", warning, ""});
   host_actor_options x;
   x.host = options_.host;
   x.site = options_.site.name;
@@ -465,6 +468,7 @@ api_options composition::api_parts() {
   x.state = state_;
   x.leader = leader_;
   x.trouble = trouble_;
+  x.warnings = outer_.warnings;
   x.actor_on = [this](const std::string& host, const std::string& name) { return actor_on(host, name); };
   x.clock = outer_.clock;
   x.leader_patience = std::min(x.write_deadline, 2 * figures_.election_max());

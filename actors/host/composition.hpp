@@ -67,6 +67,7 @@ struct outer_parts {
   /// What the driver actor can run, ascending; the site places by it.
   std::vector<config::driver_kind> drivers{config::driver_kind::process};
   std::vector<host_lack> lacks; ///< what else it cannot do, ascending
+  std::vector<std::string> warnings; ///< sentences: what it does with less than it should; told in its status and once as events
   /// The front door of this host; empty: it has none. Called once. `options` names the host and its addresses as in the
   /// site's document, and what to tell.
   std::function<host_door_parts(net::door_options options)> make_door;
@@ -173,6 +174,7 @@ private:
   caf::actor_system& system_;
   composition_options options_;
   outer_parts outer_;
+  bool warned_ = false; ///< of `outer_parts::warnings`
   runtime::liveness_figures figures_;
   const time_ms started_at_;
   std::shared_ptr<runtime::actor_tree> tree_ = std::make_shared<runtime::actor_tree>();

@@ -53,8 +53,22 @@ void kill_command_inside(const std::string& pid_file, const std::string& cgroup)
   const auto text = file_head(pid_file);
   pid_t leader = 0;
   std::from_chars(text.data(), text.data() + text.size(), leader);
-  if (leader > 1) // the runtime gave it a session of its own
-    kill_session(leader, cgroup);
+  if (leader <= 1)
+    return;
+  const auto stat = read_proc_stat(leader);
+  // runc gives it a session of its own; from crun it has that of crun, which is ours for this command.
+  kill_session(stat && stat->session > 1 ? stat->session : leader, cgroup);
+}
+
+std::string process_file_of(const std::string& pid_file) {
+  return pid_file + ".process";
+}
+
+void remove_files_of(const command_plan& plan) {
+  if (plan.pid_file.empty())
+    return;
+  ::unlink(plan.pid_file.c_str());
+  ::unlink(process_file_of(plan.pid_file).c_str());
 }
 
 driver_result<process_handle> start_command(const command_plan& plan, const command_streams& streams) {
@@ -151,7 +165,7 @@ void command_runner::work() {
   }
   for (auto& one : running_) {
     kill_command(one.plan, one.process, kill_patience);
-    ::unlink(one.plan.pid_file.c_str());
+    remove_files_of(one.plan);
   }
 }
 
@@ -196,7 +210,7 @@ bool command_runner::look(command& one) {
     one.end.failure = {driver_errc::not_running, one.plan.container + " ended while the command ran in it"};
   else if (!result.timed_out)
     one.end.failure = refused_inside(one.plan, result.exit_code, result.output);
-  ::unlink(one.plan.pid_file.c_str());
+  remove_files_of(one.plan);
   one.tell(std::move(one.end));
   return true;
 }

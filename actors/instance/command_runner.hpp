@@ -28,6 +28,12 @@ inline constexpr std::chrono::milliseconds kill_again{20};
 /// A runtime that has not told the pid of its command this long after it was to be killed is killed itself.
 inline constexpr std::chrono::milliseconds kill_patience{2'000};
 
+/// Where the runtime reads what to run, beside where it writes the pid.
+std::string process_file_of(const std::string& pid_file);
+
+/// Those two, when the command is over.
+void remove_files_of(const command_plan& plan);
+
 /// Kills the session of the command whose pid the runtime wrote into `pid_file`, as far as it is in `cgroup`.
 void kill_command_inside(const std::string& pid_file, const std::string& cgroup);
 

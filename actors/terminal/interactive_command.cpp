@@ -166,8 +166,7 @@ void interactive_command::run() {
       signal_group(process_, SIGKILL);
     end.exit_code = shell_code(collect_end_now(process_));
     end.failure = refused_inside(plan_, end.exit_code, first_words_);
-    if (!plan_.pid_file.empty())
-      ::unlink(plan_.pid_file.c_str());
+    remove_files_of(plan_);
   }
   {
     const std::lock_guard lock{mutex_};

@@ -43,6 +43,8 @@ TEST_CASE("the runtime's words are told without their decoration, with what to d
   CHECK(why.message.find("in the image: exec: \"/bin/nosuch\": stat /bin/nosuch: no such file or directory; correct `command`") !=
         std::string::npos);
   CHECK(explain_runtime("exec: \"/etc/passwd\": permission denied").code == driver_errc::command_not_executable);
+  CHECK(explain_runtime("open executable: Permission denied").code == driver_errc::command_not_executable);
+  CHECK(explain_runtime("cgroups in hybrid mode not supported, drop all controllers from cgroupv2").message.find("use runc on this host") != std::string::npos);
   CHECK(explain_runtime("chdir to cwd (\"/x\") set in config.json failed: no such file or directory").code ==
         driver_errc::working_directory_missing);
   why = explain_runtime("something else\nwith lines");

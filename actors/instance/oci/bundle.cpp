@@ -49,7 +49,7 @@ std::variant<boost::json::object, driver_failure> find_seccomp() {
   return seccomp_section(profile, default_capabilities, storage::this_platform().architecture);
 }
 
-/// Without a profile none: what runs is more than what runs filtered, and the site is told (`host_lack::seccomp`).
+/// Without a profile none: the agent says so (`seccomp_obstacle`).
 boost::json::object default_seccomp() {
   auto section = find_seccomp();
   auto* found = std::get_if<boost::json::object>(&section);

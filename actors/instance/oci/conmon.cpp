@@ -127,11 +127,12 @@ std::optional<conmon_report> parse_conmon_report(std::string_view text) {
 
 driver_failure explain_runtime(std::string_view words) {
   const auto text = cleaned(message_of(words));
-  const bool of_command = contains(text, "exec: \"") || contains(text, "exec `") || contains(text, "executable file");
+  const bool of_command = contains(text, "exec: \"") || contains(text, "exec `") || contains(text, "executable file")
+                          || contains(text, "open executable"); // crun's words
   if (of_command && (contains(text, "no such file") || contains(text, "not found")))
     return {driver_errc::command_not_found,
             "the command is not in the image: " + text + "; correct `command`, or leave it out to run the image's own"};
-  if (of_command && (contains(text, "permission denied") || contains(text, "format error") || contains(text, "is a directory")))
+  if (of_command && (contains(text, "ermission denied") || contains(text, "format error") || contains(text, "is a directory")))
     return {driver_errc::command_not_executable,
             "the command cannot be executed in the image: " + text
               + "; it has to be a program for this machine with execute permission for the container's user"};

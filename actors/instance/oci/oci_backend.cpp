@@ -6,6 +6,7 @@
 #include <charconv>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <mutex>
 #include <random>
 
@@ -19,6 +20,7 @@
 #include "actors/instance/oci/conmon.hpp"
 #include "actors/instance/oci/container_users.hpp"
 #include "actors/instance/proc_filesystem.hpp"
+#include "config/json.hpp"
 #include "config/signal.hpp"
 #include "storage/images/child_process.hpp"
 #include "storage/images/root_filesystem.hpp"
@@ -292,7 +294,25 @@ std::vector<std::string> oci_backend::runtime_environment() const {
 
 // -- commands in a container ---------------------------------------------------------------------------------------------
 
-/// Environment, user and folder are those of the bundle: what the runtime takes if it is told nothing else.
+/// The process of the bundle with another command: runc would take the rest from there if it is told nothing else, crun would
+/// run it as root, without `noNewPrivileges`.
+std::optional<driver_failure> write_process(const std::string& folder, const std::string& path, const plan_command& request) {
+  const auto bundle = config::parse_json(file_head(folder + "/config.json", 4 << 20));
+  const auto* document = bundle.value.if_object();
+  const auto* process = document == nullptr ? nullptr : document->if_contains("process");
+  if (process == nullptr || !process->is_object())
+    return driver_failure{driver_errc::runtime_failed, "the bundle " + folder + " cannot be read any more; restart the container"};
+  auto made = process->get_object();
+  made["args"] = boost::json::array(request.command.begin(), request.command.end());
+  made["terminal"] = request.has_terminal;
+  std::ofstream file{path, std::ios::binary};
+  file << config::json_text(made);
+  file.close();
+  if (!file)
+    return driver_failure{driver_errc::data_directory_unusable, "the file `" + path + "` cannot be made; free space or look after the disk"};
+  return std::nullopt;
+}
+
 driver_result<command_plan> oci_backend::plan(const launched_container& container, const container_order&,
                                               const plan_command& request) {
   const auto& record = container.record;
@@ -302,12 +322,10 @@ driver_result<command_plan> oci_backend::plan(const launched_container& containe
   plan.generation = record.generation;
   plan.pid_file = folder + "/" + std::string{exec_pid_prefix} + std::to_string(++last_exec_);
   plan.cgroup = cgroup_of(record.runtime_id);
-  std::vector<std::string> words{"exec", "--pid-file", plan.pid_file};
-  if (request.has_terminal)
-    words.emplace_back("--tty");
-  words.push_back(record.runtime_id);
-  words.insert(words.end(), request.command.begin(), request.command.end());
-  plan.command = runtime_command(words);
+  const auto process = process_file_of(plan.pid_file);
+  if (auto failure = write_process(folder, process, request))
+    return *std::move(failure);
+  plan.command = runtime_command({"exec", "--pid-file", plan.pid_file, "--process", process, record.runtime_id});
   plan.environment = runtime_environment();
   plan.working_directory = folder;
   return plan;
