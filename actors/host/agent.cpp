@@ -205,7 +205,7 @@ outer_parts agent::parts::outside() {
   if (const auto why = has_oci() ? seccomp_obstacle() : std::string{}; !why.empty()) {
     x.warnings.push_back("containers of images run here without a filter of system calls: " + why + " and restart the agent");
     if (options.log)
-      options.log(log_level::warning, options.host + ": " + x.warnings.back());
+      options.log(log_level::warning, x.warnings.back());
   }
   x.probe = [this](net::probe_question question, std::function<void(const net::probe_finding&)> done) {
     probes.ask(std::move(question), std::move(done));
