@@ -1,5 +1,6 @@
 // Images from registries: Debian's own, and one that misbehaves on purpose.
 
+#include "storage/images/child_process.hpp"
 #include "storage/images/pull.hpp"
 
 #include <algorithm>
@@ -66,14 +67,13 @@ TEST_CASE("a transfer stalls when nothing arrived for exactly the time allowed, 
   CHECK(watch.stalled(0, 2500ms)); // fewer bytes are no progress
 }
 
-TEST_CASE("a pull takes no more than it may, resting where it would, and a rest that is longer than a stall is none") {
+TEST_CASE("a pull takes no more than it may, and rests where it would") {
   if (!has_program("skopeo"))
     return;
   importing at;
   fake_registry registry;
   const test_image large{{tar_builder().file("a", noise(3'000'000, 1)).bytes(), tar_builder().file("b", noise(3'000'000, 2)).bytes()}};
   registry.add(large, "shop/large", "1");
-  at.access.stall_after = 150ms;
   std::uint64_t bytes = 0;
   const auto begin = std::chrono::steady_clock::now();
   at.access.pace = [&](std::uint64_t more) { // 4 MB a second, of which nothing is saved up
@@ -86,6 +86,24 @@ TEST_CASE("a pull takes no more than it may, resting where it would, and a rest 
   CHECK(bytes >= 6'000'000);
   MESSAGE("6 MB at 4 MB/s took ", std::chrono::duration_cast<std::chrono::milliseconds>(took).count(), " ms");
   CHECK(took >= 1'200ms); // the last part need not be waited for
+}
+
+TEST_CASE("the time in which a program was made to rest does not count as its own, so a rest is no stall") {
+  storage::child_order order;
+  order.command = {"sleep", "0.6"};
+  order.environment = {"PATH=/usr/bin:/bin"};
+  order.tick = 10ms;
+  std::chrono::milliseconds ran{0};
+  int rests = 0;
+  order.go_on = [&](std::chrono::milliseconds passed) {
+    ran = passed;
+    return true;
+  };
+  order.rest = [&] { return std::chrono::microseconds{rests++ == 0 ? 300ms : 0ms}; };
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(must(storage::run_child(order)).succeeded());
+  CHECK(rests > 0);
+  CHECK(std::chrono::steady_clock::now() - begin >= ran + 300ms);
 }
 
 TEST_CASE("what a tag means is looked up without its layers, and of an unknown one the reason is told") {
