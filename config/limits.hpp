@@ -37,9 +37,11 @@ inline constexpr std::uint32_t replicas = 1'000;
 inline constexpr std::uint32_t intensity = 1'000;
 inline constexpr std::int64_t cpu_millis = 1'000'000'000;                   ///< a million cores
 inline constexpr std::int64_t memory_bytes = std::int64_t{1} << 50;         ///< 1 PiB
+inline constexpr std::int64_t least_log_bytes = 64 * 1024;                  ///< of a container
 inline constexpr std::int64_t least_bandwidth = 64 * 1024;                   ///< per second; less would never end
 inline constexpr std::chrono::milliseconds window = std::chrono::hours{24}; ///< restart periods
 inline constexpr std::chrono::milliseconds pause = std::chrono::hours{1};   ///< backoff and grace
+inline constexpr std::chrono::milliseconds least_log_age = std::chrono::minutes{1};
 inline constexpr std::chrono::milliseconds cut_off = std::chrono::hours{720};
 
 } // namespace prunella::config::limits

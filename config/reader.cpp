@@ -81,6 +81,18 @@ struct sugar<volume_spec> : plain_keys {
   }
 };
 
+template <>
+struct sugar<log_spec> : plain_keys {
+  static std::vector<std::string> more_keys() { return {"max-size"}; }
+  static std::string_view stands_for(std::string_view key) { return key == "max_size" ? "max_size_bytes" : key; }
+
+  static bool read(binding& b, std::string_view key, const node& found, const std::string& path, log_spec& out) {
+    if (key == "max_size")
+      read_amount(b, found, path, parse_memory, memory_form, out.max_size_bytes);
+    return key == "max_size";
+  }
+};
+
 /// `oci` alone is a driver without options.
 void read(binding& b, const node& found, const std::string& path, driver_spec& out) {
   if (found.kind == node_kind::scalar)

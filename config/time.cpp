@@ -18,7 +18,7 @@ struct unit {
 };
 
 /// From coarse to fine.
-constexpr std::array<unit, 4> units{{{"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}}};
+constexpr std::array<unit, 5> units{{{"d", 86'400'000}, {"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}}};
 
 /// Exactly `count` digits at `position`, which moves behind them.
 std::optional<int> take_digits(std::string_view text, std::size_t& position, std::size_t count) {

@@ -13,9 +13,9 @@ namespace prunella::config {
 inline constexpr std::chrono::milliseconds longest_duration = std::chrono::hours{87'600};
 
 /// What a duration looks like, for error texts.
-inline constexpr std::string_view duration_form = "a whole number with a unit, such as 500ms, 10s, 5m or 1h";
+inline constexpr std::string_view duration_form = "a whole number with a unit, such as 500ms, 10s, 5m, 1h or 7d";
 
-/// Reads `500ms`, `10s`, `5m` or `1h`: one whole number ≥ 0 and one unit, no blanks; `0` alone needs no unit.
+/// Reads `500ms`, `10s`, `5m`, `1h` or `7d`: one whole number ≥ 0 and one unit, no blanks; `0` alone needs no unit.
 /// Nothing for any other text and for more than `longest_duration`.
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
 

@@ -3,7 +3,9 @@
 #include <set>
 
 #include "config/checker.hpp"
+#include "config/quantity.hpp"
 #include "config/signal.hpp"
+#include "config/time.hpp"
 #include "config/variables.hpp"
 
 namespace prunella::config {
@@ -188,6 +190,14 @@ bool is_header_text(const std::string& text) {
   return all(text, [](char ch) { return ch == '\t' || (ch >= ' ' && ch != 127); });
 }
 
+void check_logs(checker& c, const std::string& path, const log_spec& logs) {
+  c.check(logs.max_size_bytes >= limits::least_log_bytes && logs.max_size_bytes <= limits::memory_bytes, path + ".max-size",
+          "is " + (logs.max_size_bytes < 0 ? std::to_string(logs.max_size_bytes) : memory_text(logs.max_size_bytes)),
+          "use " + memory_text(limits::least_log_bytes) + " to " + memory_text(limits::memory_bytes));
+  if (logs.max_age != milliseconds{0})
+    c.duration(path + ".max-age", logs.max_age, limits::least_log_age, longest_duration);
+}
+
 void check_probe(checker& c, const std::string& path, const probe_spec& probe, const service_rules& rules,
                  bool is_readiness) {
   c.check(probe.is_set() || probe == probe_spec{}, path, "says nothing of what to ask",
@@ -235,6 +245,7 @@ void check_container(checker& c, const std::string& path, const container_spec& 
           "write an absolute path, or leave it out for the container's own folder");
   c.amounts(path + ".resources", container.resources, 0);
   check_ports(c, path + ".ports", container.ports, rules.ports);
+  check_logs(c, path + ".logs", container.logs);
   c.duration(path + ".grace", container.grace, milliseconds{0}, limits::pause);
   c.check(container.stop_signal.empty() || parse_signal(container.stop_signal).has_value(), path + ".stop-signal",
           "is " + quoted(container.stop_signal), "write " + std::string(signal_form));

@@ -166,6 +166,7 @@ std::map<std::string, std::string> agent_variables(const config::application_spe
 config::container_spec made_anew_for(config::container_spec spec) {
   spec.grace = {};
   spec.probes = {};
+  spec.logs = {};
   if (spec.image.empty())
     spec.resources = {}; // nothing holds a plain process to them
   return unpublished(std::move(spec));

@@ -12,6 +12,7 @@
 #include <caf/send.hpp>
 
 #include "actors/instance/container_driver_state.hpp"
+#include "actors/instance/container_folder.hpp"
 #include "actors/instance/oci/oci_backend.hpp"
 #include "actors/instance/process_backend.hpp"
 
@@ -114,7 +115,7 @@ std::optional<driver_failure> container_driver_state::start_up() {
     return driver_failure{driver_errc::invalid_request, "the driver needs a data directory and a record store"};
   try {
     make_backends();
-    logs_ = std::make_unique<log_keeper>(options_.log_cap_bytes);
+    logs_ = std::make_unique<log_keeper>(container_folder(options_.data_directory, ""));
     const auto self = caf::actor_cast<caf::actor>(self_);
     watcher_ = std::make_unique<process_watcher>([self](std::uint64_t key) { caf::anon_send(self, container_ended{key, 0}); });
     const bool any_slow = std::any_of(backends_.begin(), backends_.end(), [](const auto& x) { return x->is_slow(); });
@@ -123,16 +124,18 @@ std::optional<driver_failure> container_driver_state::start_up() {
   } catch (const std::system_error& error) {
     return driver_failure{driver_errc::fork_failed, error.what()};
   }
-  return recover();
+  auto failure = recover();
+  logs_->begin_ageing();
+  return failure;
 }
 
 void container_driver_state::make_backends() {
   for (const auto& driver : options_.drivers)
     if (driver.kind == config::driver_kind::process)
-      backends_.push_back(make_process_backend({options_.data_directory, options_.agent, options_.log_cap_bytes}));
+      backends_.push_back(make_process_backend({options_.data_directory, options_.agent}));
     else if (auto programs = find_oci_programs(driver.runtime); auto* found = std::get_if<oci_programs>(&programs))
       backends_.push_back(make_oci_backend(
-        {options_.data_directory, found->runtime, found->conmon, options_.host_paths, options_.log_cap_bytes, options_.bridge}));
+        {options_.data_directory, found->runtime, found->conmon, options_.host_paths, options_.bridge}));
 }
 
 std::optional<driver_failure> container_driver_state::recover() {
@@ -159,7 +162,7 @@ std::optional<driver_failure> container_driver_state::recover() {
 void container_driver_state::take_over(launched_container found, driver_backend& backend) {
   const std::string container = found.record.name;
   for (const auto& log : found.logs)
-    logs_->add(log.path, log.reopen);
+    logs_->add(log, kept_log_bounds(log.path));
   auto& entry = containers_[container];
   entry.launched = std::move(found);
   entry.backend = &backend;

@@ -18,7 +18,6 @@
 #include <caf/fwd.hpp>
 
 #include "actors/instance/driver_backend.hpp"
-#include "actors/instance/log_keeper.hpp"
 #include "actors/instance/network/host_bridge.hpp"
 #include "config/spec.hpp"
 #include "storage/container_records.hpp"
@@ -34,7 +33,6 @@ struct container_driver_options {
   std::shared_ptr<host_bridge> bridge;                 ///< of the host, for `network: bridge`; null: it has none
   std::function<caf::actor()> images; ///< who provides images (`images.hpp`); called for each; empty: nobody
   std::chrono::milliseconds image_patience{std::chrono::hours{1}}; ///< for an image to be there
-  std::int64_t log_cap_bytes = default_log_cap;    ///< of each log file; a container has at most four
   std::size_t max_containers = 1024;               ///< start → too_many beyond
   std::size_t max_waiting = 64;                    ///< stop and wait requests per container; then too_many
   std::size_t max_commands = 16;                   ///< in containers at a time; exec → too_many beyond

@@ -12,7 +12,7 @@ caf::result<container_started> container_driver_state::on_adopt(const adopt_cont
   auto* container = find(order.name, order.generation);
   if (!container || container->record().spec_hash != order.spec_hash || !container->is_alive())
     return not_running(order.name, order.generation);
-  container->order = order;
+  claim(*container, order);
   return adopt(*container, sender());
 }
 

@@ -85,7 +85,7 @@ caf::result<container_started> container_driver_state::start_beside(running_cont
   const bool ended_alone = current.launched.end && !current.stopping;
   if (same && !current.stopping && (ended_alone || current.is_alive())) {
     current.grace = order.spec.grace;
-    current.order = order;
+    claim(current, order);
     if (ended_alone) // its new owner hears of it next
       self_->send(self_, container_ended{keys_[order.name], 0});
     return adopt(current, sender());
@@ -237,7 +237,7 @@ void container_driver_state::on_launched(const std::string& container, driver_ba
     return on_failed(container, *failure);
   auto rising = std::move(rising_.extract(container).mapped());
   for (const auto& log : launched.logs)
-    logs_->add(log.path, log.reopen);
+    logs_->add(log, order.spec.logs);
   auto& entry = containers_[container];
   entry.launched = std::move(launched);
   entry.backend = &backend;
@@ -274,6 +274,14 @@ std::optional<driver_failure> container_driver_state::keep(launched_container& l
   backend.abandon(launched);
   return driver_failure{driver_errc::record_failed, order.name + " was started and ended again, because its record could not be kept: "
                                                       + kept.error().message};
+}
+
+/// What an order may change of a container that runs.
+void container_driver_state::claim(running_container& container, const container_order& order) {
+  if (!container.order || !(container.order->spec.logs == order.spec.logs))
+    for (const auto& log : container.launched.logs)
+      logs_->add(log, order.spec.logs);
+  container.order = order;
 }
 
 container_started container_driver_state::adopt(running_container& container, const caf::actor_addr& owner) {

@@ -26,6 +26,7 @@
 #include "actors/instance/driver_backend.hpp"
 #include "actors/instance/driver_error.hpp"
 #include "actors/instance/job_threads.hpp"
+#include "actors/instance/log_keeper.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 #include "actors/instance/process_watcher.hpp"
 #include "runtime/supervised_actor.hpp"
@@ -154,6 +155,7 @@ private:
   void on_launched(const std::string& container, driver_backend& backend, driver_result<launched_container> result);
   void on_failed(const std::string& container, const driver_failure& why);
   std::optional<driver_failure> keep(launched_container& launched, driver_backend& backend, const container_order& order);
+  void claim(running_container& container, const container_order& order);
   container_started adopt(running_container& container, const caf::actor_addr& owner);
   void begin_stop(running_container& container, std::chrono::milliseconds grace);
   void replace(running_container& container, pending_start next);

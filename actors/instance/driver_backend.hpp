@@ -23,7 +23,8 @@ std::string instance_of(const std::string& container);
 /// A file that the container's output goes to.
 struct written_log {
   std::string path;
-  std::string reopen; ///< control pipe of the conmon that writes it (`log_keeper.hpp`)
+  std::string reopen; ///< control pipe of the conmon that writes it; empty: it is of a plain process, whose output is beside it
+  std::int64_t most_bytes = 0; ///< that its writer leaves in both halves; 0: any number
 };
 
 /// How a container ended, and what it had used.

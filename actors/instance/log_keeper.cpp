@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
+#include <limits>
 #include <string_view>
 #include <system_error>
 
@@ -25,16 +27,19 @@ namespace {
 
 constexpr int rescan_ms = 1000; // only where the system has no inotify instance left
 
+std::int64_t unix_time_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
 std::string folder_of(const std::string& path) {
   return path.substr(0, path.rfind('/'));
 }
 
 } // namespace
 
-bool rotate_conmon_log(const std::string& path, const std::string& reopen, std::int64_t cap) {
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0 || info.st_size <= cap)
-    return false;
+bool turn_log_over(const std::string& path, const std::string& reopen) {
+  if (reopen.empty())
+    return ::rename(path.c_str(), older_log_path(path).c_str()) == 0;
   const unique_fd control{::open(reopen.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)};
   if (!control || ::rename(path.c_str(), older_log_path(path).c_str()) != 0)
     return false; // conmon is ending
@@ -42,8 +47,8 @@ bool rotate_conmon_log(const std::string& path, const std::string& reopen, std::
   return ::write(control.get(), begin_new_file.data(), begin_new_file.size()) > 0;
 }
 
-log_keeper::log_keeper(std::int64_t cap)
-    : cap_{cap}, inotify_{::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)}, wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
+log_keeper::log_keeper(std::string folder, std::function<std::int64_t()> now)
+    : folder_{std::move(folder)}, now_{now ? std::move(now) : unix_time_ms}, inotify_{::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)}, wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
   if (!wake_)
     throw std::system_error{errno, std::generic_category(), "log files cannot be watched (eventfd)"};
   thread_ = thread_without_signals([this] { run(); });
@@ -55,13 +60,28 @@ log_keeper::~log_keeper() {
   thread_.join();
 }
 
-void log_keeper::add(const std::string& path, const std::string& reopen) {
+void log_keeper::add(const written_log& log, const config::log_spec& bounds) {
+  auto permitted = bounds;
+  if (log.most_bytes > 0) // else it would be emptied by who writes it
+    permitted.max_size_bytes = std::min(bounds.max_size_bytes, log.most_bytes);
+  keep_log_bounds(log.path, bounds);
   {
     const std::lock_guard lock{mutex_};
-    const auto folder = folder_of(path);
-    logs_[path] = {inotify_ ? ::inotify_add_watch(inotify_.get(), folder.c_str(), IN_MODIFY) : -1, reopen};
+    const auto folder = folder_of(log.path);
+    logs_[log.path] = {inotify_ ? ::inotify_add_watch(inotify_.get(), folder.c_str(), IN_MODIFY) : -1, log.reopen, permitted};
+    if (is_ageing_ && bounds.max_age.count() > 0)
+      next_look_ = {}; // it may be the first with one
   }
-  ::eventfd_write(wake_.get(), 1); // it may be over the cap already: written while no agent was there
+  ::eventfd_write(wake_.get(), 1); // it may be full already: written while no agent was there
+}
+
+void log_keeper::begin_ageing() {
+  {
+    const std::lock_guard lock{mutex_};
+    is_ageing_ = true;
+    next_look_ = {};
+  }
+  ::eventfd_write(wake_.get(), 1);
 }
 
 void log_keeper::remove(const std::string& path) {
@@ -77,7 +97,7 @@ void log_keeper::remove(const std::string& path) {
   if (!found.mapped().reopen.empty())
     return;
   const std::lock_guard taking{taking_};
-  take_raw_output(folder_of(path), cap_, true);
+  take_raw_output(folder_of(path), half_of(found.mapped().bounds), true);
 }
 
 // True if there is more to do at once.
@@ -90,18 +110,64 @@ bool log_keeper::look_at_all() {
   bool more = false;
   for (const auto& [path, log] : logs)
     if (!log.reopen.empty()) {
-      more |= rotate_conmon_log(path, log.reopen, cap_);
+      more |= judge_log(measure_log(path, false), log.bounds, 0).is_full && turn_log_over(path, log.reopen);
     } else {
       const std::lock_guard taking{taking_};
-      more |= take_raw_output(folder_of(path), cap_, false);
+      more |= take_raw_output(folder_of(path), half_of(log.bounds), false);
     }
   return more;
+}
+
+// Of all that are there, by the bounds that are kept beside them: also of containers that have ended.
+void log_keeper::look_at_ages() {
+  {
+    const std::lock_guard lock{mutex_};
+    next_look_ = std::chrono::steady_clock::time_point::max();
+  }
+  auto least = std::chrono::milliseconds::max();
+  std::error_code none; // of containers yet
+  for (const auto& entry : std::filesystem::directory_iterator(folder_, none)) {
+    const auto path = entry.path().string() + "/log";
+    const auto bounds = kept_log_bounds(path);
+    if (bounds.max_age.count() == 0)
+      continue;
+    least = std::min(least, bounds.max_age);
+    const std::lock_guard taking{taking_};
+    std::string reopen;
+    {
+      const std::lock_guard lock{mutex_};
+      if (const auto found = logs_.find(path); found != logs_.end())
+        reopen = found->second.reopen;
+    }
+    // The size is the business of who takes the output: a half that is full by it would be turned over twice.
+    auto log = measure_log(path, true);
+    log.bytes = 0;
+    const auto verdict = judge_log(log, bounds, now_());
+    if (verdict.is_outdated)
+      ::unlink(older_log_path(path).c_str());
+    if (verdict.is_full)
+      turn_log_over(path, reopen);
+  }
+  const std::lock_guard lock{mutex_};
+  if (least != std::chrono::milliseconds::max())
+    next_look_ = std::min(next_look_, std::chrono::steady_clock::now() + time_between_looks(least));
+}
+
+std::chrono::milliseconds log_keeper::time_to_look() const {
+  const std::lock_guard lock{mutex_};
+  if (next_look_ == std::chrono::steady_clock::time_point::max())
+    return std::chrono::milliseconds::max();
+  return std::max(std::chrono::ceil<std::chrono::milliseconds>(next_look_ - std::chrono::steady_clock::now()),
+                  std::chrono::milliseconds{0});
 }
 
 // Which files were written does not matter: a look at a size costs a microsecond.
 void log_keeper::wait_for_writes() {
   std::array<pollfd, 2> entries{{{wake_.get(), POLLIN, 0}, {inotify_.get(), POLLIN, 0}}};
-  ::poll(entries.data(), entries.size(), inotify_ ? -1 : rescan_ms);
+  const std::int64_t most = inotify_ ? std::numeric_limits<int>::max() : rescan_ms;
+  const auto look = time_to_look().count();
+  const auto wait = static_cast<int>(std::min(look, most));
+  ::poll(entries.data(), entries.size(), inotify_ && look > most ? -1 : wait);
   eventfd_t wakes = 0;
   ::eventfd_read(wake_.get(), &wakes);
   std::array<char, 4096> events{};
@@ -111,6 +177,8 @@ void log_keeper::wait_for_writes() {
 
 void log_keeper::run() {
   while (!stopping_) {
+    if (time_to_look().count() == 0)
+      look_at_ages();
     const bool more = look_at_all();
     pollfd wake{wake_.get(), POLLIN, 0};
     ::poll(&wake, 1, static_cast<int>(pause.count()));

@@ -10,6 +10,7 @@
 
 #include "actors/instance/container_folder.hpp"
 #include "actors/instance/container_log.hpp"
+#include "actors/instance/log_bounds.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 #include "actors/instance/process_recovery.hpp"
 #include "actors/instance/raw_log.hpp"
@@ -53,7 +54,7 @@ public:
     auto request = prepare_folder(order, options_.data_directory, options_.agent);
     if (auto* failure = std::get_if<driver_failure>(&request))
       return std::move(*failure);
-    begin_raw_output(container_folder(options_.data_directory, order.name), options_.log_cap_bytes);
+    begin_raw_output(container_folder(options_.data_directory, order.name), half_of(order.spec.logs));
     launched_container started;
     started.record.started_at_ms = // from here on it may print
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -128,7 +129,7 @@ public:
 
 private:
   std::vector<written_log> logs_of(const std::string& container) const {
-    return {{container_log_path(options_.data_directory, container), {}}};
+    return {{container_log_path(options_.data_directory, container), {}, 0}};
   }
 
   const process_backend_options options_;

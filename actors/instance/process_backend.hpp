@@ -15,7 +15,6 @@ namespace prunella::actors {
 struct process_backend_options {
   std::string data_directory; ///< absolute
   std::string agent;          ///< marks this agent's processes
-  std::int64_t log_cap_bytes = 0; ///< of a log file
 };
 
 std::unique_ptr<driver_backend> make_process_backend(process_backend_options options);

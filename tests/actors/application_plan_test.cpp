@@ -121,6 +121,7 @@ TEST_CASE("the hash covers what a process was started with and nothing else") {
   CHECK(base.size() == 32);
   CHECK(of([](auto&) {}) == base);
   CHECK(of([](auto& c) { c.grace = std::chrono::seconds{1}; }) == base);
+  CHECK(of([](auto& c) { c.logs.max_size_bytes *= 2; }) == base);
   CHECK(of([](auto& c) { c.probes.liveness.tcp.port = 80; }) == base);
   CHECK(of([](auto& c) { c.resources.memory_bytes = 1; }) == base);
   CHECK(of([](auto& c) { c.command = {"serve", "serve", ""}; }) != base);
@@ -148,6 +149,7 @@ TEST_CASE("the hash of a container of an image covers its limits and what it is 
   };
   const auto base = of([](auto&) {});
   CHECK(of([](auto& c) { c.grace = std::chrono::seconds{1}; }) == base);
+  CHECK(of([](auto& c) { c.logs.max_size_bytes *= 2; }) == base);
   CHECK(of([](auto& c) { c.image = ""; }) != base);
   CHECK(of([](auto& c) { c.image = "shop/database:2"; }) != base);
   CHECK(of([](auto& c) { c.resources.memory_bytes = 1; }) != base);

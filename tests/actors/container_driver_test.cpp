@@ -16,6 +16,7 @@
 
 #include "actors/instance/container_folder.hpp"
 #include "actors/instance/container_log.hpp"
+#include "actors/instance/log_bounds.hpp"
 #include "actors/instance/driver_error.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 #include "actors/instance/raw_log.hpp"
@@ -60,7 +61,6 @@ struct fixture {
     container_driver_options chosen;
     chosen.data_directory = data.path();
     chosen.records = records;
-    chosen.log_cap_bytes = 64 * 1024;
     chosen.max_containers = 4;
     return chosen;
   }
@@ -85,6 +85,7 @@ struct fixture {
     made.generation = generation;
     made.spec_hash = "hash of " + script;
     made.spec.name = "server";
+    made.spec.logs.max_size_bytes = 128 * 1024;
     made.spec.command = {"sh", "-c", script};
     made.spec.grace = 5s;
     made.env = {{"GREETING", "hello"}};
@@ -416,6 +417,23 @@ TEST_CASE_FIXTURE(fixture, "what a process prints is in its log with its time an
   start(order("echo again"));
   next_exit();
   CHECK(output() == "out 1\nout 2\nout 3\nunfinished\nagain\n");
+}
+
+TEST_CASE_FIXTURE(fixture, "other bounds of the log reach a process that runs, and hold on after a crash of the driver") {
+  auto wanted = order("exec sleep 1000");
+  const auto started = start(wanted);
+  const auto log_file = container_log_path(data.path(), started.name);
+  CHECK(kept_log_bounds(log_file) == prunella::config::log_spec{128 * 1024, 0ms});
+  wanted.spec.logs = {1024 * 1024, 168h};
+  CHECK(ask<container_started>(adopt_container{wanted}).pid == started.pid);
+  CHECK(kept_log_bounds(log_file) == wanted.spec.logs);
+  crash_driver();
+  ask<recovered_containers>(recover_containers{});
+  CHECK(kept_log_bounds(log_file) == wanted.spec.logs);
+  wanted.spec.logs.max_age = 24h;
+  CHECK(start(wanted).adopted);
+  CHECK(kept_log_bounds(log_file) == wanted.spec.logs);
+  CHECK_FALSE(is_gone(to_pid(started)));
 }
 
 TEST_CASE_FIXTURE(fixture, "logs stay bounded, also what was written while no driver was there, and nothing is kept twice") {

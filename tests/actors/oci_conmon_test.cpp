@@ -76,6 +76,20 @@ TEST_CASE("conmon is told all its folders, and a bound of its log only if there 
   CHECK(command.back() == "100");
 }
 
+TEST_CASE("the bound of its log is read back from the command line of a conmon that runs") {
+  conmon_request request{"/usr/bin/conmon", "/usr/sbin/runc", "/d/oci/runtime", "id", "/d/run/id", "/d/oci/exits", "/d/log", 0};
+  const auto line = [&] {
+    std::string words;
+    for (const auto& word : conmon_command(request))
+      words += word + '\0';
+    return words;
+  };
+  CHECK(conmon_log_cap_of(line()) == 0);
+  request.log_cap_bytes = conmon_log_cap({5'000'000, {}});
+  CHECK(conmon_log_cap_of(line()) == 10'000'000);
+  CHECK(conmon_log_cap_of("") == 0);
+}
+
 TEST_CASE("use and kills are read from groups of version 1 and of version 2, and are zero where there are none") {
   prunella::tests::temporary_folder folder;
   const auto one = folder / "v1";

@@ -97,7 +97,6 @@ public:
     chosen.bridge = bridge;
     chosen.images = [this] { return has_images ? images_ : caf::actor{}; };
     chosen.image_patience = 20s;
-    chosen.log_cap_bytes = 64 * 1024;
     return chosen;
   }
 
@@ -122,6 +121,7 @@ public:
     made.generation = generation;
     made.spec_hash = "hash of " + script;
     made.spec.name = "server";
+    made.spec.logs.max_size_bytes = 128 * 1024;
     made.spec.image = "busybox";
     if (!script.empty())
       made.spec.command = {"/bin/sh", "-c", script};

@@ -353,9 +353,9 @@ TEST_CASE_FIXTURE(bench, "a process that writes without end keeps bounded files,
   auto wanted = request("exec yes 0123456789");
   wanted.output_path = raw_stdout_path(data.path());
   const auto log = data.path() + "/log";
-  log_keeper keeper{cap};
+  log_keeper keeper{data.path()};
   const auto process = launch(wanted);
-  keeper.add(log, {});
+  keeper.add({log, {}, 0}, {2 * cap, {}});
   int rotations = 0;
   auto before = std::filesystem::file_time_type::min();
   REQUIRE(eventually([&] {

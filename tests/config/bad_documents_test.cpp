@@ -120,10 +120,10 @@ services:
        "f:8:87: services[0].placement.spread-by: is \"a b\"; write the key of a host label",
        "f:9:21: services[0].restart.type: is \"always\"; write one of permanent, transient, temporary",
        "f:9:40: services[0].restart.intensity: is \"-1\"; write a whole number from 0 to 1000",
-       "f:9:52: services[0].restart.period: is \"10\"; write a whole number with a unit, such as 500ms, 10s, 5m or 1h",
+       "f:9:52: services[0].restart.period: is \"10\"; write a whole number with a unit, such as 500ms, 10s, 5m, 1h or 7d",
        "f:9:88: services[0].restart.backoff.mx: is not a known key; did you mean max?",
        "f:10:19: services[0].when-cut-off: is \"stop-after\"; write {stop-after: 30s}, with a whole number with a "
-       "unit, such as 500ms, 10s, 5m or 1h",
+       "unit, such as 500ms, 10s, 5m, 1h or 7d",
        "f:13:18: services[0].containers[0].command: is the text \"sh -c \"echo hi\"\"; write a list of the program and "
        "its arguments: [program, argument], or for a shell [sh, -c, \"...\"]",
        "f:14:19: services[0].containers[0].env.1A: is no name of a variable; use letters, digits and _, not starting "
@@ -157,7 +157,7 @@ services:
        "f:22:33: services[0].containers[1].ports[0].port: 80/tcp is used by services[0].containers[0].ports[1] too; "
        "containers of one instance share the host's ports: give each its own",
        "f:23:11: services[1].name: \"web\" is used by services[0].name too; give each its own",
-       "f:24:32: services[1].when-cut-off.stop-after: is 0s; use 1ms to 720h",
+       "f:24:32: services[1].when-cut-off.stop-after: is 0s; use 1ms to 30d",
        "f:25:5: services[1].containers: is missing or empty; use 1 to 16",
        "f:26:5: services[2].name: is missing; use 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends",
        "f:26:5: services[2].containers: is missing or empty; use 1 to 16",
@@ -216,6 +216,7 @@ services:
         volumes: [{target: /a, kind: disk}, {target: /b, size: big}, {target: /c, size: 1Mi, size-bytes: 1}, /d]
         stop-signal: KILLED
         env: {A: "${HOSTT}"}
+        logs: {max-size: 4Ki, max-age: 10s, keep: 3}
 )yaml",
       {"f:6:14: services[0].network: is \"bride\"; did you mean bridge? write one of host, none, bridge",
        "f:7:56: services[0].init-containers[0].command: is the text \"sh\"; write a list of the program and its "
@@ -235,7 +236,10 @@ services:
        "path, size-bytes, read-only",
        "f:15:22: services[0].containers[0].stop-signal: is \"KILLED\"; write a signal such as SIGINT, INT or 2",
        "f:16:18: services[0].containers[0].env.A: refers to ${HOSTT}, which is no variable here; known are ADDRESS, APPLICATION, "
-       "CONTAINER, GENERATION, HOST, INSTANCE, REPLICA, SERVICE, SITE, TENANT; write $${HOSTT} to leave it to a shell"});
+       "CONTAINER, GENERATION, HOST, INSTANCE, REPLICA, SERVICE, SITE, TENANT; write $${HOSTT} to leave it to a shell",
+       "f:17:26: services[0].containers[0].logs.max-size: is 4Ki; use 64Ki to 1024Ti",
+       "f:17:40: services[0].containers[0].logs.max-age: is 10s; use 1m to 3650d",
+       "f:17:45: services[0].containers[0].logs.keep: is not a known key; known here are max-size, max-size-bytes, max-age"});
 }
 
 TEST_CASE("a tab as indentation is named") {

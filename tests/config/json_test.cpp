@@ -102,7 +102,7 @@ TEST_CASE("a problem deep in a document names its path and what was found") {
   application_spec read;
   const std::vector<std::string> expected{
       "services[0].replicas: expected a whole number from 0 to 4294967295, found the text \"many\"",
-      "services[0].restart.period: expected a whole number with a unit, such as 500ms, 10s, 5m or 1h, found the number "
+      "services[0].restart.period: expected a whole number with a unit, such as 500ms, 10s, 5m, 1h or 7d, found the number "
       "5",
       "services[0].when_cut_off.mode: expected one of keep-running, exclusive, stop-after, found the text \"never\"",
       "services[0].containers[0].command: expected a list, found the text \"sh\""};

@@ -8,23 +8,26 @@ using prunella::config::parse_duration;
 using prunella::config::parse_time;
 using prunella::config::time_text;
 
-TEST_CASE("a duration is read in each of its four units") {
+TEST_CASE("a duration is read in each of its five units") {
   CHECK(parse_duration("500ms") == 500ms);
   CHECK(parse_duration("10s") == 10s);
   CHECK(parse_duration("5m") == 5min);
   CHECK(parse_duration("1h") == 1h);
+  CHECK(parse_duration("7d") == 168h);
   CHECK(parse_duration("0") == 0ms);
 }
 
 TEST_CASE("a duration of exactly ten years is read and one hour more is not") {
   CHECK(parse_duration("87600h") == prunella::config::longest_duration);
+  CHECK(parse_duration("3650d") == prunella::config::longest_duration);
   CHECK_FALSE(parse_duration("87601h"));
+  CHECK_FALSE(parse_duration("3651d"));
   CHECK_FALSE(parse_duration("9223372036854775807h"));
   CHECK_FALSE(parse_duration("99999999999999999999s"));
 }
 
 TEST_CASE("texts that are no duration are refused") {
-  for (const char* text : {"", "10", "s", "-1s", "-0s", "1.5s", "1 s", " 1s", "1s ", "1d", "1m30s", "+1s", "1S"})
+  for (const char* text : {"", "10", "s", "-1s", "-0s", "1.5s", "1 s", " 1s", "1s ", "1w", "1m30s", "+1s", "1S"})
     CHECK_MESSAGE(!parse_duration(text), text);
 }
 
@@ -35,6 +38,8 @@ TEST_CASE("a duration is written in the coarsest unit that is exact") {
   CHECK(duration_text(60s) == "1m");
   CHECK(duration_text(90s) == "90s");
   CHECK(duration_text(120min) == "2h");
+  CHECK(duration_text(24h) == "1d");
+  CHECK(duration_text(25h) == "25h");
   CHECK(duration_text(-1500ms) == "-1500ms");
 }
 

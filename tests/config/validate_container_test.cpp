@@ -199,3 +199,13 @@ TEST_CASE("a host names each driver once, a runtime only for oci, and absolute p
   CHECK(bad_host([](auto& h) { h.drivers = {{driver_kind::oci, "crun"}}; }) == paths{"hosts[0].drivers[0].runtime"});
   CHECK(bad_host([](auto& h) { h.host_paths = {"/srv", "media"}; }) == paths{"hosts[0].host-paths[1]"});
 }
+
+TEST_CASE("the bounds of a log are 64 KiB or more, and a minute or more if they have an age") {
+  CHECK(bad([](auto& c) { c.logs = {limits::least_log_bytes, std::chrono::milliseconds{0}}; }).empty());
+  CHECK(bad([](auto& c) { c.logs = {limits::least_log_bytes - 1, std::chrono::milliseconds{0}}; }) == paths{"logs.max-size"});
+  CHECK(bad([](auto& c) { c.logs = {limits::memory_bytes + 1, std::chrono::milliseconds{0}}; }) == paths{"logs.max-size"});
+  CHECK(bad([](auto& c) { c.logs.max_size_bytes = -1; }) == paths{"logs.max-size"});
+  CHECK(bad([](auto& c) { c.logs.max_age = std::chrono::milliseconds{60'000}; }).empty());
+  CHECK(bad([](auto& c) { c.logs.max_age = std::chrono::milliseconds{59'999}; }) == paths{"logs.max-age"});
+  CHECK(bad([](auto& c) { c.logs.max_age = std::chrono::milliseconds{-1}; }) == paths{"logs.max-age"});
+}

@@ -106,6 +106,17 @@ std::vector<std::string> conmon_command(const conmon_request& request) {
   return command;
 }
 
+std::int64_t conmon_log_cap(const config::log_spec& bounds) { return 2 * bounds.max_size_bytes; }
+
+std::int64_t conmon_log_cap_of(std::string_view command_line) {
+  const std::string_view key{"\0--log-size-max\0", 16};
+  const auto found = command_line.find(key);
+  std::int64_t cap = 0;
+  if (found != std::string_view::npos)
+    std::from_chars(command_line.data() + found + key.size(), command_line.data() + command_line.size(), cap);
+  return cap;
+}
+
 std::optional<conmon_report> parse_conmon_report(std::string_view text) {
   const auto line = text.substr(0, text.find('\n'));
   const auto parsed = config::parse_json(line);

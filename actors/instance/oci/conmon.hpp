@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "actors/instance/process.hpp"
+#include "config/spec.hpp"
 
 namespace prunella::actors {
 
@@ -31,6 +32,13 @@ struct conmon_request {
 /// The files conmon writes into the bundle.
 std::string conmon_pid_path(const std::string& bundle);
 std::string container_pid_path(const std::string& bundle);
+
+/// What conmon may leave in the log of a container with these bounds: the keeper of logs acts at half of them, as long as
+/// there is one.
+std::int64_t conmon_log_cap(const config::log_spec& bounds);
+
+/// The `log_cap_bytes` of a conmon that runs, out of its /proc/PID/cmdline; 0: it has none.
+std::int64_t conmon_log_cap_of(std::string_view command_line);
 
 /// argv of conmon.
 std::vector<std::string> conmon_command(const conmon_request& request);

@@ -85,7 +85,8 @@ private:
   std::string exit_folder() const { return options_.data_directory + "/oci/exits"; }
   std::string log_path(const std::string& name) const { return container_log_path(options_.data_directory, name); }
   written_log log_of(const storage::container_record& record) const {
-    return {record.log_path, run_folder(record.name) + "/" + record.runtime_id + "/ctl"};
+    const auto words = file_head("/proc/" + std::to_string(record.monitor_pid) + "/cmdline", 64 * 1024);
+    return {record.log_path, run_folder(record.name) + "/" + record.runtime_id + "/ctl", conmon_log_cap_of(words)};
   }
   std::string run_folder(const std::string& name) const {
     return container_folder(options_.data_directory, name) + "/run";
@@ -212,7 +213,7 @@ driver_result<launched_container> oci_backend::run(const container_order& order,
   request.bundle = folder;
   request.exit_folder = exit_folder();
   request.log_path = log_path(order.name);
-  request.log_cap_bytes = 4 * options_.log_cap_bytes; // the keeper of logs acts at the cap, as long as there is one
+  request.log_cap_bytes = conmon_log_cap(order.spec.logs);
   auto created = launch_conmon(request, create_patience);
   if (auto* failure = std::get_if<driver_failure>(&created))
     return std::move(*failure);

@@ -25,7 +25,6 @@ struct oci_backend_options {
   std::string runtime;        ///< path of runc or crun
   std::string conmon;         ///< path of conmon
   std::vector<std::string> host_paths; ///< below these the host's files may be given to containers
-  std::int64_t log_cap_bytes = 0;      ///< of the log file; 0: none
   std::shared_ptr<host_bridge> bridge{}; ///< for `network: bridge`; null: not on this host
 };
 
