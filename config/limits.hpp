@@ -38,6 +38,7 @@ inline constexpr std::uint32_t intensity = 1'000;
 inline constexpr std::int64_t cpu_millis = 1'000'000'000;                   ///< a million cores
 inline constexpr std::int64_t memory_bytes = std::int64_t{1} << 50;         ///< 1 PiB
 inline constexpr std::int64_t least_log_bytes = 64 * 1024;                  ///< of a container
+inline constexpr std::int64_t least_disk_bytes = 1024 * 1024;                ///< of a container
 inline constexpr std::int64_t least_bandwidth = 64 * 1024;                   ///< per second; less would never end
 inline constexpr std::chrono::milliseconds window = std::chrono::hours{24}; ///< restart periods
 inline constexpr std::chrono::milliseconds pause = std::chrono::hours{1};   ///< backoff and grace

@@ -187,7 +187,14 @@ struct sugar<restart_spec> : plain_keys {
 
 template <>
 struct sugar<container_spec> : plain_keys {
-  static bool read(binding& b, std::string_view key, const node& found, const std::string& path, container_spec&) {
+  static std::vector<std::string> more_keys() { return {"disk"}; }
+  static std::string_view stands_for(std::string_view key) { return key == "disk" ? "disk_bytes" : key; }
+
+  static bool read(binding& b, std::string_view key, const node& found, const std::string& path, container_spec& out) {
+    if (key == "disk") {
+      read_amount(b, found, path, parse_memory, memory_form, out.disk_bytes);
+      return true;
+    }
     if (key != "command" || found.kind != node_kind::scalar)
       return false;
     b.report(path, found.at, "is the text " + quoted(found.text),

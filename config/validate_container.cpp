@@ -186,6 +186,20 @@ void check_image(checker& c, const std::string& path, const container_spec& cont
           "use a persistent volume, or remove one of both");
 }
 
+/// A limit that its logs alone could reach would end it again and again: they stay when it is started afresh.
+void check_disk(checker& c, const std::string& path, const container_spec& container) {
+  const auto bytes = container.disk_bytes;
+  if (bytes == 0)
+    return;
+  const auto text = bytes < 0 ? std::to_string(bytes) : memory_text(bytes);
+  const bool is_in_range = bytes >= limits::least_disk_bytes && bytes <= limits::memory_bytes;
+  c.check(is_in_range, path, "is " + text,
+          "use " + memory_text(limits::least_disk_bytes) + " to " + memory_text(limits::memory_bytes) + ", or leave it out");
+  c.check(!is_in_range || bytes > container.logs.max_size_bytes, path,
+          "is " + text + ", of which its logs alone may take " + memory_text(std::max<std::int64_t>(container.logs.max_size_bytes, 0)),
+          "use more, or a smaller logs.max-size");
+}
+
 bool is_header_text(const std::string& text) {
   return all(text, [](char ch) { return ch == '\t' || (ch >= ' ' && ch != 127); });
 }
@@ -246,6 +260,7 @@ void check_container(checker& c, const std::string& path, const container_spec& 
   c.amounts(path + ".resources", container.resources, 0);
   check_ports(c, path + ".ports", container.ports, rules.ports);
   check_logs(c, path + ".logs", container.logs);
+  check_disk(c, path + ".disk", container);
   c.duration(path + ".grace", container.grace, milliseconds{0}, limits::pause);
   c.check(container.stop_signal.empty() || parse_signal(container.stop_signal).has_value(), path + ".stop-signal",
           "is " + quoted(container.stop_signal), "write " + std::string(signal_form));

@@ -159,7 +159,7 @@ supervision_actions supervision::stop(moment at) {
   step s{at, {}};
   if (phase_ == phase::stopping || phase_ == phase::finished)
     return {};
-  begin_stop(supervision_errc::none, "it was asked to shut down", s);
+  begin_stop(supervision_errc::none, {}, s);
   continue_sweep(s);
   return std::move(s.out);
 }

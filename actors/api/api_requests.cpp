@@ -77,7 +77,7 @@ std::vector<std::string> parameters_of(api_route route) {
   case api_route::hosts:
   case api_route::images:
   case api_route::events: return {"after", "limit"};
-  case api_route::logs: return {"of", "all-replicas", "tail", "since", "after", "wait"};
+  case api_route::logs: return {"of", "all-replicas", "all-hosts", "tail", "since", "after", "wait"};
   case api_route::read_session: return {"after", "wait"};
   default: return {};
   }

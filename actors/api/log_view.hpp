@@ -15,13 +15,14 @@ struct log_line_view {
   std::string stream;    ///< stdout | stderr
   std::string text;      ///< U+FFFD for bytes that are not UTF-8
   bool partial = false;  ///< the line goes on in the next one of its stream
+  std::string host{};    ///< that keeps it, where all hosts were asked; else empty
 
-  PRUNELLA_FIELDS(log_line_view, at, container, stream, text, partial)
+  PRUNELLA_FIELDS(log_line_view, at, container, stream, text, partial, host)
 };
 
 struct logs_view {
   std::vector<log_line_view> lines; ///< by time
-  std::vector<std::string> containers; ///< whose logs these are
+  std::vector<std::string> containers; ///< whose logs these are; where all hosts were asked, CONTAINER@HOST
   std::string next;                 ///< cursor: `after` of the next request
   bool more = false;                ///< there is more at once
   std::vector<std::string> notes;   ///< sentences: which host does not answer, which lines are gone

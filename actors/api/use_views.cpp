@@ -22,17 +22,18 @@ std::string warning_of(const config::resources& capacity, const machine_use& mac
   return {};
 }
 
-config::resources reserved_for(const site_state& state, const std::string& container) {
+/// Null: the site does not know it (any more).
+const config::container_spec* spec_of(const site_state& state, const std::string& container) {
   const auto dot = container.rfind('.');
   if (dot == std::string::npos)
-    return {};
+    return nullptr;
   const auto placed = state.assignments.find(container.substr(0, dot));
   const auto* service = placed == state.assignments.end() ? nullptr : service_of(state, placed->second);
   if (service == nullptr)
-    return {};
+    return nullptr;
   const auto found = std::find_if(service->containers.begin(), service->containers.end(),
                                   [&](const auto& x) { return x.name == container.substr(dot + 1); });
-  return found == service->containers.end() ? config::resources{} : found->resources;
+  return found == service->containers.end() ? nullptr : &*found;
 }
 
 } // namespace
@@ -60,8 +61,10 @@ std::vector<host_use_view> host_use_views(const site_state& state, const host_us
 std::vector<container_use_view> container_use_views(const site_state& state, const host_uses& answers) {
   std::vector<container_use_view> rows;
   for (const auto& [host, answer] : answers)
-    for (const auto& use : answer.containers)
-      rows.push_back({host, use, reserved_for(state, use.name)});
+    for (const auto& use : answer.containers) {
+      const auto* spec = spec_of(state, use.name);
+      rows.push_back({host, use, spec ? spec->resources : config::resources{}, spec ? spec->disk_bytes : 0});
+    }
   std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
     return std::tie(a.use.name, a.host) < std::tie(b.use.name, b.host);
   });

@@ -28,8 +28,9 @@ struct container_use_view {
   std::string host;
   container_use use;
   config::resources reserved; ///< zero: nothing, or the site does not know it (any more)
+  std::int64_t disk_limit_bytes = 0; ///< 0: none
 
-  PRUNELLA_FIELDS(container_use_view, host, use, reserved)
+  PRUNELLA_FIELDS(container_use_view, host, use, reserved, disk_limit_bytes)
 };
 
 /// A host and its answer.

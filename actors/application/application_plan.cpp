@@ -167,6 +167,7 @@ config::container_spec made_anew_for(config::container_spec spec) {
   spec.grace = {};
   spec.probes = {};
   spec.logs = {};
+  spec.disk_bytes = 0;
   if (spec.image.empty())
     spec.resources = {}; // nothing holds a plain process to them
   return unpublished(std::move(spec));

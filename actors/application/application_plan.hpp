@@ -71,7 +71,7 @@ std::map<std::string, std::string> agent_variables(const config::application_spe
                                                    const config::container_spec& container,
                                                    const assigned_instance& assigned, const plan_place& place);
 
-/// The part of `spec` that a running container cannot change to: without grace, probes, the bounds of its log, published
+/// The part of `spec` that a running container cannot change to: without grace, probes, the bounds of its log and disk, published
 /// ports, and what a plain process only reserves. Containers whose parts differ have to be made anew.
 config::container_spec made_anew_for(config::container_spec spec);
 

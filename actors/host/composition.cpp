@@ -395,6 +395,7 @@ caf::actor composition::start_host(const runtime::start_context& my) {
   x.containers.probe = outer_.probe;
   x.containers.probe_addresses = door_.own_addresses; // where the door would find it
   x.containers.clock = outer_.clock;
+  x.containers.disk = [this] { return local("use"); };
   x.figures = figures_;
   x.drivers = outer_.drivers;
   x.lacks = outer_.lacks;

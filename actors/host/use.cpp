@@ -1,5 +1,6 @@
 #include "actors/host/use.hpp"
 #include "actors/instance/file_head.hpp"
+#include "actors/instance/oci/conmon.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <filesystem>
 #include <memory>
 #include <set>
 #include <thread>
@@ -166,6 +168,32 @@ disk_count count_disk(const std::string& folder, std::size_t most) {
   disk_counter counter{about.st_dev, most};
   counter.count(fd, 0);
   return counter.result();
+}
+
+disk_count count_container_disk(const std::string& folder, std::int64_t pid, std::size_t most) {
+  namespace fs = std::filesystem;
+  disk_count all;
+  const auto add = [&](const fs::path& path) {
+    struct stat about{};
+    if (::lstat(path.c_str(), &about) != 0)
+      return;
+    ++all.entries;
+    all.bytes += std::int64_t{about.st_blocks} * 512;
+    if (!S_ISDIR(about.st_mode))
+      return;
+    const auto below = count_disk(path.string(), most > all.entries ? most - all.entries : 0);
+    all.bytes += below.bytes;
+    all.entries += below.entries;
+    all.is_at_least = all.is_at_least || below.is_at_least;
+  };
+  std::error_code gone; // it ended meanwhile
+  for (const auto& entry : fs::directory_iterator(folder, gone))
+    if (entry.path().filename() != "run")
+      add(entry.path());
+  for (const auto& start : fs::directory_iterator(folder + "/run", gone))
+    if (const auto known = numbers_in(file_head(container_pid_path(start.path().string()))); !known.empty() && known[0] == pid)
+      add(start.path());
+  return all;
 }
 
 std::vector<container_use> container_readings::advance(const container_stats_list& stats, std::chrono::microseconds at) {

@@ -55,6 +55,10 @@ struct disk_count {
 };
 disk_count count_disk(const std::string& folder, std::size_t most);
 
+/// The same of a running container, whose main process is `pid`: of its folder without what other starts of it left in there
+/// that is not cleared away yet.
+disk_count count_container_disk(const std::string& folder, std::int64_t pid, std::size_t most);
+
 /// Readings of containers by name and generation: a new generation's counters begin anew.
 class container_readings {
 public:

@@ -2,7 +2,8 @@
 
 // Answers what this host and its containers use (`use_request` → `use_answer`). It measures when it is asked and at no other
 // time, so an idle agent pays nothing for it; all who ask within a second get one answer. Restart type: permanent; a crash loses the
-// readings, and the next answer takes half a second again.
+// readings, and the next answer takes half a second again. It also counts what a container with a disk limit takes
+// (`instance/disk_limit.hpp`), for its container actor.
 
 #include <chrono>
 #include <functional>
@@ -23,6 +24,8 @@ struct use_actor_options {
   std::chrono::milliseconds driver_patience{2'000};
   std::size_t max_waiting = 64;    ///< who ask at once; more get an error
   std::size_t max_files = 20'000;  ///< counted per answer, of all containers together
+  std::size_t max_limited_files = 200'000;        ///< counted of one container with a limit
+  std::int64_t limited_share = 100; ///< counts for limits, all together, take at most 1/N of the time
   bool detached = false;           ///< own thread: counting files waits for the disk
 };
 

@@ -13,6 +13,7 @@
 #include <caf/system_messages.hpp>
 
 #include "actors/instance/container_prober.hpp"
+#include "actors/instance/disk_limit.hpp"
 #include "actors/instance/driver_error.hpp"
 #include "runtime/exit_reason.hpp"
 #include "runtime/supervised_actor.hpp"
@@ -38,6 +39,13 @@ struct gate_moved {
   std::uint8_t unused = 0;
 
   PRUNELLA_FIELDS(gate_moved, unused)
+};
+
+// Timer: count what it wrote.
+struct disk_due {
+  std::uint8_t unused = 0;
+
+  PRUNELLA_FIELDS(disk_due, unused)
 };
 
 struct container_state {
@@ -67,6 +75,8 @@ struct container_state {
   void begin_probes();
   bool is_probed() const;
   void on_probe(const probe_answered& answer);
+  void begin_disk_limit();
+  void on_disk_due();
   void end_unhealthy(std::string why);
   void on_stopped(std::string reason);
 
@@ -89,6 +99,7 @@ struct container_state {
   bool is_needed = true;    ///< false for an init container until it is known that its instance does not run yet
   bool is_prepared = false; ///< its image is here, or it has none
   std::optional<container_prober> prober; ///< while it runs, if it has probes
+  std::optional<disk_limit> disk;         ///< while it runs, if it has one
   std::string unhealthy; ///< why it is being ended; empty: it is not
   bool is_draining = false; ///< told to stop, and connections to it may end
   std::uint64_t epoch = 0;
@@ -134,6 +145,7 @@ caf::behavior container_state::make_behavior(container_order order_, container_c
         prober->on_due(due);
     },
     [this](const probe_answered& answer) { on_probe(answer); },
+    [this](const disk_due&) { on_disk_due(); },
     [this](const get_container_report&) { return report; },
   };
 }
@@ -278,6 +290,7 @@ void container_state::on_started(const container_started& started) {
   report.adopted = started.adopted;
   report.address = started.address;
   begin_probes();
+  begin_disk_limit();
   enter(container_phase::running);
   say_ready();
 }
@@ -349,6 +362,36 @@ void container_state::on_probe(const probe_answered& answer) {
   if (verdict.has_changed)
     tell();
   prober->run();
+}
+
+// -- disk limit ------------------------------------------------------------------------------------------------------
+
+void container_state::begin_disk_limit() {
+  if (!context.disk || order.spec.disk_bytes <= 0)
+    return;
+  disk.emplace(order.spec.disk_bytes);
+  self->delayed_send(self, disk->pause(), disk_due{});
+}
+
+void container_state::on_disk_due() {
+  if (!disk || report.phase != container_phase::running || !unhealthy.empty())
+    return;
+  const auto look_again = [this] { self->delayed_send(self, disk->pause(), disk_due{}); };
+  const auto counter = context.disk();
+  if (!counter) // it is being restarted
+    return look_again();
+  self->request(counter, context.margin, measure_disk{order.name, report.pid})
+    .then(
+      [this, look_again](const disk_measured& measured) {
+        if (report.phase != container_phase::running || !unhealthy.empty())
+          return;
+        auto why = disk->on_measured(measured.bytes, self->clock().now());
+        if (why.empty() || !driver) // while that is restarted, nobody could end it
+          look_again();
+        else
+          end_unhealthy(std::move(why));
+      },
+      [look_again](const caf::error&) { look_again(); });
 }
 
 // It ends as if by itself, with this reason; its supervisor decides what comes next.

@@ -10,6 +10,7 @@
 // connections that the front door passed on to it have ended (`drain`).
 // While it runs, its probes are asked (`container_probes.hpp`): one that fails for good ends the container like any other end,
 // readiness is only told.
+// A container with a disk limit is ended in the same way when it is over it (`disk_limit.hpp`).
 // A crash of the driver is survived: the container is claimed again from the fresh driver.
 // What may take long holds up nobody: it says ready before, so that the instance's other containers are started meanwhile.
 // That is its image being brought here, and the wait for init containers (`init_gate.hpp`). An init container runs once per
@@ -46,7 +47,7 @@ enum class container_errc : std::uint8_t {
   driver_unavailable = 2,
   /// It ended while its driver was being restarted.
   lost = 3,
-  /// Its liveness or startup probe failed, so it was ended.
+  /// Its liveness or startup probe failed, or it was over its disk limit, so it was ended.
   unhealthy = 4,
 };
 
@@ -103,6 +104,7 @@ struct container_context {
   std::chrono::milliseconds drain{0}; ///< a stop of what runs waits at most so long for `drain_instance`
   /// Asks what a probe wants to know; `done` may come in any thread. Empty: nothing is probed, and what runs is ready.
   ask_probe probe;
+  std::function<caf::actor()> disk{}; ///< who understands `measure_disk`; empty: nobody counts, and no limit holds
   std::vector<std::string> probe_addresses; ///< where containers in this host's network listen: numeric, each tried in turn
   wall_clock clock;                         ///< by which a container's start was noted; empty: unknown
   std::chrono::milliseconds driver_retry{50};        ///< between two looks for a driver

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "actors/instance/container_input.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 #include "actors/instance/raw_log.hpp"
 
@@ -41,6 +42,8 @@ driver_result<launch_request> prepare_folder(const container_order& order, const
   request.command = order.spec.command;
   request.environment = make_environment(order, agent);
   request.working_directory = order.spec.working_directory.empty() ? folder + "/work" : order.spec.working_directory;
+  if (order.has_input)
+    request.input_path = container_input_path(folder);
   request.output_path = raw_stdout_path(folder);
   request.error_path = raw_stderr_path(folder);
   std::error_code error;

@@ -77,8 +77,9 @@ struct container_order {
   std::map<std::string, std::string> env; ///< complete; drivers add only PATH if there is none, and their own marks
   config::instance_network network = config::instance_network::host;
   bool init = false; ///< runs once to its end before the instance's other containers are started
+  bool has_input = false; ///< who ordered it writes its standard input (`container_input.hpp`); else there is nothing to read
 
-  PRUNELLA_FIELDS(container_order, name, instance, generation, spec_hash, spec, env, network, init)
+  PRUNELLA_FIELDS(container_order, name, instance, generation, spec_hash, spec, env, network, init, has_input)
 };
 
 /// Fetches and checks what a later start needs (image, folders, command). → `container_prepared`. Idempotent.

@@ -29,6 +29,7 @@ struct launch_request {
   std::vector<std::string> command;     ///< argv, at least one; without NUL
   std::vector<std::string> environment; ///< `NAME=value`, complete and in this order
   std::string working_directory;        ///< must exist
+  std::string input_path;               ///< read if it is there; empty: /dev/null
   std::string output_path;              ///< appended to, made with mode 0640
   std::string error_path;               ///< likewise
 };
@@ -51,7 +52,7 @@ std::string path_of(const std::vector<std::string>& environment);
 /// Refuses what execve(2) cannot take: no command, NULs, variable names that are empty or hold `=`.
 std::optional<driver_failure> check_order(const container_order& order);
 
-/// Executes the command in its own session and process group: stdin is /dev/null, stdout and stderr the given files, all
+/// Executes the command in its own session and process group: stdin is /dev/null or the given one, stdout and stderr the given files, all
 /// other descriptors closed, signals as a shell would have them, the agent's out-of-memory score not inherited. Returns
 /// after execve succeeded (posix_spawn: nothing of the agent's memory is copied). The caller must be the only one in this
 /// process to wait for children it did not start itself.

@@ -167,7 +167,11 @@ driver_result<process_handle> launch_process(const launch_request& request) {
   if (auto* failure = std::get_if<driver_failure>(&error))
     return std::move(*failure);
 
+  // Without waiting for a writer of it: one that ordered it so is there, or its input is at its end.
+  const unique_fd input{request.input_path.empty() ? -1 : ::open(request.input_path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)};
   spawn_plan plan;
+  if (input && ::fcntl(input.get(), F_SETFL, O_RDONLY) == 0)
+    ::posix_spawn_file_actions_adddup2(plan.files(), input.get(), STDIN_FILENO);
   ::posix_spawn_file_actions_addfchdir_np(plan.files(), std::get<unique_fd>(directory).get());
   ::posix_spawn_file_actions_adddup2(plan.files(), std::get<unique_fd>(output).get(), STDOUT_FILENO);
   ::posix_spawn_file_actions_adddup2(plan.files(), std::get<unique_fd>(error).get(), STDERR_FILENO);

@@ -12,7 +12,8 @@
 
 namespace prunella::actors {
 
-inline constexpr std::size_t max_log_queries = 64;             ///< containers of one request
+inline constexpr std::size_t max_log_queries = 64;             ///< logs of one request to a host
+inline constexpr std::size_t max_log_targets = 192;            ///< of one request of a client: its cursor is part of a URL
 inline constexpr std::uint32_t max_log_bytes = 384 * 1024;     ///< of all pages of one answer
 inline constexpr std::uint32_t max_log_wait_ms = 5'000;
 

@@ -38,17 +38,40 @@ std::string_view next_part(std::string_view& rest, char mark) {
 }
 
 /// Adds the containers of one instance; only `container` if it is not empty.
-void add_instance(log_targets& result, const site_state& state, const std::string& instance, const std::string& container) {
+void add_instance(log_targets& result, const site_state& state, const std::string& instance, const std::string& container,
+                  bool all_hosts) {
   const auto& x = state.assignments.at(instance);
   if (x.host.empty())
     result.notes.push_back(instance + " is on no host" + (x.reason.empty() ? "" : ": " + x.reason));
   const auto* service = service_of(state, x);
-  if (x.host.empty() || service == nullptr)
+  if ((x.host.empty() && !all_hosts) || service == nullptr)
     return;
   for (const auto* containers : {&service->init_containers, &service->containers})
     for (const auto& one : *containers)
       if (container.empty() || one.name == container)
-        result.targets.push_back({container_name(instance, one.name), x.host});
+        result.targets.push_back({container_name(instance, one.name), x.host, false});
+}
+
+/// The first of them, where there are too many.
+void limit_targets(log_targets& result, std::size_t most) {
+  if (result.targets.size() <= most)
+    return;
+  result.notes.push_back("these are the first " + std::to_string(most) + " of " + std::to_string(result.targets.size())
+                         + " logs; name a service or an instance for the others");
+  result.targets.resize(most);
+}
+
+/// Each container on each host of the site, its present one first: what was written before it moved is there still.
+void spread_over_hosts(log_targets& result, const site_state& state) {
+  std::vector<log_target> all;
+  for (const auto& one : result.targets) {
+    if (!one.host.empty())
+      all.push_back({one.container, one.host, true});
+    for (const auto& [host, record] : state.hosts)
+      if (host != one.host)
+        all.push_back({one.container, host, true});
+  }
+  result.targets = std::move(all);
 }
 
 struct replica {
@@ -69,16 +92,16 @@ std::map<std::string, std::vector<replica>> replicas_of(const site_state& state,
 }
 
 void add_service(log_targets& result, const site_state& state, const std::string& service, const std::vector<replica>& list,
-                 bool all) {
-  if (all) {
+                 const logs_request& request) {
+  if (request.all_replicas) {
     for (const auto& one : list)
-      add_instance(result, state, one.instance, {});
+      add_instance(result, state, one.instance, {}, request.all_hosts);
     return;
   }
   auto first = std::find_if(list.begin(), list.end(), [](const auto& x) { return x.is_placed; });
   if (first == list.end())
     first = list.begin();
-  add_instance(result, state, first->instance, {});
+  add_instance(result, state, first->instance, {}, request.all_hosts);
   if (list.size() > 1)
     result.notes.push_back("of the " + std::to_string(list.size()) + " replicas of " + service + " this is " + first->instance
                            + "; all-replicas shows all of them");
@@ -96,11 +119,21 @@ problem_view not_found(const site_state& state, const logs_request& request) {
                       near.empty() ? "`prunella get instances` lists what there is" : "did you mean `" + near + "`?");
 }
 
+std::variant<log_targets, problem_view> finished(log_targets result, const site_state& state, const logs_request& request) {
+  if (result.targets.empty() && result.notes.empty())
+    return not_found(state, request);
+  limit_targets(result, max_log_queries);
+  if (request.all_hosts)
+    spread_over_hosts(result, state);
+  limit_targets(result, max_log_targets);
+  return result;
+}
+
 /// `text` without what is not UTF-8, which JSON cannot hold.
-log_line_view view_of(const std::string& container, log_entry&& entry) {
+log_line_view view_of(const log_target& target, log_entry&& entry) {
   const std::chrono::system_clock::time_point at{std::chrono::milliseconds{entry.at_ms}};
-  return {config::time_text(at), container, entry.is_error ? "stderr" : "stdout",
-          config::yaml::with_replacements(entry.text), entry.is_partial};
+  return {config::time_text(at), target.container, entry.is_error ? "stderr" : "stdout",
+          config::yaml::with_replacements(entry.text), entry.is_partial, target.is_one_of_many ? target.host : std::string{}};
 }
 
 /// One of the logs that are merged.
@@ -147,6 +180,8 @@ std::variant<logs_request, problem_view> parse_logs_request(const net::http_para
       return bad_parameter(key, value.substr(0, 100), "of=INSTANCE[/CONTAINER] or of=APPLICATION[/SERVICE]");
     else if (key == "all-replicas" && (value == "true" || value == "false"))
       request.all_replicas = value == "true";
+    else if (key == "all-hosts" && (value == "true" || value == "false"))
+      request.all_hosts = value == "true";
     else if (key == "tail" && parse_whole(value, number))
       request.tail = number;
     else if (key == "since" && duration)
@@ -157,7 +192,7 @@ std::variant<logs_request, problem_view> parse_logs_request(const net::http_para
       request.after = *std::move(cursor);
     else
       return bad_parameter(key, value.substr(0, 100),
-                           "of=NAME, all-replicas=true, tail=100, since=10m, wait=5s at most, and after as `next` of the last answer");
+                           "of=NAME, all-replicas=true, all-hosts=true, tail=100, since=10m, wait=5s at most, and after as `next` of the last answer");
   }
   if (request.of.empty())
     return make_problem(400, "of is missing", "it says whose logs are wanted", "use of=INSTANCE or of=APPLICATION/SERVICE");
@@ -171,29 +206,24 @@ std::variant<log_targets, problem_view> find_log_targets(const site_state& state
   log_targets result;
   for (const auto& instance : {name, "default." + name})
     if (state.assignments.count(instance) != 0) {
-      add_instance(result, state, instance, part);
-      if (result.targets.empty() && result.notes.empty())
-        return not_found(state, request);
-      return result;
+      add_instance(result, state, instance, part, request.all_hosts);
+      return finished(std::move(result), state, request);
     }
   const auto services = replicas_of(state, application_key_of(name));
   for (const auto& [service, list] : services)
     if (part.empty() || part == service)
-      add_service(result, state, service, list, request.all_replicas);
-  if (result.targets.empty() && result.notes.empty())
-    return not_found(state, request);
-  if (result.targets.size() > max_log_queries) {
-    result.notes.push_back("these are the first " + std::to_string(max_log_queries) + " of " + std::to_string(result.targets.size())
-                           + " containers; name a service or an instance for the others");
-    result.targets.resize(max_log_queries);
-  }
-  return result;
+      add_service(result, state, service, list, request);
+  return finished(std::move(result), state, request);
+}
+
+std::string log_name(const log_target& target) {
+  return target.is_one_of_many ? target.container + '@' + target.host : target.container;
 }
 
 log_query query_for(const log_target& target, const logs_request& request, time_ms now) {
   log_query query;
   query.container = target.container;
-  const auto known = request.after.find(short_name(target.container));
+  const auto known = request.after.find(short_name(log_name(target)));
   query.has_position = known != request.after.end();
   if (query.has_position)
     query.from = known->second;
@@ -206,9 +236,9 @@ log_query query_for(const log_target& target, const logs_request& request, time_
 
 // -- cursors -------------------------------------------------------------------------------------------------------------
 
-std::uint32_t short_name(const std::string& container) {
+std::uint32_t short_name(const std::string& log) {
   std::uint32_t hash = 2'166'136'261u; // FNV-1a
-  for (const char c : container)
+  for (const char c : log)
     hash = (hash ^ static_cast<unsigned char>(c)) * 16'777'619u;
   return hash;
 }
@@ -232,7 +262,7 @@ std::optional<std::map<std::uint32_t, log_position>> parse_cursor(const std::str
     log_position at;
     const bool good = parse_whole(next_part(part, '.'), name, 16) && parse_whole(next_part(part, '.'), at.file, 16)
                       && parse_whole(part, at.offset, 16) && at.offset >= 0;
-    if (!good || positions.size() >= max_log_queries)
+    if (!good || positions.size() >= max_log_targets)
       return std::nullopt;
     positions[name] = at;
   }
@@ -251,14 +281,14 @@ merged_logs merge_logs(std::vector<read_log> logs, std::map<std::uint32_t, log_p
         next = &one;
     if (next == nullptr)
       break;
-    merged.lines.push_back(view_of(next->log.container, std::move(next->log.page.entries[next->taken])));
+    merged.lines.push_back(view_of(next->log.target, std::move(next->log.page.entries[next->taken])));
     ++next->taken;
   }
   for (const auto& one : sources) {
     const auto& page = one.log.page;
     const bool whole = one.taken == page.entries.size();
     merged.has_more = merged.has_more || page.has_more || !whole;
-    positions[short_name(one.log.container)] =
+    positions[short_name(log_name(one.log.target))] =
       whole ? page.next : one.taken == 0 ? page.begin : page.entries[one.taken - 1].next;
   }
   return merged;

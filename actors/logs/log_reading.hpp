@@ -18,10 +18,11 @@
 
 namespace prunella::actors {
 
-/// `GET /v1/logs?of=NAME&all-replicas=true&since=10m&tail=100&after=CURSOR&wait=5s`
+/// `GET /v1/logs?of=NAME&all-replicas=true&all-hosts=true&since=10m&tail=100&after=CURSOR&wait=5s`
 struct logs_request {
   std::string of; ///< INSTANCE[/CONTAINER] or APPLICATION[/SERVICE]
   bool all_replicas = false;
+  bool all_hosts = false; ///< also what former hosts of the instances keep
   std::optional<std::uint32_t> tail; ///< lines of each container
   std::optional<std::chrono::milliseconds> since; ///< no older than that
   std::map<std::uint32_t, log_position> after; ///< by `short_name`; containers that are not in it begin at tail and since
@@ -33,21 +34,25 @@ std::variant<logs_request, problem_view> parse_logs_request(const net::http_para
 /// A container whose log is wanted.
 struct log_target {
   std::string container;
-  std::string host; ///< empty: its instance is on none
+  std::string host;
+  bool is_one_of_many = false; ///< hosts are asked for it
 
-  PRUNELLA_FIELDS(log_target, container, host)
+  PRUNELLA_FIELDS(log_target, container, host, is_one_of_many)
 };
 
+/// What a client calls it: the container, of many hosts CONTAINER@HOST.
+std::string log_name(const log_target& target);
+
 struct log_targets {
-  std::vector<log_target> targets; ///< by name; at most `max_log_queries`
+  std::vector<log_target> targets; ///< at most `max_log_targets`, and of each host at most `max_log_queries`
   std::vector<std::string> notes;  ///< what of the request is not among them, as sentences
 };
 
 /// A problem (404) when nothing is called so.
 std::variant<log_targets, problem_view> find_log_targets(const site_state& state, const logs_request& request);
 
-/// A container in a cursor.
-std::uint32_t short_name(const std::string& container);
+/// A `log_name` in a cursor.
+std::uint32_t short_name(const std::string& log);
 
 std::string cursor_text(const std::map<std::uint32_t, log_position>& positions);
 /// Nothing for a text that is no cursor.
@@ -58,7 +63,7 @@ log_query query_for(const log_target& target, const logs_request& request, time_
 
 /// A log and its page.
 struct read_log {
-  std::string container;
+  log_target target;
   log_page page;
 };
 

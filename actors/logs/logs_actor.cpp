@@ -215,7 +215,7 @@ private:
       ask(host, targets, *x, milliseconds{0},
           [x, targets = targets, one_less](logs_read& read) {
             for (std::size_t i = 0; i < std::min(read.pages.size(), targets.size()); ++i)
-              x->logs.push_back({targets[i].container, std::move(read.pages[i])});
+              x->logs.push_back({targets[i], std::move(read.pages[i])});
             one_less();
           },
           [x, one_less](const std::string& why) {
@@ -228,11 +228,12 @@ private:
     std::vector<std::string> gone;
     for (const auto& log : x->logs) {
       if (log.page.has_gap)
-        gone.push_back("lines of " + log.container + " are gone: its log was rotated, or begun anew on another host");
+        gone.push_back("lines of " + log_name(log.target) + " are gone: its log was rotated"
+                       + (log.target.is_one_of_many ? "" : ", or begun anew on another host; all-hosts shows those of its former hosts"));
       if (log.page.damaged > 0)
-        gone.push_back(std::to_string(log.page.damaged) + " damaged lines of " + log.container + " are left out");
+        gone.push_back(std::to_string(log.page.damaged) + " damaged lines of " + log_name(log.target) + " are left out");
     }
-    std::sort(x->logs.begin(), x->logs.end(), [](const auto& a, const auto& b) { return a.container < b.container; });
+    std::sort(x->logs.begin(), x->logs.end(), [](const auto& a, const auto& b) { return log_name(a.target) < log_name(b.target); });
     auto merged = merge_logs(std::move(x->logs), x->request.after);
     const auto left = std::chrono::ceil<milliseconds>(x->until - self_->clock().now());
     if (merged.lines.empty() && gone.empty() && !merged.has_more && x->unreachable.empty() && left.count() > 0)
@@ -268,7 +269,7 @@ private:
     logs_view view;
     view.lines = std::move(merged.lines);
     for (const auto& target : x->found.targets)
-      view.containers.push_back(target.container);
+      view.containers.push_back(log_name(target));
     view.next = cursor_text(x->request.after);
     view.more = merged.has_more;
     view.notes = x->found.notes;

@@ -77,19 +77,14 @@ std::optional<session_end> interactive_command::end(std::uint64_t confirmed) {
 
 std::uint64_t interactive_command::write(std::uint64_t from, std::string_view bytes) {
   const std::lock_guard lock{mutex_};
-  if (from > input_end_ || input_is_over_)
-    return input_end_; // something before it was lost: to be sent again
-  bytes.remove_prefix(static_cast<std::size_t>(std::min<std::uint64_t>(input_end_ - from, bytes.size())));
-  bytes = bytes.substr(0, max_waiting_input - std::min(input_.size(), max_waiting_input));
-  input_.append(bytes);
-  input_end_ += bytes.size();
+  const auto taken = input_.add(from, bytes);
   wake();
-  return input_end_;
+  return taken;
 }
 
 void interactive_command::end_input() {
   const std::lock_guard lock{mutex_};
-  input_is_over_ = true;
+  input_.end();
   wake();
 }
 
@@ -232,19 +227,19 @@ void interactive_command::write_input() {
   const int fd = terminal_ ? terminal_.get() : to_command_.get();
   const std::lock_guard lock{mutex_};
   if (fd < 0) {
-    input_.clear();
+    input_.drop();
     return;
   }
-  while (!input_.empty()) {
-    const auto n = ::write(fd, input_.data(), input_.size());
+  while (!input_.waiting().empty()) {
+    const auto n = ::write(fd, input_.waiting().data(), input_.waiting().size());
     if (n <= 0) {
       if (n < 0 && errno != EAGAIN && errno != EINTR)
-        input_.clear(); // it reads no more
+        input_.drop(); // it reads no more
       break;
     }
-    input_.erase(0, static_cast<std::size_t>(n));
+    input_.pop(static_cast<std::size_t>(n));
   }
-  if (!input_is_over_ || !input_.empty())
+  if (!input_.is_done())
     return;
   to_command_.reset();
   if (terminal_ && !terminal_end_was_sent_)
@@ -273,7 +268,7 @@ void interactive_command::wait() {
   {
     const std::lock_guard lock{mutex_};
     has_room = chunks_.waiting_bytes() < max_waiting_output;
-    has_input = !input_.empty();
+    has_input = !input_.waiting().empty();
   }
   const auto events = [](bool in, bool out) { return static_cast<short>((in ? POLLIN : 0) | (out ? POLLOUT : 0)); };
   // A terminal whose command has closed it would be reported again and again: its end is that of the process.

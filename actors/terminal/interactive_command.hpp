@@ -18,12 +18,12 @@
 
 #include "actors/instance/command_runner.hpp"
 #include "actors/terminal/chunk_queue.hpp"
+#include "actors/terminal/input_window.hpp"
 #include "actors/terminal/session_source.hpp"
 
 namespace prunella::actors {
 
 inline constexpr std::size_t max_waiting_output = 256 * 1024; ///< of a command, not confirmed
-inline constexpr std::size_t max_waiting_input = 64 * 1024;   ///< for a command that does not read
 inline constexpr std::size_t max_chunk = 16 * 1024;
 /// Between the hang-up of a command whose client went away, and its kill.
 inline constexpr std::chrono::milliseconds hang_up_grace{500};
@@ -73,9 +73,7 @@ private:
   std::mutex mutex_; ///< guards what follows
   chunk_queue chunks_;
   std::string first_words_; ///< of the output: why the runtime refused it, if it did
-  std::string input_;
-  std::uint64_t input_end_ = 0; ///< bytes of input that came
-  bool input_is_over_ = false;
+  input_window input_;
   std::optional<window_size> new_window_;
   std::optional<session_end> end_;
 

@@ -125,9 +125,9 @@ or_problem<session_target> open_request(const net::routed_request& request, cons
   if (x.command.empty() || x.command.front().empty() || x.command.size() > max_arguments)
     return make_problem(400, "the command has no program, or more than 1000 arguments", "nothing was started",
                         R"(send it as a list: "command": ["ls", "-l"])");
-  if (x.task && (x.input || x.terminal))
-    return make_problem(400, "a task has neither input nor a terminal", "its output goes the way of a log",
-                        "leave `input` and `terminal` out, or open a session in a running container");
+  if (x.task && x.terminal)
+    return make_problem(400, "a task has no terminal", "its output goes the way of a log",
+                        "leave `terminal` out, or open a session in a running container");
   auto target = x.task ? find_task_target(state, x.of) : find_target(state, x.of);
   if (auto* found = std::get_if<session_target>(&target)) {
     found->open.command = std::move(x.command);

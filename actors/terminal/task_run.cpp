@@ -15,7 +15,8 @@ constexpr int most_looks = 1'000; // at a log that does not end: no log is that 
 } // namespace
 
 std::variant<container_order, driver_failure> task_order(const site_state& state, const plan_place& place, const std::string& of,
-                                                         const std::string& suffix, const std::vector<std::string>& command) {
+                                                         const std::string& suffix, const std::vector<std::string>& command,
+                                                         bool has_input) {
   const auto instance = of.substr(0, of.rfind('.'));
   const auto found = state.assignments.find(instance);
   const auto missing = driver_failure{driver_errc::not_running, "the site has no container " + of + " on " + place.host};
@@ -33,12 +34,40 @@ std::variant<container_order, driver_failure> task_order(const site_state& state
         order.spec_hash = suffix;
         order.spec.command = command;
         order.init = false;
+        order.has_input = has_input;
         return order;
       }
   return missing;
 }
 
+std::uint64_t task_run::write(std::uint64_t from, std::string_view bytes) {
+  if (!input_)
+    return from + bytes.size();
+  const auto taken = waiting_input_.add(from, bytes);
+  give_input();
+  return taken;
+}
+
+void task_run::end_input() {
+  waiting_input_.end();
+  give_input();
+}
+
+void task_run::give_input() {
+  if (!input_)
+    return;
+  input_->drain();
+  if (is_input_closed_)
+    return;
+  waiting_input_.pop(input_->write(waiting_input_.waiting()));
+  if (!waiting_input_.is_done())
+    return;
+  input_->close();
+  is_input_closed_ = true;
+}
+
 bool task_run::look() {
+  give_input();
   const auto page = read_log_page(log_path_, position_, looked_at_once);
   if (chunks_.waiting_bytes() >= max_waiting_output)
     return false;
@@ -52,6 +81,7 @@ bool task_run::look() {
 }
 
 void task_run::ended(const container_exited& how) {
+  input_.reset();
   session_end end;
   end.exit_code = how.signal > 0 ? 128 + how.signal : how.exit_code;
   if (!how.known)

@@ -29,7 +29,7 @@ struct open_terminal {
   bool has_terminal = false;
   bool has_input = false;
   window_size window;
-  bool is_task = false; ///< in a container of its own, made as `container` is, and removed afterwards; it has no input
+  bool is_task = false; ///< in a container of its own, made as `container` is, and removed afterwards; it has no terminal
 
   PRUNELLA_FIELDS(open_terminal, container, command, has_terminal, has_input, window, is_task)
 };

@@ -156,15 +156,18 @@ private:
   caf::result<terminal_opened> open_task(const caf::actor& driver, caf::response_promise promise, const open_terminal& x) {
     const auto id = options_.draw_session();
     const auto state = options_.state->get();
-    auto order = task_order(*state, {state->site.name, options_.host, options_.address}, x.container, id.substr(0, 12), x.command);
+    auto order = task_order(*state, {state->site.name, options_.host, options_.address}, x.container, id.substr(0, 12), x.command, x.has_input);
     if (const auto* failure = std::get_if<driver_failure>(&order)) {
       promise.deliver(to_error(*failure));
       return caf::delegated<terminal_opened>{};
     }
     auto& wanted = std::get<container_order>(order);
+    std::shared_ptr<container_input> input; // before the start: a plain process opens it
+    if (wanted.has_input)
+      input = std::make_shared<container_input>(container_folder_of(wanted.name));
     ++opening_;
     self_->request(driver, options_.plan_timeout, start_container{wanted})
-      .then([this, promise, id, wanted](const container_started&) mutable { on_task_started(promise, id, wanted); },
+      .then([this, promise, id, wanted, input](const container_started&) mutable { on_task_started(promise, id, wanted, input); },
             [this, promise, wanted](caf::error& why) mutable {
               --opening_;
               if (why == caf::sec::request_timeout)
@@ -174,9 +177,16 @@ private:
     return caf::delegated<terminal_opened>{};
   }
 
-  void on_task_started(caf::response_promise promise, const std::string& id, const container_order& order) {
+  /// Where its log is.
+  std::string container_folder_of(const std::string& container) const {
+    const auto log = options_.log_path(container);
+    return log.substr(0, log.rfind('/'));
+  }
+
+  void on_task_started(caf::response_promise promise, const std::string& id, const container_order& order,
+                       std::shared_ptr<container_input> input) {
     --opening_;
-    auto task = std::make_unique<task_run>(options_.log_path(order.name),
+    auto task = std::make_unique<task_run>(options_.log_path(order.name), std::move(input),
                                            [this, name = order.name, generation = order.generation] { stop(name, generation); });
     open_session made;
     made.task = task.get();

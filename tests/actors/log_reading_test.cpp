@@ -68,7 +68,7 @@ using texts = std::vector<std::string>;
 
 /// A page of entries at these times, `(time)` each, cuttable everywhere.
 read_log log_of(const std::string& container, const std::vector<std::int64_t>& times, bool has_more = false) {
-  read_log log{container, {}};
+  read_log log{{container, "host-1", false}, {}};
   log.page.begin = {7, 0};
   for (const auto at : times) {
     const log_position next{7, log.page.entries.empty() ? 10 : log.page.entries.back().next.offset + 10};
@@ -107,6 +107,43 @@ TEST_CASE("an application or service means its first placed replica, and with al
   CHECK(notes("shop/till").empty());
 }
 
+TEST_CASE("with all hosts each container is read on each host of the site, its present one first, also if it is on none") {
+  auto state = shop();
+  for (const auto* host : {"host-1", "host-2", "host-3"})
+    state.hosts[host];
+  auto request = request_of("shop/till");
+  request.all_hosts = true;
+  auto result = find_log_targets(state, request);
+  texts names;
+  for (const auto& x : std::get<log_targets>(result).targets)
+    names.push_back(log_name(x));
+  CHECK(names == texts{"default.shop.till-1.front@host-2", "default.shop.till-1.front@host-1", "default.shop.till-1.front@host-3"});
+  request.of = "shop.web-10/front";
+  result = find_log_targets(state, request);
+  CHECK(std::get<log_targets>(result).targets.size() == 3);
+  CHECK(std::get<log_targets>(result).notes == texts{"default.shop.web-10 is on no host: no host has room"});
+  for (int i = 0; i < 200; ++i)
+    state.hosts["host-" + std::to_string(i)];
+  result = find_log_targets(state, request);
+  CHECK(std::get<log_targets>(result).targets.size() == max_log_targets);
+  CHECK(std::get<log_targets>(result).notes.back() == "these are the first 192 of 200 logs; name a service or an instance for the others");
+}
+
+TEST_CASE("the logs of one container on several hosts are read on their own, and their lines say where they are") {
+  auto here = log_of("a", {10, 30});
+  auto there = log_of("a", {20});
+  here.target = {"a", "host-1", true};
+  there.target = {"a", "host-2", true};
+  std::map<std::uint32_t, log_position> positions;
+  const auto merged = merge_logs({std::move(here), std::move(there)}, positions);
+  texts hosts;
+  for (const auto& line : merged.lines)
+    hosts.push_back(line.host);
+  CHECK(hosts == texts{"host-1", "host-2", "host-1"});
+  CHECK(positions.at(short_name("a@host-1")) == log_position{7, 20});
+  CHECK(positions.at(short_name("a@host-2")) == log_position{7, 10});
+}
+
 TEST_CASE("what nothing is called is refused with what is near") {
   for (const auto* name : {"shp", "shop/wb", "", "shop.web-4", "other.shop"}) {
     const auto result = find_log_targets(shop(), request_of(name));
@@ -117,11 +154,12 @@ TEST_CASE("what nothing is called is refused with what is near") {
 }
 
 TEST_CASE("a request's parameters are read, and anything else is refused with what would be right") {
-  const auto good = parse_logs_request({{"of", "shop/web"}, {"all-replicas", "true"}, {"tail", "0"}, {"since", "10m"},
+  const auto good = parse_logs_request({{"of", "shop/web"}, {"all-replicas", "true"}, {"all-hosts", "true"}, {"tail", "0"}, {"since", "10m"},
                                         {"wait", "5s"}, {"after", "a.b.c-1.2.3"}});
   REQUIRE(std::holds_alternative<logs_request>(good));
   const auto& request = std::get<logs_request>(good);
   CHECK(request.all_replicas);
+  CHECK(request.all_hosts);
   CHECK(request.tail == 0);
   CHECK(request.since == 10min);
   CHECK(request.wait == 5s);
@@ -129,17 +167,17 @@ TEST_CASE("a request's parameters are read, and anything else is refused with wh
   for (const net::http_parameters& bad :
        {net::http_parameters{}, {{"of", ""}}, {{"of", "x"}, {"tail", "-1"}}, {{"of", "x"}, {"tail", "4294967296"}},
         {{"of", "x"}, {"since", "yesterday"}}, {{"of", "x"}, {"wait", "5001ms"}}, {{"of", "x"}, {"after", "a.b"}},
-        {{"of", "x"}, {"all-replicas", "yes"}}, {{"of", std::string(1025, 'x')}}})
+        {{"of", "x"}, {"all-replicas", "yes"}}, {{"of", "x"}, {"all-hosts", "1"}}, {{"of", std::string(1025, 'x')}}})
     CHECK(std::holds_alternative<problem_view>(parse_logs_request(bad)));
 }
 
 TEST_CASE("a cursor is read as it was written, and one that was tampered with is none") {
   std::map<std::uint32_t, log_position> positions;
-  for (std::uint32_t i = 0; i < max_log_queries; ++i)
-    positions[i * 60'000'000 + 1] = {4'000'000'000u - i, std::int64_t{1} << i % 60};
+  for (std::uint32_t i = 0; i < max_log_targets; ++i)
+    positions[i * 20'000'000 + 1] = {4'000'000'000u - i, std::int64_t{1} << i % 60};
   const auto text = cursor_text(positions);
   CHECK(parse_cursor(text) == positions);
-  CHECK(text.size() < 4096);
+  CHECK(text.size() < 7 * 1024); // of the 8 KiB that a server takes as a target
   CHECK(parse_cursor("") == std::map<std::uint32_t, log_position>{});
   for (const auto* bad : {"1", "1.2", "1.2.3.4", "x.2.3", "1.2.-3", "100000000.2.3", "1..3"})
     CHECK_FALSE(parse_cursor(bad));
@@ -151,14 +189,14 @@ TEST_CASE("a container with a position goes on from it, any other begins at tail
   request.tail = 5;
   request.since = 10s;
   request.after[short_name("a")] = {1, 2};
-  const auto known = query_for({"a", "host-1"}, request, 60'000);
+  const auto known = query_for({"a", "host-1", false}, request, 60'000);
   CHECK(known.has_position);
   CHECK(known.from == log_position{1, 2});
-  const auto fresh = query_for({"b", "host-1"}, request, 60'000);
+  const auto fresh = query_for({"b", "host-1", false}, request, 60'000);
   CHECK_FALSE(fresh.has_position);
   CHECK(fresh.tail == 5);
   CHECK(fresh.since_ms == 50'000);
-  CHECK(query_for({"b", "host-1"}, request_of("shop"), 60'000).since_ms == -1);
+  CHECK(query_for({"b", "host-1", false}, request_of("shop"), 60'000).since_ms == -1);
 }
 
 TEST_CASE("lines of several logs are put in order of their times, and those of one log stay in theirs") {

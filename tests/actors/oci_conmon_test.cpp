@@ -66,7 +66,7 @@ TEST_CASE("an exit file holds a code from 0 to 255, of which 129 to 192 stand fo
 }
 
 TEST_CASE("conmon is told all its folders, and a bound of its log only if there is one") {
-  conmon_request request{"/usr/bin/conmon", "/usr/sbin/runc", "/d/oci/runtime", "id", "/d/run/id", "/d/oci/exits", "/d/log", 0};
+  conmon_request request{"/usr/bin/conmon", "/usr/sbin/runc", "/d/oci/runtime", "id", "/d/run/id", "/d/oci/exits", "/d/log", false, 0};
   auto command = conmon_command(request);
   CHECK(command.front() == "/usr/bin/conmon");
   CHECK(std::count(command.begin(), command.end(), "k8s-file:/d/log") == 1);
@@ -74,10 +74,14 @@ TEST_CASE("conmon is told all its folders, and a bound of its log only if there 
   request.log_cap_bytes = 100;
   command = conmon_command(request);
   CHECK(command.back() == "100");
+  CHECK(std::count(command.begin(), command.end(), "--stdin") == 0);
+  request.has_input = true;
+  command = conmon_command(request);
+  CHECK(std::count(command.begin(), command.end(), "--stdin") == 1);
 }
 
 TEST_CASE("the bound of its log is read back from the command line of a conmon that runs") {
-  conmon_request request{"/usr/bin/conmon", "/usr/sbin/runc", "/d/oci/runtime", "id", "/d/run/id", "/d/oci/exits", "/d/log", 0};
+  conmon_request request{"/usr/bin/conmon", "/usr/sbin/runc", "/d/oci/runtime", "id", "/d/run/id", "/d/oci/exits", "/d/log", false, 0};
   const auto line = [&] {
     std::string words;
     for (const auto& word : conmon_command(request))

@@ -4,6 +4,8 @@
 
 #include <cstdlib>
 
+#include "actors/instance/container_folder.hpp"
+#include "actors/instance/container_input.hpp"
 #include "actors/terminal/interactive_command.hpp"
 #include "tests/actors/oci_fixture.hpp"
 
@@ -44,6 +46,33 @@ TEST_CASE("a command in a container has its root, environment, user, folder and 
   for (const auto& file : fs::directory_iterator(x->starts().front()))
     CHECK(file.path().filename().string().find("exec.pid") == std::string::npos);
   x->stop(1, 0ms);
+}
+
+TEST_CASE("a container with input reads what is written to it to its end, and its output goes on meanwhile and after it") {
+  const auto x = make_oci_driver();
+  if (!x)
+    return;
+  auto order = x->order("busybox cat; echo end; exit 4");
+  order.has_input = true;
+  order.spec.logs.max_size_bytes = 64 << 20;
+  container_input input{container_folder(x->data.path(), order.name)};
+  x->start(order);
+  std::string text;
+  for (int i = 0; i < 100'000; ++i)
+    text += "line " + std::to_string(i) + '\n';
+  std::string_view left{text};
+  CHECK(eventually([&] {
+    input.drain();
+    left.remove_prefix(input.write(left));
+    return left.empty();
+  }));
+  input.close();
+  CHECK(eventually([&] {
+    input.drain();
+    return x->output().size() >= text.size() + 4;
+  }));
+  CHECK((x->output() == text + "end\n"));
+  CHECK(x->next_exit().exit_code == 4);
 }
 
 TEST_CASE("a command in a container that takes too long is killed there with its process group") {

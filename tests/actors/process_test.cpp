@@ -32,6 +32,7 @@ struct bench {
     return {{"sh", "-c", script},
             {"PRUNELLA_AGENT=" + data.path(), "PRUNELLA_CONTAINER=c", "PRUNELLA_GENERATION=1", "PATH=/usr/bin:/bin"},
             data.path(),
+            {},
             data.path() + "/out",
             data.path() + "/err"};
   }

@@ -99,7 +99,7 @@ TEST_CASE("a task is run where the first placed instance of its service is, in t
   CHECK(target.open.is_task);
   CHECK(std::get<problem_view>(task("shop/nosuch")).status == 404);
   CHECK(std::get<problem_view>(task("shop")).status == 404);
-  CHECK(is_refused(task("shop/web", R"(, "input": true)")));
+  CHECK(std::get<session_target>(task("shop/web", R"(, "input": true)")).open.has_input);
   auto nowhere = shop();
   nowhere.assignments["default.shop.web-1"].host.clear();
   CHECK(std::get<problem_view>(open_request(with_body(R"({"of": "shop/web", "command": ["ls"], "task": true})"), nowhere)).status == 409);
@@ -112,17 +112,18 @@ TEST_CASE("a task has the environment and limits of its container, a name and a 
   front.image = "shop/web";
   front.env = {{"GREETING", "hello from ${HOST}"}};
   front.resources.memory_bytes = 64 << 20;
-  auto made = task_order(state, {"harbour", "host-1", "127.0.0.1"}, "default.shop.web-1.front", "ab12", {"ls", "-l"});
+  auto made = task_order(state, {"harbour", "host-1", "127.0.0.1"}, "default.shop.web-1.front", "ab12", {"ls", "-l"}, true);
   REQUIRE(std::holds_alternative<container_order>(made));
   const auto& order = std::get<container_order>(made);
   CHECK(order.name == "default.shop.web-1.front-run-ab12");
   CHECK(order.instance == "default.shop.web-1");
   CHECK(order.spec.command == std::vector<std::string>{"ls", "-l"});
+  CHECK(order.has_input);
   CHECK(order.spec.image == "shop/web");
   CHECK(order.spec.resources.memory_bytes == 64 << 20);
   CHECK(order.env.at("GREETING") == "hello from host-1");
-  CHECK(std::holds_alternative<driver_failure>(task_order(state, {"harbour", "host-2", "127.0.0.1"}, "default.shop.web-1.front", "ab12", {"ls"})));
-  CHECK(std::holds_alternative<driver_failure>(task_order(state, {"harbour", "host-1", "127.0.0.1"}, "default.shop.web-1.nosuch", "ab12", {"ls"})));
+  CHECK(std::holds_alternative<driver_failure>(task_order(state, {"harbour", "host-2", "127.0.0.1"}, "default.shop.web-1.front", "ab12", {"ls"}, false)));
+  CHECK(std::holds_alternative<driver_failure>(task_order(state, {"harbour", "host-1", "127.0.0.1"}, "default.shop.web-1.nosuch", "ab12", {"ls"}, false)));
 }
 
 TEST_CASE("a task's output is that of its log, its end comes behind all of it, and a dropped one is told to stop once") {
@@ -130,7 +131,7 @@ TEST_CASE("a task's output is that of its log, its end comes behind all of it, a
   std::ofstream log{folder / "log"};
   const auto print = [&](const std::string& text) { log << "2026-11-21T12:00:00.000000000+00:00 " << text << std::endl; };
   int stops = 0;
-  task_run task{folder / "log", [&] { ++stops; }};
+  task_run task{folder / "log", nullptr, [&] { ++stops; }};
   CHECK_FALSE(task.look());
   print("stdout F one");
   print("stderr F oops");
@@ -153,7 +154,7 @@ TEST_CASE("a task's output is that of its log, its end comes behind all of it, a
   CHECK(task.end(3)->exit_code == 3);
   task.hang_up();
   CHECK(stops == 0); // it has ended
-  task_run dropped{folder / "log", [&] { ++stops; }};
+  task_run dropped{folder / "log", nullptr, [&] { ++stops; }};
   dropped.hang_up();
   dropped.hang_up();
   CHECK(stops == 1);

@@ -168,6 +168,7 @@ TEST_CASE("what a running instance can take as it runs needs no restart, what it
   CHECK_FALSE(needs([](auto& x) { x.strategy = config::restart_strategy::one_for_all; }));
   CHECK_FALSE(needs([](auto& x) { x.restart.intensity = 9; }));
   CHECK_FALSE(needs([](auto& x) { x.containers[0].grace *= 2; }));
+  CHECK_FALSE(needs([](auto& x) { x.containers[0].disk_bytes = 1 << 30; }));
   CHECK_FALSE(needs([](auto& x) { x.containers[0].logs = {1 << 20, std::chrono::hours{1}}; }));
   CHECK_FALSE(needs([](auto& x) { x.containers[0].resources.cpu_millis *= 2; }));
   CHECK(needs([](auto& x) { x.network = config::instance_network::none; }));

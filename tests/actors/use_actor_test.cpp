@@ -1,12 +1,18 @@
 #include <doctest/doctest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <memory>
+
 #include <caf/event_based_actor.hpp>
 #include <caf/scoped_actor.hpp>
 
 #include "actors/host/use_actor.hpp"
+#include "actors/instance/disk_limit.hpp"
 #include "actors/instance/driver.hpp"
 #include "actors/type_ids.hpp"
 #include "tests/runtime/virtual_time.hpp"
+#include "tests/storage/temporary_folder.hpp"
 
 using namespace prunella;
 using namespace std::chrono_literals;
@@ -41,6 +47,17 @@ struct driven {
       self->request(use, 10s, actors::use_request{})
         .then([this](const actors::use_answer& x) { answers.push_back(x); }, [this](const caf::error&) { ++refused; });
     }));
+  }
+
+  /// What a container with a limit takes.
+  std::int64_t measured(const caf::actor& use, std::int64_t pid) {
+    auto bytes = std::make_shared<std::int64_t>(-1);
+    world.own(world.system().spawn([=](caf::event_based_actor* self) {
+      self->request(use, 10s, actors::measure_disk{"default.shop.web-1.main", pid})
+        .then([=](const actors::disk_measured& x) { *bytes = x.bytes; }, [](const caf::error&) {});
+    }));
+    world.settle();
+    return *bytes;
   }
 
   tests::virtual_time world;
@@ -114,4 +131,24 @@ TEST_CASE("without a driver the machine's use comes alone, and more than the mos
   REQUIRE(x.answers.size() == 2);
   CHECK(x.answers[0].containers.empty());
   CHECK(x.answers[0].machine.disk_bytes_total > 0);
+}
+
+TEST_CASE("what a limited container takes is counted anew when its share of the time allows it, and at once for another start of it") {
+  tests::temporary_folder folder;
+  const auto own = folder.path() + "/containers/default.shop.web-1.main/work";
+  std::filesystem::create_directories(own);
+  driven x;
+  x.options.data_directory = folder.path();
+  x.options.limited_share = 1'000'000'000; // a count of a microsecond is paid for in a quarter of an hour
+  const auto use = x.spawn();
+  const auto before = x.measured(use, 7);
+  REQUIRE(before >= 0);
+  std::ofstream{own + "/a"} << std::string(1 << 20, 'x');
+  CHECK(x.measured(use, 7) == before);
+  const auto after = x.measured(use, 8);
+  CHECK(after >= before + (1 << 20));
+  std::filesystem::remove(own + "/a");
+  CHECK(x.measured(use, 8) == after);
+  x.world.advance(61s); // nobody asked for so long: it is forgotten
+  CHECK(x.measured(use, 8) == before);
 }

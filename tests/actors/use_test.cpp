@@ -106,6 +106,27 @@ TEST_CASE("files are counted by their blocks, each once, links are not followed,
   CHECK(actors::count_disk(root + "/a", 100).entries == 0); // no folder
 }
 
+TEST_CASE("of a container what its present start wrote is counted, its logs and its own folder, and no start that is being cleared away") {
+  tests::temporary_folder folder;
+  const auto root = folder.path() + "/c";
+  for (const auto* part : {"/work", "/run/old/upper", "/run/new/upper"})
+    std::filesystem::create_directories(root + part);
+  std::ofstream{root + "/run/old/container.pid"} << 41;
+  std::ofstream{root + "/run/new/container.pid"} << 42;
+  const auto none = actors::count_container_disk(root, 42, 100);
+  write(root + "/run/old/upper/a", 4 << 20);
+  CHECK(actors::count_container_disk(root, 42, 100).bytes == none.bytes);
+  write(root + "/run/new/upper/a", 1 << 20);
+  write(root + "/work/a", 1 << 20);
+  write(root + "/log", 1 << 20);
+  const auto all = actors::count_container_disk(root, 42, 100);
+  CHECK(all.bytes - none.bytes >= 3 << 20);
+  CHECK(all.bytes - none.bytes < (3 << 20) + 65'536);
+  CHECK(!all.is_at_least);
+  CHECK(actors::count_container_disk(root, 42, 2).is_at_least);
+  CHECK(actors::count_container_disk(root + "/none", 42, 100).entries == 0);
+}
+
 TEST_CASE("a container's use is counted since the reading before, and a new generation begins anew") {
   actors::container_readings readings;
   CHECK(readings.advance({{stats_of("t.a.s-1.c", 1, 5s, 5s)}}, 10s)[0].cpu_millis == 0);

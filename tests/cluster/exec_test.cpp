@@ -147,6 +147,31 @@ TEST_CASE("a task runs once beside its service whichever host is asked, and noth
   CHECK(site.instances().size() == 1);
 }
 
+TEST_CASE("a task reads what is piped into it to its end, whichever host is asked, and one with input ends with its client") {
+  site_processes site;
+  run_shop(site);
+  const auto run_at = [&](const std::string& host, std::vector<std::string> words, const std::string& input) {
+    words.insert(words.begin(), {"--endpoint", site.url(host), "run"});
+    return run_prunella(words, site.folder(), input);
+  };
+  std::string text;
+  for (int i = 0; i < 5'000; ++i) // as much as the pipe of a test takes at once
+    text += "line " + std::to_string(i) + '\n';
+  for (const auto& host : {"host-1", "host-2"}) {
+    const auto copied = run_at(host, {"-i", "shop/main", "--", "sh", "-c", "cat; exit 5"}, text);
+    CHECK(copied.code == 5);
+    CHECK((copied.output == text));
+  }
+  CHECK(run_at("host-3", {"-i", "shop/main", "--", "wc", "-c"}, "").output == "0\n");
+  CHECK(run_at("host-3", {"-i", "shop/main", "--", "head", "-n", "1"}, text).output == "line 0\n");
+  CHECK(run_at("host-3", {"shop/main", "--", "cat"}, text).output.empty());
+  program waiting{{"--endpoint", site.url("host-2"), "run", "-i", "shop/main", "--", "sh", "-c", "trap '' HUP; sleep 1000"}, site.folder() / "waiting.log"};
+  site.wait_for("the task runs", [&] { return site.containers_of("host-1").size() == 2; });
+  waiting.signal(SIGINT);
+  CHECK(waiting.wait() == 128 + SIGINT);
+  site.wait_for("only the service is left", [&] { return site.containers_of("host-1").size() == 1; });
+}
+
 TEST_CASE("input goes through a pipe to a command on another host and back unchanged, a megabyte of output too") {
   site_processes site;
   run_shop(site);

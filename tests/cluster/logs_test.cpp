@@ -135,3 +135,37 @@ TEST_CASE("the command line prefixes the lines of several replicas, and follows 
   CHECK(one.output.substr(0, 2) == "20"); // a year
   CHECK(one.output.find(" | ") == std::string::npos);
 }
+
+TEST_CASE("what an instance printed on the host that it left is kept there, and shown with that of its new one by any host") {
+  site_processes site;
+  site.start_all();
+  REQUIRE(site.apply(simple_application("shop", {"sh", "-c", "echo here is $PRUNELLA_HOST; exec sleep 1000"}, 1)).status == 201);
+  site.wait_for_running(1);
+  const std::string instance = "default.shop.main-1";
+  const auto first = site.instance(instance).host;
+  site.wait_for("its line is in its log", [&] { return site.get<actors::logs_view>(first, "/v1/logs?of=shop.main-1").lines.size() == 1; });
+  site.kill_host(first);
+  std::string second;
+  site.wait_for("it runs elsewhere", [&] {
+    const auto x = site.instance(instance);
+    second = x.host;
+    return x.state == "running" && second != first;
+  });
+  site.start(first);
+  site.wait_for_agreement(site.hosts()); // the returned one knows where it runs now
+  const auto all_of = [&](const std::string& host) {
+    std::vector<std::string> lines;
+    for (const auto& line : site.get<actors::logs_view>(host, "/v1/logs?of=shop.main-1&all-hosts=true").lines)
+      lines.push_back(line.host + ": " + line.text);
+    return lines;
+  };
+  const std::vector<std::string> both{first + ": here is " + first, second + ": here is " + second};
+  for (const auto& host : site.hosts())
+    site.wait_for(host + " shows both", [&] { return all_of(host) == both; });
+  const auto now = site.get<actors::logs_view>(first, "/v1/logs?of=shop.main-1");
+  REQUIRE(now.lines.size() == 1);
+  CHECK(now.lines[0].text == "here is " + second);
+  const auto shown = run_prunella({"logs", "shop.main-1", "--all-hosts", "--endpoint", site.url(first)}, site.folder());
+  CHECK(shown.code == 0);
+  CHECK(shown.output == "shop.main-1@" + first + " | here is " + first + "\nshop.main-1@" + second + " | here is " + second + "\n");
+}

@@ -217,6 +217,8 @@ services:
         stop-signal: KILLED
         env: {A: "${HOSTT}"}
         logs: {max-size: 4Ki, max-age: 10s, keep: 3}
+        disk: much
+      - {name: side, image: a, disk: 8Mi}
 )yaml",
       {"f:6:14: services[0].network: is \"bride\"; did you mean bridge? write one of host, none, bridge",
        "f:7:56: services[0].init-containers[0].command: is the text \"sh\"; write a list of the program and its "
@@ -239,7 +241,9 @@ services:
        "CONTAINER, GENERATION, HOST, INSTANCE, REPLICA, SERVICE, SITE, TENANT; write $${HOSTT} to leave it to a shell",
        "f:17:26: services[0].containers[0].logs.max-size: is 4Ki; use 64Ki to 1024Ti",
        "f:17:40: services[0].containers[0].logs.max-age: is 10s; use 1m to 3650d",
-       "f:17:45: services[0].containers[0].logs.keep: is not a known key; known here are max-size, max-size-bytes, max-age"});
+       "f:17:45: services[0].containers[0].logs.keep: is not a known key; known here are max-size, max-size-bytes, max-age",
+       "f:18:15: services[0].containers[0].disk: is \"much\"; write bytes such as 64Mi, 1Gi, 500M or 1048576",
+       "f:19:38: services[0].containers[1].disk: is 8Mi, of which its logs alone may take 10Mi; use more, or a smaller logs.max-size"});
 }
 
 TEST_CASE("a tab as indentation is named") {

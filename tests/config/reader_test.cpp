@@ -95,7 +95,7 @@ TEST_CASE("the example application is a published web page and two tasters that 
 TEST_CASE("a container of an image is read with its files, volumes and limits") {
   const auto main = container_with("        image: registry.example/web@sha256:00\n        user: www:media\n"
                                    "        read-only-root: true\n        pids: 50\n        stop-signal: INT\n"
-                                   "        logs: {max-size: 512Ki, max-age: 7d}\n"
+                                   "        logs: {max-size: 512Ki, max-age: 7d}\n        disk: 2Gi\n"
                                    "        files: [{path: /etc/a, content: \"x\", mode: 0600}]\n"
                                    "        volumes:\n          - {target: /data, kind: persistent, name: db}\n"
                                    "          - {target: /cache, size: 64Mi}\n"
@@ -104,6 +104,7 @@ TEST_CASE("a container of an image is read with its files, volumes and limits") 
   CHECK(main.user == "www:media");
   CHECK(main.read_only_root);
   CHECK(main.pids == 50);
+  CHECK(main.disk_bytes == std::int64_t{2} << 30);
   CHECK(main.logs == log_spec{512 * 1024, std::chrono::hours{168}});
   CHECK(main.stop_signal == "INT");
   CHECK(main.files == std::vector<file_spec>{{"/etc/a", "x", "0600"}});

@@ -209,3 +209,18 @@ TEST_CASE("the bounds of a log are 64 KiB or more, and a minute or more if they 
   CHECK(bad([](auto& c) { c.logs.max_age = std::chrono::milliseconds{59'999}; }) == paths{"logs.max-age"});
   CHECK(bad([](auto& c) { c.logs.max_age = std::chrono::milliseconds{-1}; }) == paths{"logs.max-age"});
 }
+
+TEST_CASE("a disk limit is 1 MiB or more, and more than the container's logs may take") {
+  const auto with = [](std::int64_t disk, std::int64_t logs) {
+    return bad([=](auto& c) {
+      c.disk_bytes = disk;
+      c.logs.max_size_bytes = logs;
+    });
+  };
+  CHECK(with(0, 100'000).empty());
+  CHECK(with(limits::least_disk_bytes, limits::least_disk_bytes - 1).empty());
+  CHECK(with(limits::least_disk_bytes, limits::least_disk_bytes) == paths{"disk"});
+  CHECK(with(limits::least_disk_bytes - 1, 100'000) == paths{"disk"});
+  CHECK(with(-1, 100'000) == paths{"disk"});
+  CHECK(with(limits::memory_bytes + 1, 100'000) == paths{"disk"});
+}

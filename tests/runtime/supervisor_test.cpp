@@ -107,7 +107,7 @@ TEST_CASE("an orderly shutdown ends children in reverse order, then the supervis
   CHECK(world.log->taken() == words{"c down", "b down", "a down"});
   REQUIRE(end->has_value());
   CHECK(**end == caf::exit_reason::user_shutdown);
-  CHECK(reason_text(**end) == "it was told to shut down: it was asked to shut down");
+  CHECK(reason_text(**end) == "it was told to shut down");
   CHECK(world.paths() == words{"host-1/root"});
 }
 

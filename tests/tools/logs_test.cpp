@@ -10,7 +10,7 @@ using namespace prunella::tools;
 namespace {
 
 actors::log_line_view line(const std::string& container, const std::string& text) {
-  return {"2026-11-21T12:00:00.000Z", container, "stdout", text, false};
+  return {"2026-11-21T12:00:00.000Z", container, "stdout", text, false, {}};
 }
 
 } // namespace
@@ -32,6 +32,16 @@ TEST_CASE("names of several are as short as they can be and aligned, with the co
   CHECK(printer.text_of(line("acme.shop.web-1.front", "c")) == "acme.shop.web-1 | c\n");
   printer.set_containers({"default.shop.web-1.front", "default.shop.web-1.side"});
   CHECK(printer.text_of(line("default.shop.web-1.side", "d")) == "shop.web-1/side  | d\n");
+}
+
+TEST_CASE("where all hosts were asked, each line says which one keeps it, and one container needs no name of its own") {
+  log_printer printer{false, false};
+  printer.set_containers({"default.shop.web-1.front@host-1", "default.shop.web-1.front@host-10"});
+  auto moved = line("default.shop.web-1.front", "a");
+  moved.host = "host-1";
+  CHECK(printer.text_of(moved) == "shop.web-1@host-1  | a\n");
+  moved.host = "host-10";
+  CHECK(printer.text_of(moved) == "shop.web-1@host-10 | a\n");
 }
 
 TEST_CASE("names are coloured only where colours are, and of a line's own escapes only colours are left then") {

@@ -80,6 +80,29 @@ TEST_CASE("an optional column that no row has is left out, with one cell it stay
   CHECK(render(t, false) == "A  B\nx\ny  z\n");
 }
 
+TEST_CASE("sentences are cut to the terminal, the widest first, to no less than twenty columns, and nothing else is") {
+  table t;
+  t.columns = {{"OBJECT"}, {"REASON", false, false, true}, {"CAUSE", false, false, true}};
+  t.rows = {{"instance/" + std::string(20, 'a'), std::string(60, 'b'), std::string(30, 'c')}};
+  const auto widths = [&](std::size_t most) {
+    const auto text = render(t, false, most);
+    return display_width(text.substr(0, text.find('\n', text.find('\n') + 1)).substr(text.find('\n') + 1));
+  };
+  CHECK(widths(0) == 123);
+  CHECK(widths(123) == 123);
+  CHECK(widths(122) == 122);
+  CHECK(widths(80) == 80);
+  CHECK(widths(30) == 73);
+  CHECK(render(t, false, 100).find(std::string(36, 'b') + "…  " + std::string(30, 'c')) != std::string::npos);
+}
+
+TEST_CASE("a text is cut by what a terminal shows") {
+  CHECK(cut("abc", 3) == "abc");
+  CHECK(cut("abcd", 3) == "ab…");
+  CHECK(cut("\xc3\xa4\xc3\xb6\xc3\xbc", 2) == "\xc3\xa4…");
+  CHECK(cut("abc", 1) == "…");
+}
+
 TEST_CASE("states are coloured only when asked, and colours do not shift columns") {
   const table t{{{"STATE", false, true}, {"ID"}}, {{"up", "1"}, {"down", "2"}, {"odd", "3"}}};
   CHECK(render(t, true) == "STATE  ID\n\033[32mup   \033[0m  1\n\033[31mdown \033[0m  2\nodd    3\n");

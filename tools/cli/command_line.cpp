@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <CLI/CLI.hpp>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "config/did_you_mean.hpp"
@@ -217,6 +218,8 @@ int run_cli(int argc, char** argv, const agent_commands& agent) {
   const bool output_is_tty = ::isatty(STDOUT_FILENO) != 0;
   terminal io{std::cin, std::cout, std::cerr};
   io.colours = output_is_tty && !(no_color && *no_color);
+  if (winsize size{}; output_is_tty && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+    io.columns = size.ws_col;
   io.interactive = output_is_tty && ::isatty(STDIN_FILENO) != 0;
   return exit_code(run_words_of({argv + 1, argv + argc}, io, agent), std::cout, std::cerr);
 }

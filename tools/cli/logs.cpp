@@ -16,8 +16,19 @@ namespace {
 constexpr int most_failures = 30; // of a follower in a row, a second apart: longer than the start of an agent
 constexpr const char* colours_of_names[] = {"\033[36m", "\033[33m", "\033[32m", "\033[35m", "\033[34m", "\033[31m"};
 
-std::string instance_of(const std::string& container) {
-  return container.substr(0, container.rfind('.'));
+/// A log's name, as `logs_view::containers` has it, in its parts.
+struct log_parts {
+  std::string instance;
+  std::string container; ///< the last part of its name
+  std::string host;      ///< with the `@` in front; empty: it is clear
+};
+
+log_parts parts_of(const std::string& log) {
+  const auto end = std::min(log.find('@'), log.size());
+  const auto dot = log.rfind('.', end);
+  if (dot == std::string::npos)
+    return {log.substr(0, end), {}, log.substr(end)};
+  return {log.substr(0, dot), log.substr(dot + 1, end - dot - 1), log.substr(end)};
 }
 
 std::string shown(std::string name) {
@@ -32,6 +43,7 @@ std::string target_of(const logs_options& options, const std::string& after) {
       target += '&' + std::string(key) + '=' + net::percent_encode(value);
   };
   add("all-replicas", options.all_replicas ? "true" : "");
+  add("all-hosts", options.all_hosts ? "true" : "");
   add("since", options.since);
   add("tail", options.tail);
   add("after", after);
@@ -62,9 +74,9 @@ public:
   explicit note_teller(terminal& io) : io_(io) {}
 
   void tell(std::string note) {
-    const std::string flag = "; all-replicas shows";
-    if (const auto at = note.find(flag); at != std::string::npos)
-      note.replace(at, flag.size(), "; --all-replicas shows");
+    for (const std::string flag : {"all-replicas", "all-hosts"})
+      if (const auto at = note.find("; " + flag + " shows"); at != std::string::npos)
+        note.insert(at + 2, "--");
     if (told_.insert(note).second)
       io_.err << "prunella: " << printable(note) << '\n' << std::flush;
   }
@@ -78,17 +90,21 @@ private:
 
 void log_printer::set_containers(const std::vector<std::string>& containers) {
   std::map<std::string, int> of_instance;
-  for (const auto& container : containers)
-    ++of_instance[instance_of(container)];
+  for (const auto& container : containers) {
+    const auto parts = parts_of(container);
+    ++of_instance[parts.instance + parts.host];
+  }
   const bool with_container =
       std::any_of(of_instance.begin(), of_instance.end(), [](const auto& x) { return x.second > 1; });
   std::map<std::string, std::string> labels;
   std::size_t width = 0;
   for (const auto& container : containers) {
     auto& label = labels[container];
-    label = shown(instance_of(container));
+    const auto parts = parts_of(container);
+    label = shown(parts.instance);
     if (with_container)
-      label += '/' + container.substr(container.rfind('.') + 1);
+      label += '/' + parts.container;
+    label += parts.host;
     width = std::max(width, display_width(label));
   }
   std::size_t number = 0;
@@ -104,7 +120,7 @@ void log_printer::set_containers(const std::vector<std::string>& containers) {
 }
 
 std::string log_printer::text_of(const actors::log_line_view& line) const {
-  const auto label = labels_.find(line.container);
+  const auto label = labels_.find(line.host.empty() ? line.container : line.container + '@' + line.host);
   std::string text = label == labels_.end() ? std::string() : label->second;
   if (with_times_)
     text += paint_faint(line.at, colours_) + ' ';

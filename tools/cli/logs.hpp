@@ -12,7 +12,8 @@
 namespace prunella::tools {
 
 /// Puts whose line it is in front of each, aligned: nothing where the log is one container's, the instance where each
-/// instance has one container, else INSTANCE/CONTAINER; without the tenant `default`.
+/// instance has one container, else INSTANCE/CONTAINER; behind it the @HOST where several were asked; without the tenant
+/// `default`.
 class log_printer {
 public:
   log_printer(bool with_times, bool colours) : with_times_(with_times), colours_(colours) {}
@@ -26,7 +27,7 @@ public:
 private:
   bool with_times_ = false;
   bool colours_ = false;
-  std::map<std::string, std::string> labels_; ///< by container, padded
+  std::map<std::string, std::string> labels_; ///< by log, padded
 };
 
 } // namespace prunella::tools

@@ -31,6 +31,8 @@ std::string target_of(const get_options& options, const std::string& after) {
   return target;
 }
 
+bool is_document(output_format format) { return format == output_format::json || format == output_format::yaml; }
+
 void print_document(const boost::json::value& value, output_format format, terminal& io) {
   io.out << (format == output_format::json ? config::pretty_json(value) : config::to_yaml(value));
 }
@@ -70,7 +72,7 @@ std::optional<std::string> rows_text(const boost::json::value& value, const get_
     io.err << nothing_text(options.what, options.application);
     return std::string();
   }
-  return render(to_table(*rows, io.now()), io.colours);
+  return render(to_table(*rows, io.now()), io.colours, options.output == output_format::wide ? 0 : io.columns);
 }
 
 std::optional<std::string> table_text(const boost::json::value& value, const get_options& options, terminal& io) {
@@ -106,7 +108,7 @@ int look_once(const get_options& options, std::string& after, terminal& io) {
       return exit_ok;
     after = events->back().id;
   }
-  if (options.output != output_format::table) {
+  if (is_document(options.output)) {
     print_document(result.value, options.output, io);
     return exit_ok;
   }
@@ -173,7 +175,7 @@ int run_status(const status_options& options, terminal& io) {
     io.err << result.error;
     return exit_failed;
   }
-  if (options.output != output_format::table) {
+  if (is_document(options.output)) {
     print_document(result.value, options.output, io);
     return exit_ok;
   }

@@ -13,7 +13,12 @@
 
 namespace prunella::tools {
 
-enum class output_format { table, json, yaml };
+enum class output_format {
+  table, ///< cut to the width of the terminal
+  wide,  ///< the same, whole
+  json,
+  yaml
+};
 
 struct apply_options {
   connection_options connection;
@@ -77,6 +82,7 @@ struct logs_options {
   std::string name;
   bool follow = false;       ///< until interrupted
   bool all_replicas = false; ///< else the first of each service
+  bool all_hosts = false;    ///< also lines on hosts where the instances were before
   bool timestamps = false;
   std::string since; ///< a duration; empty: from the oldest line kept
   std::string tail;  ///< a number of lines; empty: all

@@ -30,9 +30,28 @@ void flatten(const tree_node& node, const std::string& branch, const std::string
   }
 }
 
+/// Takes from the widest sentence first.
+void narrow(std::vector<std::size_t>& widths, const table& t, std::size_t most_columns) {
+  const auto total = [&] {
+    std::size_t sum = 0;
+    for (const auto width : widths)
+      sum += width > 0 ? width + (sum > 0 ? 2 : 0) : 0;
+    return sum;
+  };
+  while (total() > most_columns) {
+    std::size_t* widest = nullptr;
+    for (std::size_t c = 0; c < widths.size(); ++c)
+      if (t.columns[c].is_optional && widths[c] > least_sentence && (!widest || widths[c] > *widest))
+        widest = &widths[c];
+    if (!widest)
+      return;
+    --*widest;
+  }
+}
+
 } // namespace
 
-std::string render(const table& t, bool colours) {
+std::string render(const table& t, bool colours, std::size_t most_columns) {
   std::vector<std::size_t> widths;
   for (std::size_t c = 0; c < t.columns.size(); ++c) {
     std::size_t widest = 0;
@@ -41,6 +60,9 @@ std::string render(const table& t, bool colours) {
     const bool left_out = t.columns[c].is_optional && widest == 0;
     widths.push_back(left_out ? 0 : std::max(widest, display_width(t.columns[c].title)));
   }
+
+  if (most_columns > 0)
+    narrow(widths, t, most_columns);
 
   std::string text;
   const auto add_line = [&](const auto& cell_text) {
@@ -54,7 +76,7 @@ std::string render(const table& t, bool colours) {
   add_line([&](std::size_t c) { return pad(t.columns[c].title, widths[c], t.columns[c].right_aligned); });
   for (const auto& row : t.rows)
     add_line([&](std::size_t c) {
-      const auto content = cell(row, c);
+      const auto content = cut(cell(row, c), std::max<std::size_t>(widths[c], 1));
       const auto padded = pad(content, widths[c], t.columns[c].right_aligned);
       return t.columns[c].is_state ? paint_state(content, padded, colours) : padded;
     });

@@ -11,7 +11,7 @@ struct table_column {
   std::string title;          ///< in capitals
   bool right_aligned = false; ///< numbers
   bool is_state = false;      ///< coloured by what it says
-  bool is_optional = false;   ///< left out where no row has it
+  bool is_optional = false;   ///< of sentences: left out where no row has it, and cut where there is not enough room
 };
 
 /// A table as values; `render` makes it text.
@@ -20,8 +20,10 @@ struct table {
   std::vector<std::vector<std::string>> rows; ///< as many cells as columns; missing ones count as empty
 };
 
-/// One line per row, columns two blanks apart, no blanks at line ends; control characters in cells become `?`.
-[[nodiscard]] std::string render(const table& t, bool colours);
+/// One line per row, columns two blanks apart, no blanks at line ends; control characters in cells become `?`. Sentences are cut
+/// for lines of `most_columns`, if that is not 0, but to no less than `least_sentence`.
+inline constexpr std::size_t least_sentence = 20;
+[[nodiscard]] std::string render(const table& t, bool colours, std::size_t most_columns = 0);
 
 /// A node of a drawn tree: what it is, and columns of facts beside it.
 struct tree_node {

@@ -102,6 +102,21 @@ std::string pad(std::string_view text, std::size_t width, bool right_aligned) {
   return right_aligned ? blanks + std::string(text) : std::string(text) + blanks;
 }
 
+std::string cut(std::string_view text, std::size_t width) {
+  if (display_width(text) <= width)
+    return std::string(text);
+  std::string result;
+  std::size_t taken = 1; // of the ellipsis
+  bool is_full = false;
+  for_each_character(text, [&](std::string_view bytes, int columns) {
+    taken += columns < 0 ? 1 : static_cast<std::size_t>(columns);
+    is_full = is_full || taken > width;
+    if (!is_full)
+      result += bytes;
+  });
+  return result + "…";
+}
+
 std::string paint_state(std::string_view state, std::string_view text, bool colours) {
   const char* code = has(good_states, state)     ? "\033[32m"
                      : has(moving_states, state) ? "\033[33m"

@@ -21,6 +21,7 @@ struct terminal {
   std::ostream& out;
   std::ostream& err;
   bool colours = false;     ///< a TTY, and NO_COLOR is not set
+  std::size_t columns = 0;  ///< of a TTY that is written to; 0: it is none, and lines have any length
   bool interactive = false; ///< a person types: input and output are TTYs
   std::function<std::chrono::system_clock::time_point()> now = [] { return std::chrono::system_clock::now(); };
   /// Between two looks of `--watch` and `--wait`: waits that long; false: no more.
@@ -37,6 +38,9 @@ struct terminal {
 
 /// `text` filled with blanks up to `width` columns; longer texts stay as they are.
 [[nodiscard]] std::string pad(std::string_view text, std::size_t width, bool right_aligned = false);
+
+/// The first of `text`, with `…` behind it, if it takes more than `width` columns (≥ 1).
+[[nodiscard]] std::string cut(std::string_view text, std::size_t width);
 
 /// `text` in the colour of the state it names (green: as wanted, yellow: on its way, red: broken, plain: anything
 /// else), if `colours`.

@@ -195,7 +195,8 @@ table to_table(const std::vector<container_use_view>& containers, time_point) {
     t.rows.push_back({c.use.name, c.host,
                       of(config::cpu_text(c.use.cpu_millis), c.reserved.cpu_millis > 0, config::cpu_text(c.reserved.cpu_millis)),
                       of(bytes_text(c.use.memory_bytes), c.reserved.memory_bytes > 0, bytes_text(c.reserved.memory_bytes)),
-                      (c.use.disk_is_at_least ? ">" : "") + bytes_text(c.use.disk_bytes), std::to_string(c.use.processes)});
+                      of((c.use.disk_is_at_least ? ">" : "") + bytes_text(c.use.disk_bytes), c.disk_limit_bytes > 0, bytes_text(c.disk_limit_bytes)),
+                      std::to_string(c.use.processes)});
   return t;
 }
 

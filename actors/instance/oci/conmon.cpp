@@ -101,6 +101,8 @@ std::vector<std::string> conmon_command(const conmon_request& request) {
                                    "--log-level", "error",
                                    "--no-sync-log", // an end must not wait for the disk
                                    "--full-attach"};
+  if (request.has_input)
+    command.emplace_back("--stdin");
   if (request.log_cap_bytes > 0)
     command.insert(command.end(), {"--log-size-max", std::to_string(request.log_cap_bytes)});
   return command;

@@ -26,6 +26,7 @@ struct conmon_request {
   std::string bundle;       ///< folder with config.json; conmon works in it
   std::string exit_folder;  ///< where the file `id` tells the exit code
   std::string log_path;
+  bool has_input = false;         ///< from who connects to the socket `attach` of the bundle; ends when that one goes
   std::int64_t log_cap_bytes = 0; ///< beyond it conmon forgets what is in the log: for as long as no agent is there
 };
 

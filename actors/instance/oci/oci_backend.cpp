@@ -213,6 +213,7 @@ driver_result<launched_container> oci_backend::run(const container_order& order,
   request.bundle = folder;
   request.exit_folder = exit_folder();
   request.log_path = log_path(order.name);
+  request.has_input = order.has_input;
   request.log_cap_bytes = conmon_log_cap(order.spec.logs);
   auto created = launch_conmon(request, create_patience);
   if (auto* failure = std::get_if<driver_failure>(&created))

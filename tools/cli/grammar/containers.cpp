@@ -16,7 +16,10 @@ void add_logs(grammar& words) {
                          "  prunella logs popcorn                          the first replica of each of its services\n"
                          "  prunella logs popcorn/web --all-replicas -f    every replica, and what comes\n"
                          "  prunella logs popcorn.web-1 --tail 20 --timestamps\n"
-                         "  prunella logs popcorn.web-1/front --since 10m",
+                         "  prunella logs popcorn.web-1/front --since 10m\n"
+                         "  prunella logs popcorn.web-1 --all-hosts        also from before it moved\n\n"
+                         "A host keeps what all starts of a container printed there, within the container's `logs: {max-size, max-age}`, "
+                         "as long as the site has the instance, wherever that runs now.",
                          [&words, options] {
                            options->connection = words.connection;
                            return run_logs(*options, words.io);
@@ -31,6 +34,7 @@ void add_logs(grammar& words) {
     ->check(whole_number(0, 1'000'000))
     ->type_name("N");
   logs->add_flag("--all-replicas", options->all_replicas, "Every replica of the services instead of the first");
+  logs->add_flag("--all-hosts", options->all_hosts, "Also what hosts keep on which the instances ran before");
   logs->add_flag("--timestamps", options->timestamps, "With the time of each line");
 }
 
@@ -64,10 +68,12 @@ void add_run(grammar& words) {
   auto* run = words.add(&words.app, "run",
                         "Run a command once, in a container made as a service's: prunella run APPLICATION/SERVICE -- COMMAND",
                         "  prunella run shop/db -- pg_dump shop\n"
-                        "  prunella run popcorn/web -- sh -c 'ls -l; env'\n\n"
-                        "It has the image, environment, volumes and limits of the service's first container, no input, and is removed "
-                        "afterwards. The exit code is that of the command.",
+                        "  prunella run popcorn/web -- sh -c 'ls -l; env'\n"
+                        "  prunella run -i shop/db -- psql < dump.sql\n\n"
+                        "It has the image, environment, volumes and limits of the service's first container, and is removed afterwards. "
+                        "The exit code is that of the command. It ends when this program does.",
                         [&words, options] { return run_command(words, *options, "run"); });
+  run->add_flag("-i,--input", options->input, "Pass on what is typed or piped in");
   run->add_option("APPLICATION/SERVICE", options->name, "As whose containers it is made")->required()->check(some_text())->type_name("");
 }
 

@@ -25,10 +25,13 @@ CLI::App* grammar::add_group(const char* name, const char* what) {
 
 void grammar::add_output(CLI::App* command, output_format& output) {
   const auto take = [&output](const std::string& word) {
-    output = word == "json" ? output_format::json : word == "yaml" ? output_format::yaml : output_format::table;
+    output = word == "json"   ? output_format::json
+             : word == "yaml" ? output_format::yaml
+             : word == "wide" ? output_format::wide
+                              : output_format::table;
   };
-  command->add_option_function<std::string>("-o,--output", take, "How to print: table, json or yaml")
-    ->check(one_of({"table", "json", "yaml"}))
+  command->add_option_function<std::string>("-o,--output", take, "How to print: table, wide (nothing is cut to the terminal), json or yaml")
+    ->check(one_of({"table", "wide", "json", "yaml"}))
     ->type_name("FORMAT")
     ->default_str("table");
 }

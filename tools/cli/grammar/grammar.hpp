@@ -34,7 +34,7 @@ struct grammar {
   /// A word that has commands below it.
   CLI::App* add_group(const char* name, const char* what);
 
-  /// `-o table|json|yaml`
+  /// `-o table|wide|json|yaml`
   static void add_output(CLI::App* command, output_format& output);
 
   /// Says what is wrong and what would be right; the exit code of what was not understood.

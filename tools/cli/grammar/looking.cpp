@@ -57,7 +57,7 @@ void add_top(grammar& words) {
                         "  prunella top\n  prunella top containers --watch\n\n"
                         "USED/TOTAL of the machine, whoever uses it, and RESERVED/CAPACITY as the site counts; of containers "
                         "USED/RESERVED. CPU in cores (250m is a quarter), the mean since the last look, at most a minute. A container's "
-                        "DISK is its own files and logs.",
+                        "DISK is its own files and logs, of its limit if it has one.",
                         [&words, options] {
                           options->connection = words.connection;
                           options->what = options->what == "containers" ? "use/containers" : "use/hosts";
