@@ -19,6 +19,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
+constexpr std::size_t max_socket_path = 107; // sun_path with its NUL, unix(7)
+
 void check_drivers(checker& c, const std::string& path, const std::vector<driver_spec>& drivers) {
   c.count(path, drivers.size(), 0, enum_texts<driver_kind>::value.size());
   std::map<std::string, std::string> kinds;
@@ -26,12 +28,15 @@ void check_drivers(checker& c, const std::string& path, const std::vector<driver
     const auto& driver = drivers[i];
     const std::string at = item(path, i);
     c.unique(at, std::string(to_text(driver.kind)), kinds);
-    c.check(driver.kind != driver_kind::engine, at, "is engine, which this version does not offer yet",
-            "use process and oci");
-    if (driver.runtime.empty())
-      continue;
-    if (c.check(driver.kind == driver_kind::oci, at + ".runtime", "is set, but only oci has a runtime", "remove it"))
+    if (!driver.runtime.empty()
+        && c.check(driver.kind == driver_kind::oci, at + ".runtime", "is set, but only oci has a runtime", "remove it"))
       check_absolute(c, at + ".runtime", driver.runtime);
+    if (driver.socket.empty()
+        || !c.check(driver.kind == driver_kind::engine, at + ".socket", "is set, but only engine has a socket", "remove it"))
+      continue;
+    check_absolute(c, at + ".socket", driver.socket);
+    c.check(driver.socket.size() <= max_socket_path, at + ".socket", "has " + std::to_string(driver.socket.size()) + " bytes",
+            "give a path of at most " + std::to_string(max_socket_path) + ", as long as that of a unix socket may be");
   }
 }
 

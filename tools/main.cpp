@@ -1,7 +1,9 @@
 // `prunella`: the command line, with the agent's commands handed in.
 
 #include <iostream>
+#include <string_view>
 
+#include "actors/instance/engine/engine_command.hpp"
 #include "tools/agent/host_repair.hpp"
 #include "tools/agent/host_run.hpp"
 #include "tools/agent/site_init.hpp"
@@ -10,6 +12,9 @@
 
 int main(int argc, char** argv) {
   namespace tools = prunella::tools;
+  namespace actors = prunella::actors;
+  if (argc > 1 && argv[1] == std::string_view{actors::engine_command_word}) // started by an agent, for no person
+    return actors::run_engine_command({argv + 2, argv + argc});
   tools::agent_commands agent;
   agent.site_init = [](const auto& options) { return tools::run_site_init(options, std::cout, std::cerr); };
   agent.site_up = [](const auto& options) { return tools::run_site_up(options, std::cout, std::cerr); };

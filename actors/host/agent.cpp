@@ -239,6 +239,7 @@ outer_parts agent::parts::outside() {
     driver.drivers = drivers.drivers;
     driver.host_paths = own().host_paths;
     driver.bridge = bridge;
+    driver.engine_helper = options.engine_helper;
     driver.images = [this] { return inside.local("images"); };
     return spawn_container_driver(system, driver);
   };
@@ -273,8 +274,10 @@ bool agent::parts::has_oci() const {
 
 /// The host's part of the site's range; nothing is made before somebody needs it.
 std::shared_ptr<host_bridge> agent::parts::make_bridge() const {
+  const bool runs_images = std::any_of(drivers.drivers.begin(), drivers.drivers.end(),
+                                       [](const auto& x) { return x.kind != config::driver_kind::process; });
   const auto range = config::parse_network(options.site.networks.range);
-  if (!has_oci() || !range)
+  if (!runs_images || !range)
     return nullptr;
   const auto& hosts = options.site.hosts;
   const auto mine = std::find_if(hosts.begin(), hosts.end(), [&](const auto& x) { return x.id == options.host; });

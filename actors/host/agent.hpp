@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "actors/host/image_worker.hpp"
 #include "actors/host/log_sink.hpp"
@@ -20,6 +21,7 @@ struct agent_options {
   std::string api = "127.0.0.1:7070"; ///< loopback only
   std::string version;
   registry_options registries; ///< an `auth_file` that is not given is `DATA_DIR/registry-auth.json`, if that is there
+  std::vector<std::string> engine_helper{}; ///< program and arguments that run a command in a container of an engine
   log_sink log;
 };
 

@@ -79,7 +79,12 @@ storage::result<provided_image> image_shelf::provide(const storage::image_refere
   if (auto held = noted((*store)->hold(holder, record->manifest, clock_())); !held)
     return held.error();
   is_fresh_ = false;
-  return provided_image{record->manifest.text(), std::move(documents->config), std::move(*layers)};
+  const auto& blobs = (*store)->blobs();
+  provided_image image{record->manifest.text(), std::move(documents->config), std::move(*layers)};
+  image.config_file = blobs.path(documents->manifest.config.digest);
+  for (const auto& layer : documents->manifest.layers)
+    image.layer_files.push_back(blobs.path(layer.digest));
+  return image;
 }
 
 storage::result<void> image_shelf::release(const std::string& holder) {

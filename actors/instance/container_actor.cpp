@@ -27,6 +27,9 @@ using std::chrono::milliseconds;
 /// Longer than any start delay: how much older a container is makes no difference to its probes.
 constexpr std::int64_t longest_age_ms = 24 * 3'600'000;
 
+/// Between two asks of an engine that is away.
+constexpr milliseconds engine_retry{1'000};
+
 // Timer: look for the driver again. Of an older epoch: no longer of interest.
 struct look_for_driver {
   std::uint64_t epoch = 0;
@@ -69,6 +72,7 @@ struct container_state {
   void ask_to_stop(const caf::actor& asked);
   void on_started(const container_started& started);
   void on_refused(const caf::error& why);
+  void wait_for_engine(std::string reason);
   void on_exited(const container_exited& exited);
   void on_driver_down();
   void on_shutdown();
@@ -302,10 +306,19 @@ void container_state::on_refused(const caf::error& why) {
     on_driver_down();
     return;
   }
+  if (report.phase == container_phase::starting && is_driver_error(why, driver_errc::engine_away))
+    return wait_for_engine(runtime::reason_text(why));
   const bool silent = why == caf::sec::request_timeout;
   auto reason = silent ? caf::make_error(container_errc::driver_unavailable, "the driver did not answer in time") : why;
   enter(container_phase::failed, runtime::reason_text(reason));
   end(std::move(reason));
+}
+
+// Nothing has failed: it is asked again until the driver says that the engine has been away for too long.
+void container_state::wait_for_engine(std::string reason) {
+  if (report.reason != reason)
+    enter(container_phase::starting, std::move(reason));
+  self->delayed_send(self, engine_retry, look_for_driver{++epoch});
 }
 
 // -- running ---------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@
 
 #include "actors/instance/container_driver_state.hpp"
 #include "actors/instance/container_folder.hpp"
+#include "actors/instance/engine/engine_backend.hpp"
 #include "actors/instance/oci/oci_backend.hpp"
 #include "actors/instance/process_backend.hpp"
 
@@ -22,8 +23,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A status that only the (foreign) parent may collect appears within microseconds; ask this often, 10 ms apart.
-constexpr std::uint32_t collect_attempts = 50;
 constexpr milliseconds collect_pause{10};
 constexpr milliseconds clear_pause{200};
 constexpr std::size_t most_to_clear = 16; // then starts have to bear with it
@@ -52,23 +51,21 @@ available_drivers find_drivers(const std::vector<config::driver_spec>& wanted) {
   const bool is_asked = !wanted.empty();
   available_drivers found;
   for (auto driver : is_asked ? wanted : std::vector<config::driver_spec>{{driver_kind::process, {}}, {driver_kind::oci, {}}}) {
-    if (driver.kind == driver_kind::process) {
+    std::string missing;
+    if (driver.kind == driver_kind::oci) {
+      auto programs = find_oci_programs(driver.runtime);
+      if (const auto* failure = std::get_if<driver_failure>(&programs))
+        missing = failure->message;
+      else
+        driver.runtime = std::get<oci_programs>(programs).runtime;
+    }
+    // An engine may come up later than the agent, so it is offered as it is written.
+    if (missing.empty() && driver.kind != driver_kind::process && ::geteuid() != 0)
+      missing = "containers of images need an agent that runs as root";
+    if (missing.empty())
       found.drivers.push_back(driver);
-      continue;
-    }
-    auto programs = driver.kind == driver_kind::oci
-                      ? find_oci_programs(driver.runtime)
-                      : driver_failure{driver_errc::no_driver, "this version has no driver `"
-                                                                 + std::string{config::to_text(driver.kind)} + "`"};
-    if (::geteuid() != 0 && std::holds_alternative<oci_programs>(programs))
-      programs = driver_failure{driver_errc::no_driver, "containers of images need an agent that runs as root"};
-    if (auto* failure = std::get_if<driver_failure>(&programs)) {
-      if (is_asked)
-        found.missing.push_back(failure->message);
-      continue;
-    }
-    driver.runtime = std::get<oci_programs>(programs).runtime;
-    found.drivers.push_back(driver);
+    else if (is_asked)
+      found.missing.push_back(missing);
   }
   return found;
 }
@@ -130,12 +127,22 @@ std::optional<driver_failure> container_driver_state::start_up() {
 }
 
 void container_driver_state::make_backends() {
+  using config::driver_kind;
+  const auto& data = options_.data_directory;
+  if (std::any_of(options_.drivers.begin(), options_.drivers.end(), [](const auto& x) { return x.kind != driver_kind::process; })) {
+    instance_networks_options networks;
+    networks.data_directory = data;
+    networks.bridge = options_.bridge;
+    networks_ = std::make_shared<instance_networks>(networks);
+  }
   for (const auto& driver : options_.drivers)
-    if (driver.kind == config::driver_kind::process)
-      backends_.push_back(make_process_backend({options_.data_directory, options_.agent}));
+    if (driver.kind == driver_kind::process)
+      backends_.push_back(make_process_backend({data, options_.agent}));
+    else if (driver.kind == driver_kind::engine)
+      backends_.push_back(make_engine_backend(
+        {data, options_.agent, driver.socket, options_.host_paths, networks_, options_.engine_helper, options_.engine_patience}));
     else if (auto programs = find_oci_programs(driver.runtime); auto* found = std::get_if<oci_programs>(&programs))
-      backends_.push_back(make_oci_backend(
-        {options_.data_directory, found->runtime, found->conmon, options_.host_paths, options_.bridge}));
+      backends_.push_back(make_oci_backend({data, found->runtime, found->conmon, options_.host_paths, networks_}));
 }
 
 std::optional<driver_failure> container_driver_state::recover() {
@@ -149,14 +156,32 @@ std::optional<driver_failure> container_driver_state::recover() {
     for (auto& found : backend->recover(own, boot_id_))
       take_over(std::move(found), *backend);
   }
+  find_networks();
   const auto is_ours = [&](const storage::container_record& record) { // others wait for a host that offers their driver again
     return std::any_of(backends_.begin(), backends_.end(), [&](const auto& x) { return x->kind() == record.driver; });
   };
+  for (const auto& [container, entry] : containers_) // a backend may know one by its own means
+    if (std::none_of(records->begin(), records->end(), [&, id = entry.record().runtime_id](const auto& x) { return x.runtime_id == id; }))
+      if (const auto kept = options_.records->put(entry.record()); !kept)
+        return record_failure("the record of " + container + ", which was found running, cannot be kept", kept.error());
   for (const auto& record : *records)
     if (is_ours(record) && containers_.count(record.name) == 0)
       if (const auto erased = options_.records->erase(record.name); !erased)
         return record_failure("the record of " + record.name + ", which ended, cannot be removed", erased.error());
   return std::nullopt;
+}
+
+void container_driver_state::find_networks() {
+  if (!networks_)
+    return;
+  std::vector<std::pair<std::string, std::string>> users;
+  for (const auto& [container, entry] : containers_)
+    if (!entry.launched.network_user.empty())
+      users.emplace_back(instance_of(container), entry.launched.network_user);
+  networks_->recover(users);
+  for (auto& [container, entry] : containers_)
+    if (!entry.launched.network_user.empty())
+      entry.launched.address = networks_->address_of(instance_of(container));
 }
 
 void container_driver_state::take_over(launched_container found, driver_backend& backend) {
@@ -178,7 +203,7 @@ void container_driver_state::watch(const std::string& container) {
   if (launched.end)
     return;
   const auto& process = launched.watched.pidfd ? launched.watched : launched.main;
-  if (!watcher_->watch(process.pidfd.get(), key)) // epoll's limit: poll this one by timer
+  if (!process.pidfd || !watcher_->watch(process.pidfd.get(), key)) // over already, or epoll's limit: poll it by timer
     self_->delayed_send(self_, collect_pause, container_ended{key, 0});
 }
 
@@ -191,12 +216,12 @@ void container_driver_state::on_container_ended(const container_ended& event) {
   const auto entry = containers_.find(container->second);
   const auto& launched = entry->second.launched;
   const auto& process = launched.watched.pidfd ? launched.watched : launched.main;
-  if (!launched.end && actors::is_alive(process)) { // only where the watcher had to be replaced by a timer
+  if (!launched.end && process.pidfd && actors::is_alive(process)) { // only where the watcher had to be replaced by a timer
     self_->delayed_send(self_, collect_pause, container_ended{event.key, 0});
     return;
   }
   const auto end = launched.end ? launched.end
-                                : entry->second.backend->collect(launched, event.attempt >= collect_attempts);
+                                : entry->second.backend->collect(launched, event.attempt >= entry->second.backend->collect_attempts());
   if (!end) {
     self_->delayed_send(self_, collect_pause, container_ended{event.key, event.attempt + 1});
     return;

@@ -27,6 +27,7 @@
 #include "actors/instance/driver_error.hpp"
 #include "actors/instance/job_threads.hpp"
 #include "actors/instance/log_keeper.hpp"
+#include "actors/instance/network/instance_networks.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 #include "actors/instance/process_watcher.hpp"
 #include "runtime/supervised_actor.hpp"
@@ -124,6 +125,7 @@ private:
   std::optional<driver_failure> start_up();
   void make_backends();
   std::optional<driver_failure> recover();
+  void find_networks();
   void take_over(launched_container found, driver_backend& backend);
 
   caf::result<container_prepared> on_prepare(const prepare_container& request);
@@ -176,6 +178,7 @@ private:
   caf::event_based_actor* self_;
   container_driver_options options_;
   std::string boot_id_ = read_boot_id();
+  std::shared_ptr<instance_networks> networks_; // of all backends that run images; null: none does
   std::vector<std::unique_ptr<driver_backend>> backends_;
   container_map containers_;
   rising_map rising_;

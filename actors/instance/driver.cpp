@@ -40,6 +40,8 @@ std::string_view to_text(driver_errc code) {
       return "runtime_failed";
     case driver_errc::network_failed:
       return "network_failed";
+    case driver_errc::engine_away:
+      return "engine_away";
   }
   return "unknown";
 }

@@ -42,6 +42,7 @@ struct launched_container {
   std::vector<written_log> logs; ///< files to be kept below the cap
   std::optional<container_end> end; ///< of one that ended while nobody was there
   std::string address;              ///< as in `container_started`
+  std::string network_user{};         ///< who it is to `instance_networks`; empty: its instance has no network
 };
 
 class driver_backend {
@@ -78,9 +79,11 @@ public:
   /// Ends every process of the container.
   virtual void kill(const launched_container& container) = 0;
 
-  /// After the watched process ended: how the container did. Nothing: not known yet, ask again soon, but at most
-  /// `collect_attempts` times; then `last_time` makes the answer final.
+  /// After the watched process ended: how the container did. Nothing: not known yet, ask again in 10 ms, but at most
+  /// `collect_attempts` times; then `last_time` makes the answer final. Waits for nobody.
   virtual std::optional<container_end> collect(const launched_container& container, bool last_time) = 0;
+
+  virtual std::uint32_t collect_attempts() const { return 50; }
 
   /// Clears away what the ended container does not need any more; its folder with the logs stays. `stopped`: it was told
   /// to end, and so is everything that it left.

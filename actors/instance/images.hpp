@@ -75,8 +75,10 @@ struct provided_image {
   std::string manifest; ///< `sha256:…`: which image the reference means here
   storage::image_config config;
   std::vector<std::string> layers; ///< folders, topmost first: what `storage::mount_root` takes. Read only.
+  std::string config_file{};              ///< the configuration as it was stored; as the layers, for who hands the image on
+  std::vector<std::string> layer_files{}; ///< packed as they came, lowest first
 
-  PRUNELLA_FIELDS(provided_image, manifest, config, layers)
+  PRUNELLA_FIELDS(provided_image, manifest, config, layers, config_file, layer_files)
 };
 
 /// `holder` uses no image any more; what nobody needs goes when the disk gets tight, not before. → unit, also for an

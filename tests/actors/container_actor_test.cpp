@@ -296,6 +296,21 @@ TEST_CASE_FIXTURE(container_fixture, "a container whose image cannot be had fail
   CHECK(last().adopted);
 }
 
+TEST_CASE_FIXTURE(container_fixture, "a container whose engine is away goes on to start with the reason, each second, until it is back") {
+  image = "shop/front:1";
+  for (int i = 0; i < 2; ++i)
+    host->refuse[front].push_back({driver_errc::engine_away, "the container engine does not answer"});
+  const auto ended = world.watch(spawn());
+  CHECK(phases() == texts{"starting", "starting"});
+  CHECK(last().reason == "the container engine does not answer");
+  world.advance(1s);
+  CHECK(phases() == texts{"starting", "starting"}); // the same reason is told once
+  world.advance(1s);
+  CHECK(phases() == texts{"starting", "starting", "running"});
+  CHECK(last().reason.empty());
+  CHECK_FALSE(*ended);
+}
+
 TEST_CASE_FIXTURE(container_fixture, "a container that waits for its image is stopped at once") {
   image = "shop/front:1";
   host->images_are_slow = true;

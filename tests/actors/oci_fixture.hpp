@@ -65,13 +65,18 @@ inline std::string lines_of(const std::string& log) {
 
 class oci_driver_under_test {
 public:
-  oci_driver_under_test() {
+  /// `images` runs what has an image.
+  explicit oci_driver_under_test(config::driver_spec images = {config::driver_kind::oci, runc_path()}) : image_driver_(std::move(images)) {
     store_ = must(storage::open_image_store(store_folder_ / "images", {{"harbour", "host-1"}, 0, {}}));
     const auto image = busybox_image();
     provided_image provided;
     provided.layers = unpacked_layers(*store_, image);
     provided.manifest = image.digest().text();
-    provided.config = must(store_->documents(image.digest())).config;
+    const auto documents = must(store_->documents(image.digest()));
+    provided.config = documents.config;
+    provided.config_file = store_->blobs().path(documents.manifest.config.digest);
+    for (const auto& layer : documents.manifest.layers)
+      provided.layer_files.push_back(store_->blobs().path(layer.digest));
     images_ = system.spawn([provided](caf::event_based_actor*) { return one_image(provided); });
     driver = spawn();
   }
@@ -92,7 +97,9 @@ public:
     container_driver_options chosen;
     chosen.data_directory = data.path();
     chosen.records = records;
-    chosen.drivers = {{config::driver_kind::process, ""}, {config::driver_kind::oci, runc_path()}};
+    chosen.drivers = {{config::driver_kind::process, ""}, image_driver_};
+    chosen.engine_helper = engine_helper;
+    chosen.engine_patience = engine_patience;
     chosen.host_paths = {data.path() + "/allowed"};
     chosen.bridge = bridge;
     chosen.images = [this] { return has_images ? images_ : caf::actor{}; };
@@ -207,7 +214,11 @@ public:
   std::atomic<bool> has_images{true}; ///< false: the image keeper does not run
   std::shared_ptr<host_bridge> bridge; ///< of the next driver
 
+  std::vector<std::string> engine_helper; ///< of the next driver
+  std::chrono::milliseconds engine_patience{15'000};
+
 private:
+  const config::driver_spec image_driver_;
   temporary_folder store_folder_;
   std::unique_ptr<storage::image_store> store_;
   caf::actor images_;
@@ -235,6 +246,7 @@ inline std::unique_ptr<oci_driver_under_test> make_oci_driver() {
 }
 
 inline pid_t to_pid(const container_started& started) {
+  REQUIRE(started.pid > 1); // 0 would be whoever runs the test
   return static_cast<pid_t>(started.pid);
 }
 

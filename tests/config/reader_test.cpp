@@ -122,12 +122,14 @@ TEST_CASE("a container of an image is read with its files, volumes and limits") 
 TEST_CASE("a driver of a host is read from its kind alone or with options") {
   const auto result = read_documents(
       "kind: site\nname: shop\nhosts:\n  - id: host-1\n    address: 10.0.0.1:7101\n    capacity: {cpu: 1, memory: 1Gi}\n"
-      "    drivers: [process, {kind: oci, runtime: /usr/bin/crun}]\n    host-paths: [/srv]\n",
+      "    drivers: [process, {kind: engine, socket: /run/podman/podman.sock}, {kind: oci, runtime: /usr/bin/crun}]\n    host-paths: [/srv]\n",
       "f");
   CHECK(texts_of(result) == "");
   REQUIRE(result.documents.size() == 1);
   const auto& host = result.documents[0].site.hosts.at(0);
-  CHECK(host.drivers == std::vector<driver_spec>{{driver_kind::process, ""}, {driver_kind::oci, "/usr/bin/crun"}});
+  CHECK(host.drivers == std::vector<driver_spec>{{driver_kind::process, ""},
+                                                 {driver_kind::engine, "", "/run/podman/podman.sock"},
+                                                 {driver_kind::oci, "/usr/bin/crun"}});
   CHECK(host.host_paths == std::vector<std::string>{"/srv"});
 }
 

@@ -190,11 +190,17 @@ TEST_CASE("an instance on a bridge may listen on the port that it publishes, as 
   CHECK(bad_service(publish(instance_network::host)).size() == 1);
 }
 
-TEST_CASE("a host names each driver once, a runtime only for oci, and absolute paths that it allows") {
+TEST_CASE("a host names each driver once, a runtime only for oci, a socket only for engine, and absolute paths that it allows") {
   CHECK(bad_host([](auto& h) { h.drivers = {{driver_kind::process, ""}, {driver_kind::oci, "/usr/bin/crun"}}; }).empty());
   CHECK(bad_host([](auto& h) { h.drivers = {{driver_kind::oci, ""}, {driver_kind::oci, ""}}; }) ==
         paths{"hosts[0].drivers[1]"});
-  CHECK(bad_host([](auto& h) { h.drivers = {{driver_kind::engine, ""}}; }) == paths{"hosts[0].drivers[0]"});
+  CHECK(bad_host([](auto& h) { h.drivers = {{driver_kind::engine, ""}, {driver_kind::oci, ""}}; }).empty());
+  CHECK(bad_host([](auto& h) { h.drivers = {{driver_kind::engine, "", "/run/podman/podman.sock"}}; }).empty());
+  CHECK(bad_host([](auto& h) { h.drivers = {{driver_kind::engine, "", "podman.sock"}}; }) == paths{"hosts[0].drivers[0].socket"});
+  CHECK(bad_host([](auto& h) { h.drivers = {{driver_kind::engine, "", '/' + std::string(106, 's')}}; }).empty());
+  CHECK(bad_host([](auto& h) { h.drivers = {{driver_kind::engine, "", '/' + std::string(107, 's')}}; }) == paths{"hosts[0].drivers[0].socket"});
+  CHECK(bad_host([](auto& h) { h.drivers = {{driver_kind::engine, "/usr/bin/runc"}}; }) == paths{"hosts[0].drivers[0].runtime"});
+  CHECK(bad_host([](auto& h) { h.drivers = {{driver_kind::oci, "", "/run/docker.sock"}}; }) == paths{"hosts[0].drivers[0].socket"});
   CHECK(bad_host([](auto& h) { h.drivers = {{driver_kind::process, "/x"}}; }) == paths{"hosts[0].drivers[0].runtime"});
   CHECK(bad_host([](auto& h) { h.drivers = {{driver_kind::oci, "crun"}}; }) == paths{"hosts[0].drivers[0].runtime"});
   CHECK(bad_host([](auto& h) { h.host_paths = {"/srv", "media"}; }) == paths{"hosts[0].host-paths[1]"});

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "actors/host/agent.hpp"
+#include "actors/instance/engine/engine_command.hpp"
 #include "net/identity.hpp"
 #include "runtime/first_cause.hpp"
 #include "storage/data_dir.hpp"
@@ -28,6 +29,8 @@ actors::agent_options options_of(const host_run_options& options, config::site_s
   result.identity_dir = (fs::path{result.data_dir} / storage::tls_folder).string();
   result.api = options.api;
   result.version = PRUNELLA_VERSION;
+  // This very program, also when its file was replaced meanwhile.
+  result.engine_helper = {"/proc/" + std::to_string(getpid()) + "/exe", actors::engine_command_word};
   const auto absolute = [](const std::string& path) { return path.empty() ? path : fs::absolute(path).string(); };
   result.registries.auth_file = absolute(options.registry_auth);
   result.registries.certificates = absolute(options.registry_certs);

@@ -81,6 +81,15 @@ public:
     return std::nullopt;
   }
 
+  driver_result<std::vector<container_mount>> run_mounts(const image_user& user) {
+    request_.user = user;
+    add_volumes();
+    add_files();
+    if (failure_)
+      return *std::move(failure_);
+    return std::move(request_.mounts);
+  }
+
 private:
   /// Of a container with a user namespace.
   void claim() {
@@ -315,6 +324,12 @@ std::optional<driver_failure> make_bundle(const container_order& order, const pr
                                           const std::string& folder, const std::string& cgroup,
                                           const bundle_network& network, const bundle_options& options) {
   return bundle_maker{order, image, folder, cgroup, network, options}.run();
+}
+
+driver_result<std::vector<container_mount>> make_mounts(const container_order& order, const image_user& user,
+                                                        const std::string& folder, const bundle_network& network,
+                                                        const bundle_options& options) {
+  return bundle_maker{order, {}, folder, {}, network, options}.run_mounts(user);
 }
 
 std::string resolver_text(const std::string& host, const std::string& name_server, const std::string& application) {

@@ -19,6 +19,7 @@
 #include "actors/instance/images.hpp"
 #include "actors/instance/oci/image_user.hpp"
 #include "actors/instance/oci/runtime_spec.hpp"
+#include "actors/instance/process.hpp"
 
 namespace prunella::actors {
 
@@ -61,6 +62,12 @@ std::variant<std::string, driver_failure> host_volume(const std::string& path, c
 std::optional<driver_failure> make_bundle(const container_order& order, const provided_image& image,
                                           const std::string& folder, const std::string& cgroup,
                                           const bundle_network& network, const bundle_options& options);
+
+/// Only the volumes and files of it, for who has another way to a root file system: what is to be mounted, outer ones first.
+/// Errors as `make_bundle`.
+driver_result<std::vector<container_mount>> make_mounts(const container_order& order, const image_user& user,
+                                                        const std::string& folder, const bundle_network& network,
+                                                        const bundle_options& options);
 
 /// The host name a container has: the last part of its instance's name, at most the 64 bytes that Linux takes.
 std::string hostname_of(const std::string& instance);

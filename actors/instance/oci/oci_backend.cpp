@@ -60,8 +60,7 @@ class oci_backend final : public driver_backend {
 public:
   explicit oci_backend(oci_backend_options options)
     : options_(std::move(options)), bundle_(options_of_machine(options_.data_directory, options_.host_paths)),
-      user_namespace_obstacle_(::geteuid() == 0 ? storage::idmapping_obstacle(options_.data_directory) : std::string{}),
-      networks_(networks_options(options_)) {}
+      user_namespace_obstacle_(::geteuid() == 0 ? storage::idmapping_obstacle(options_.data_directory) : std::string{}) {}
 
   config::driver_kind kind() const override { return config::driver_kind::oci; }
   bool is_slow() const override { return true; }
@@ -107,18 +106,10 @@ private:
   std::string draw_id(const std::string& name);
   static void give_output(pid_t main, const std::string& folder);
 
-  static instance_networks_options networks_options(const oci_backend_options& options) {
-    instance_networks_options x;
-    x.data_directory = options.data_directory;
-    x.bridge = options.bridge;
-    return x;
-  }
-
   const oci_backend_options options_;
   const bundle_options bundle_;
   const std::string user_namespace_obstacle_; ///< why containers can have none here; empty: they can
   std::uint64_t last_exec_ = 0;
-  instance_networks networks_;
   std::mutex id_mutex_;
   std::mt19937_64 random_{std::random_device{}()};
 };
@@ -177,7 +168,7 @@ driver_result<launched_container> oci_backend::launch(const container_order& ord
   auto launched = run(order, *image, id, folder);
   if (std::holds_alternative<driver_failure>(launched)) {
     remove(order.name, id);
-    networks_.leave(order.instance, id, false);
+    options_.networks->leave(order.instance, id, false);
   }
   return launched;
 }
@@ -185,7 +176,7 @@ driver_result<launched_container> oci_backend::launch(const container_order& ord
 driver_result<bundle_network> oci_backend::join(const container_order& order, const std::string& id) {
   bundle_network network;
   if (order.network != config::instance_network::host) {
-    auto joined = networks_.join(order.instance, order.network, id);
+    auto joined = options_.networks->join(order.instance, order.network, id);
     if (auto* failure = std::get_if<driver_failure>(&joined))
       return std::move(*failure);
     auto& place = std::get<instance_network_place>(joined);
@@ -193,7 +184,7 @@ driver_result<bundle_network> oci_backend::join(const container_order& order, co
     network.address = std::move(place.address);
   }
   if (order.network != config::instance_network::none)
-    network.name_server = networks_.name_server();
+    network.name_server = options_.networks->name_server();
   return network;
 }
 
@@ -379,7 +370,7 @@ std::optional<container_end> oci_backend::collect(const launched_container& cont
 
 void oci_backend::clear(const storage::container_record& record, bool stopped) {
   remove(record.name, record.runtime_id);
-  networks_.leave(instance_of(record.name), record.runtime_id, stopped);
+  options_.networks->leave(instance_of(record.name), record.runtime_id, stopped);
 }
 
 /// Whatever of it there is; what cannot be removed now is tried again by the next agent.
@@ -415,16 +406,11 @@ std::vector<launched_container> oci_backend::recover(const std::vector<storage::
       container.watched = std::move(*conmon);
     if (!conmon)
       container.end = collect(container, true);
+    container.network_user = record.runtime_id;
     end_commands(record);
     found.push_back(std::move(container));
   }
   sweep(found);
-  std::vector<std::pair<std::string, std::string>> users;
-  for (const auto& container : found)
-    users.emplace_back(instance_of(container.record.name), container.record.runtime_id);
-  networks_.recover(users);
-  for (auto& container : found)
-    container.address = networks_.address_of(instance_of(container.record.name));
   return found;
 }
 

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "actors/instance/driver_backend.hpp"
-#include "actors/instance/network/host_bridge.hpp"
+#include "actors/instance/network/instance_networks.hpp"
 
 namespace prunella::actors {
 
@@ -25,7 +25,7 @@ struct oci_backend_options {
   std::string runtime;        ///< path of runc or crun
   std::string conmon;         ///< path of conmon
   std::vector<std::string> host_paths; ///< below these the host's files may be given to containers
-  std::shared_ptr<host_bridge> bridge{}; ///< for `network: bridge`; null: not on this host
+  std::shared_ptr<instance_networks> networks{}; ///< required
 };
 
 /// The programs that this host has for it; `runtime` is a path, or empty for runc, else crun. Failure (no_driver): the

@@ -1,0 +1,276 @@
+#include "actors/instance/engine/engine_backend_state.hpp"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "actors/instance/engine/engine_process.hpp"
+#include "actors/instance/file_head.hpp"
+#include "actors/instance/oci/conmon.hpp"
+#include "actors/instance/oci/image_user.hpp"
+#include "config/signal.hpp"
+
+namespace prunella::actors {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t max_user_database = 1 << 20;
+constexpr std::chrono::milliseconds notice_pause{10};
+constexpr std::chrono::milliseconds notice_patience{2'000};
+
+/// As many as there can be numbers: Podman sets its own limit to that, and without CAP_SYS_RESOURCE what it starts cannot
+/// have more.
+std::uint64_t most_processes() {
+  std::uint64_t numbers = 32'768;
+  const auto text = file_head("/proc/sys/kernel/pid_max");
+  std::from_chars(text.data(), text.data() + text.size(), numbers);
+  rlimit limit{};
+  const bool is_limited = ::getrlimit(RLIMIT_NPROC, &limit) == 0 && limit.rlim_max != RLIM_INFINITY;
+  return is_limited ? std::min<std::uint64_t>(limit.rlim_max, numbers) : numbers;
+}
+
+} // namespace
+
+std::string engine_backend::draw() {
+  const std::lock_guard lock{mutex_};
+  auto number = random_();
+  std::string text;
+  for (int i = 0; i < 16; ++i, number >>= 4)
+    text += "0123456789abcdef"[number & 15];
+  return text;
+}
+
+std::optional<driver_failure> engine_backend::check(const container_order& order, const provided_image*) {
+  const auto refuse = [&](const std::string& why) { return driver_failure{driver_errc::invalid_request, order.name + " " + why}; };
+  if (::geteuid() != 0)
+    return driver_failure{driver_errc::no_driver, "containers of images need an agent that runs as root"};
+  if (order.has_input)
+    return refuse("has a standard input, which the driver engine does not give to a task: leave `-i` out, or run it on a host with the driver oci");
+  if (order.spec.disk_bytes > 0)
+    return refuse("has a limit of disk, which the driver engine cannot keep: leave `disk` out, or run it on a host with the driver oci");
+  if (order.spec.user_namespace)
+    return refuse("wants a user namespace, which the driver engine does not make: set the engine's own `userns-remap`, or run it on a "
+                  "host with the driver oci");
+  for (const auto& volume : order.spec.volumes)
+    if (volume.kind == config::volume_kind::host_path) {
+      auto real = host_volume(volume.path, options_.host_paths);
+      if (auto* failure = std::get_if<driver_failure>(&real))
+        return std::move(*failure);
+    }
+  return std::nullopt;
+}
+
+driver_result<launched_container> engine_backend::launch(const container_order& order, const provided_image* image) {
+  if (auto failure = check(order, image))
+    return *std::move(failure);
+  if (image == nullptr)
+    return driver_failure{driver_errc::invalid_request, order.name + " names no image"};
+  remove_left_over();
+  const auto folder = starts_folder(order.name) + "/" + draw();
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error)
+    return driver_failure{driver_errc::data_directory_unusable,
+                          "the folder `" + folder + "` cannot be made: " + error.message() + "; free space or look after the disk"};
+  auto made = make(order, *image, folder);
+  if (auto* failure = std::get_if<driver_failure>(&made)) {
+    options_.networks->leave(order.instance, folder, false);
+    fs::remove_all(folder, error);
+    return std::move(*failure);
+  }
+  const auto& id = std::get<std::string>(made);
+  std::ofstream{folder + "/" + std::string{engine_id_file}} << id;
+  auto launched = run(order, *image, id);
+  if (std::holds_alternative<driver_failure>(launched)) {
+    remove(order.name, id);
+    options_.networks->leave(order.instance, folder, false);
+  } else {
+    std::get<launched_container>(launched).address = options_.networks->address_of(order.instance);
+  }
+  return launched;
+}
+
+/// A user of the network is known by the folder of its start: that is there before its container.
+driver_result<bundle_network> engine_backend::join(const container_order& order, const std::string& folder) {
+  bundle_network network;
+  if (order.network != config::instance_network::host) {
+    auto joined = options_.networks->join(order.instance, order.network, folder);
+    if (auto* failure = std::get_if<driver_failure>(&joined))
+      return std::move(*failure);
+    network.path = std::get<instance_network_place>(joined).path;
+    network.address = std::get<instance_network_place>(joined).address;
+  }
+  if (order.network != config::instance_network::none)
+    network.name_server = options_.networks->name_server();
+  return network;
+}
+
+driver_result<engine_create_request> engine_backend::request_for(const container_order& order, const provided_image& image,
+                                                                 const std::string& folder) {
+  const auto version = client_.version();
+  if (const auto* failure = failure_in(version))
+    return *failure;
+  const bool is_podman = std::get<engine_version>(version).is_podman;
+  if (!is_podman && order.network != config::instance_network::host)
+    return driver_failure{driver_errc::network_failed,
+                          order.name + " wants a network of its own, which only Podman takes from outside: give the service `network: host`, or run "
+                                       "it on a host with Podman or the driver oci"};
+  auto network = join(order, folder);
+  if (const auto* failure = failure_in(network))
+    return *failure;
+  const auto& joined = std::get<bundle_network>(network);
+  const auto& asked = order.spec.user.empty() ? image.config.user : order.spec.user;
+  auto user = resolve_user(asked, read_in_layers(image.layers, "/etc/passwd", max_user_database),
+                           read_in_layers(image.layers, "/etc/group", max_user_database));
+  if (auto* failure = std::get_if<driver_failure>(&user))
+    return std::move(*failure);
+  auto mounts = make_mounts(order, std::get<image_user>(user), folder, joined, bundle_);
+  if (const auto* failure = failure_in(mounts))
+    return *failure;
+  engine_create_request request;
+  request.order = order;
+  request.image = engine_image_name(image.manifest);
+  request.image_stop_signal = image.config.stop_signal;
+  request.agent = options_.agent;
+  request.run = run_;
+  request.hostname = hostname_of(order.instance);
+  request.network_mode = joined.path.empty() ? "host" : "ns:" + joined.path;
+  request.mounts = std::get<std::vector<container_mount>>(std::move(mounts));
+  request.is_root = std::get<image_user>(user).uid == 0;
+  if (is_podman)
+    request.log_path = log_path(order.name);
+  request.log_cap_bytes = conmon_log_cap(order.spec.logs);
+  request.open_files = bundle_.open_files;
+  request.processes = most_processes();
+  request.swap_is_counted = bundle_.swap_is_counted;
+  return request;
+}
+
+/// → id of the container, which does not run yet.
+driver_result<std::string> engine_backend::make(const container_order& order, const provided_image& image, const std::string& folder) {
+  auto request = request_for(order, image, folder);
+  if (const auto* failure = failure_in(request))
+    return *failure;
+  const std::lock_guard lock{images_mutex_};
+  if (auto failure = client_.provide(image))
+    return *std::move(failure);
+  {
+    const std::lock_guard used{mutex_};
+    images_used_[engine_image_name(image.manifest)] = std::chrono::steady_clock::now();
+  }
+  return create(order, create_body(std::get<engine_create_request>(request)));
+}
+
+/// Under the container's name, which an earlier start that waits to be cleared away gives up. If somebody else has it, with
+/// a few letters behind it: what runs is told by labels.
+driver_result<std::string> engine_backend::create(const container_order& order, const std::string& body) {
+  auto created = client_.create(order.name, body);
+  if (const auto* failure = failure_in(created))
+    return *failure;
+  if (auto& id = std::get<std::optional<std::string>>(created))
+    return *std::move(id);
+  auto holder = client_.inspect(order.name);
+  if (const auto* failure = failure_in(holder))
+    return *failure;
+  const auto& found = std::get<std::optional<engine_container>>(holder);
+  const auto agent = found ? found->labels.find(std::string{label_agent}) : decltype(found->labels.find({})){};
+  const bool is_ours = found && agent != found->labels.end() && agent->second == options_.agent;
+  auto name = order.name;
+  if (is_ours && !found->is_running)
+    static_cast<void>(client_.rename(found->id, name + ".ended-" + draw().substr(0, 8)));
+  else if (found)
+    name += "." + draw().substr(0, 8);
+  created = client_.create(name, body);
+  if (const auto* failure = failure_in(created))
+    return *failure;
+  if (auto& id = std::get<std::optional<std::string>>(created))
+    return *std::move(id);
+  return driver_failure{driver_errc::runtime_failed, "the container engine has another container with the name " + name + ", remove or rename it"};
+}
+
+driver_result<launched_container> engine_backend::run(const container_order& order, const provided_image& image, const std::string& id) {
+  launched_container launched;
+  auto& record = launched.record;
+  record.name = order.name;
+  record.runtime_id = id;
+  record.log_path = log_path(order.name);
+  record.driver = config::driver_kind::engine;
+  const auto& stop = order.spec.stop_signal.empty() ? image.config.stop_signal : order.spec.stop_signal;
+  record.stop_signal = config::parse_signal(stop).value_or(SIGTERM);
+  record.started_at_ms = // from here on it may print
+    std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  if (auto failure = client_.start(id))
+    return *std::move(failure);
+  auto looked = client_.inspect(id);
+  if (const auto* failure = failure_in(looked))
+    return *failure;
+  const auto& found = std::get<std::optional<engine_container>>(looked);
+  if (!found)
+    return driver_failure{driver_errc::runtime_failed, order.name + " was removed at the engine a moment after its start"};
+  attach(launched, *found);
+  if (!launched.main.pidfd && still_runs(id)) // else it is over already, which is found out as of any other
+    return driver_failure{driver_errc::no_driver, "the container engine runs " + order.name + " as process " + std::to_string(found->pid)
+                                                    + ", which this agent does not see: the engine has to be on the same machine, and the "
+                                                      "agent in no container of its own"};
+  static_cast<void>(cgroup_of(record));
+  follow_log(launched, order.spec.logs);
+  return launched;
+}
+
+/// Whether what has no process that this agent sees goes on to run, as the engine says: it notices an end a moment later.
+bool engine_backend::still_runs(const std::string& id) {
+  const auto until = std::chrono::steady_clock::now() + notice_patience;
+  for (; std::chrono::steady_clock::now() < until; std::this_thread::sleep_for(notice_pause)) {
+    auto again = client_.inspect(id);
+    const auto* found = std::get_if<std::optional<engine_container>>(&again);
+    if (found == nullptr || !*found || !(*found)->is_running)
+      return false;
+  }
+  return true;
+}
+
+/// Finds the processes of a container as the engine has seen it.
+void engine_backend::attach(launched_container& container, const engine_container& found) {
+  auto& record = container.record;
+  if (found.pid > 0)
+    if (auto main = find_engine_process(found.pid, found.id)) {
+      record.pid = main->pid;
+      record.start_time_ticks = main->start_ticks;
+      container.main = std::move(*main);
+    }
+  if (found.monitor_pid > 0)
+    if (const auto conmon = find_conmon(found.monitor_pid, found.id)) { // for its log; it becomes the program that clears away
+      record.monitor_pid = conmon->pid;
+      record.monitor_start_ticks = conmon->start_ticks;
+    }
+}
+
+void engine_backend::note_network(launched_container& container) const {
+  for (auto& folder : folders_of(starts_folder(container.record.name), container.record.runtime_id, engine_id_file))
+    container.network_user = std::move(folder);
+}
+
+/// Podman's conmon writes the log itself; of others the engine is asked.
+void engine_backend::follow_log(launched_container& container, const config::log_spec& bounds) {
+  const auto& record = container.record;
+  if (record.monitor_pid > 0) {
+    const auto bundle = bundle_of_conmon(record.monitor_pid);
+    if (!bundle.empty())
+      container.logs = {{record.log_path, bundle + "/ctl", conmon_log_cap_of(command_line_of(record.monitor_pid))}};
+    return;
+  }
+  const auto version = client_.version();
+  if (const auto* known = std::get_if<engine_version>(&version); known != nullptr && !known->is_podman)
+    logs_.follow(record.runtime_id, record.log_path, bounds.max_size_bytes / 2);
+}
+
+} // namespace prunella::actors
