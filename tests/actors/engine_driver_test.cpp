@@ -365,6 +365,9 @@ TEST_CASE("an engine's containers of an instance without a network share one of 
   CHECK(x->has_output("lo\n"));
   CHECK(x->output() == seen);
   CHECK(seen.find(fs::read_symlink("/proc/self/ns/net").string()) == std::string::npos);
+  // Its network goes with the last that uses it, if that was stopped: so the second has to be cleared away before.
+  CHECK(eventually([&] { return x->podman.containers() == std::vector<std::string>{first.name}; }));
   x->stop(1, 0ms);
   CHECK(x->is_cleared());
+  CHECK(eventually([&] { return !fs::exists(x->data.path() + "/networks/instances/" + first.instance); }));
 }

@@ -60,6 +60,10 @@ podman_service::podman_service() {
 podman_service::~podman_service() {
   run({"rm", "--all", "--force", "--time", "0"});
   kill();
+  // Of each command in a container a conmon stays for a while, in case somebody asks how it ended.
+  for (const auto pid : actors::list_processes())
+    if (actors::file_head("/proc/" + std::to_string(pid) + "/cmdline").find(folder_.path() + "/") != std::string::npos)
+      ::kill(pid, SIGKILL);
   std::error_code ignored; // cgroups: gone only if nobody else's podman has something in them
   for (const auto& hierarchy : fs::directory_iterator("/sys/fs/cgroup", ignored))
     for (const auto* group : {"libpod_parent/conmon", "libpod_parent"})
