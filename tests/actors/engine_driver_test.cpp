@@ -339,7 +339,9 @@ TEST_CASE("a log of an engine's container over the cap is kept in two halves and
   if (!x)
     return;
   const auto log = container_log_path(x->data.path(), x->order("").name);
-  x->start(x->order("i=0; while [ $i -lt 2000 ]; do echo line $i of the log; i=$((i+1)); done; echo end; exec busybox sleep 1000"));
+  auto order = x->order("i=0; while [ $i -lt 2000 ]; do echo line $i of the log; i=$((i+1)); done; echo end; exec busybox sleep 1000");
+  order.spec.logs.max_size_bytes = 128 * 1024;
+  x->start(order);
   REQUIRE(eventually([&] { return (read_text(older_log_path(log)) + read_text(log)).find("F end") != std::string::npos && fs::exists(older_log_path(log)); }));
   REQUIRE(eventually([&] { return fs::exists(log); }));
   const auto all = lines_of(read_text(older_log_path(log)) + read_text(log));
