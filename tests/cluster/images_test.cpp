@@ -96,8 +96,8 @@ TEST_CASE("an image that an application names comes from its registry once, and 
   const auto requests = registry.requests();
   for (std::size_t layer = 0; layer < 2; ++layer)
     CHECK(std::count(requests.begin(), requests.end(), "/v2/shop/web/blobs/" + blob_of(image, layer)) == 1);
+  site.wait_for("both events of it are told", [&] { return events_of(site, name, "present").size() == 2; });
   const auto news = events_of(site, name, "present");
-  REQUIRE(news.size() == 2);
   CHECK(news[0].reason.find(" from registry " + registry.address()) != std::string::npos);
   CHECK(news[1].reason.find(" from " + news[0].host + ", ") != std::string::npos);
   CHECK(images(site)[0].digest == image.digest().text());
@@ -124,10 +124,10 @@ TEST_CASE("an image from a file at one host is copied to where it is needed, and
     const auto hosts = hosts_with(site, name);
     return hosts == std::vector<std::string>{"host-2", "host-3"};
   });
-  const auto news = events_of(site, name, "present");
-  REQUIRE_FALSE(news.empty());
-  CHECK(news.back().host == "host-3");
-  CHECK(news.back().reason.find(" from host-2, ") != std::string::npos);
+  site.wait_for("the event of it says so", [&] {
+    const auto news = events_of(site, name, "present");
+    return !news.empty() && news.back().host == "host-3" && news.back().reason.find(" from host-2, ") != std::string::npos;
+  });
 }
 
 TEST_CASE("an agent that is killed in the middle of a pull goes on after it is started again, without the blobs it had") {
