@@ -268,8 +268,11 @@ outer_parts agent::parts::outside() {
   return x;
 }
 
+/// What has an image goes to oci here: the first driver for images takes it.
 bool agent::parts::has_oci() const {
-  return std::any_of(drivers.drivers.begin(), drivers.drivers.end(), [](const auto& x) { return x.kind == config::driver_kind::oci; });
+  const auto first = std::find_if(drivers.drivers.begin(), drivers.drivers.end(),
+                                  [](const auto& x) { return x.kind != config::driver_kind::process; });
+  return first != drivers.drivers.end() && first->kind == config::driver_kind::oci;
 }
 
 /// The host's part of the site's range; nothing is made before somebody needs it.

@@ -48,7 +48,8 @@ void instance_table::take(const container_report& report) {
   if (found == containers.end())
     return;
   auto& x = *found;
-  if (report.phase == container_phase::starting)
+  x.waits_for = report.phase == container_phase::starting ? report.reason.substr(0, max_reason_bytes) : std::string{};
+  if (report.phase == container_phase::starting && x.waits_for.empty()) // else it is the same start, that waits for an engine
     ++x.attempts;
   if (report.phase == container_phase::running && report.adopted && x.attempts > 1)
     --x.attempts; // it had been running all along
@@ -97,6 +98,8 @@ instance_phase instance_table::phase_of(const instance& x, std::string& reason) 
     done += c.is_known && is_final ? 1 : 0;
     if (c.is_known && has_ended(c.phase) && !(c.is_init && is_final))
       reason = c.name + ' ' + c.reason + (is_final ? " and is not restarted" : "");
+    else if (!c.waits_for.empty())
+      reason = c.name + " waits: " + c.waits_for;
     else if (c.is_known && c.phase == container_phase::starting && !c.reason.empty()) // still why: who looks hardly sees the moment between
       reason = c.name + ' ' + c.reason;
   }
@@ -120,7 +123,7 @@ std::optional<instance_report> instance_table::report(const std::string& name) c
   for (const auto& c : x.containers) {
     const auto restarts = c.attempts > 0 ? c.attempts - 1 : 0;
     report.restarts += restarts;
-    report.containers.push_back({c.name, container_state(c.phase, c.is_known), c.pid, restarts, c.reason});
+    report.containers.push_back({c.name, container_state(c.phase, c.is_known), c.pid, restarts, c.waits_for.empty() ? c.reason : c.waits_for});
     if (c.phase == container_phase::running) {
       report.pid = report.pid == 0 ? c.pid : report.pid;
       report.started_at = std::max(report.started_at, c.started_at);

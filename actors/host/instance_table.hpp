@@ -53,6 +53,7 @@ private:
     std::int64_t pid = 0;
     time_ms started_at = 0;
     std::string reason; ///< of its last end
+    std::string waits_for; ///< why its start goes on; empty: it does not wait
     bool is_ready = true;
     std::string unready_reason;
     std::string address; ///< while it runs

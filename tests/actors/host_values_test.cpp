@@ -87,6 +87,22 @@ TEST_CASE("a container that ended counts a restart when it is started again, an 
   CHECK(table.report(web)->reason == "");
 }
 
+TEST_CASE("a start that waits for its engine says so and is one start, however often it says it") {
+  actors::instance_table table;
+  table.expect(plan_of(1));
+  table.take(report(container_phase::starting));
+  auto waiting = report(container_phase::starting);
+  waiting.reason = "the container engine does not answer";
+  for (int i = 0; i < 2; ++i)
+    table.take(waiting);
+  CHECK(table.report(web)->phase == instance_phase::starting);
+  CHECK(table.report(web)->reason == web + ".main waits: the container engine does not answer");
+  table.take(report(container_phase::running));
+  CHECK(table.report(web)->phase == instance_phase::running);
+  CHECK(table.report(web)->restarts == 0);
+  CHECK(table.report(web)->reason == "");
+}
+
 TEST_CASE("reports of another generation or container are not mixed in") {
   actors::instance_table table;
   table.expect(plan_of(2));
