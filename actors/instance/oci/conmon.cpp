@@ -154,7 +154,8 @@ driver_failure explain_runtime(std::string_view words) {
                                                       + "; correct `working-directory`, or leave it out to use the image's"};
   if (contains(text, "hybrid mode not supported")) // crun, where cgroup v2 has controllers beside v1
     return failed("the runtime could not start the container: " + text
-                  + "; use runc on this host (`drivers: [{kind: oci, runtime: /usr/sbin/runc}]`), or start its kernel with one version of cgroups");
+                  + "; use runc on this host (`drivers: [{kind: oci, runtime: /usr/sbin/runc}]`, of an engine its own setting), or start "
+                    "its kernel with one version of cgroups");
   return failed("the runtime could not start the container: " + (text.empty() ? std::string{"it gave no reason"} : text));
 }
 
