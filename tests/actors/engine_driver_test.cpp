@@ -113,7 +113,7 @@ TEST_CASE("at the engine a container has our name, labels that say all of it, no
   CHECK(x->is_cleared());
 }
 
-TEST_CASE("an engine's container that is killed is told by its signal, that runs out of memory by that, and 137 by its code") {
+TEST_CASE("an engine's container that is killed is told by its signal, and one that says 137 itself by its code") {
   const auto x = make_engine_driver();
   if (!x)
     return;
@@ -128,11 +128,6 @@ TEST_CASE("an engine's container that is killed is told by its signal, that runs
     REQUIRE(kill(to_pid(next), SIGTERM) == 0);
     CHECK(x->next_exit().exit_code == 137);
   }
-  auto order = x->order("x=$(busybox dd if=/dev/zero bs=1M count=200 2>/dev/null | busybox tr '\\0' 'x'); echo survived", 3);
-  order.spec.resources.memory_bytes = 16 << 20;
-  x->run(order);
-  CHECK(x->last_exit.out_of_memory);
-  CHECK(x->last_exit.memory_limit_bytes == 16 << 20);
   CHECK(x->is_cleared());
 }
 
