@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/mount.h>
+
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 #include <caf/event_based_actor.hpp>
@@ -91,6 +93,9 @@ public:
       runc({"delete", "--force", folder.filename().string()});
       static_cast<void>(storage::unmount_root(folder.string()));
     }
+    std::error_code none; // namespaces that instances keep for their next start
+    for (const auto& instance : std::filesystem::directory_iterator(data.path() + "/networks/instances", none))
+      ::umount2((instance.path() / "namespace").c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
   }
 
   container_driver_options options() {
