@@ -231,13 +231,12 @@ void container_driver_state::on_launched(const std::string& container, driver_ba
   if (const auto* failure = std::get_if<driver_failure>(&result))
     return on_failed(container, *failure);
   auto& launched = std::get<launched_container>(result);
-  const auto& order = rising_[container].start.order;
   // Before anybody hears of it. A crash up to here leaves a container without a record: recovery ends it.
-  if (const auto failure = keep(launched, backend, order))
+  if (const auto failure = keep(launched, backend, rising_[container].start.order))
     return on_failed(container, *failure);
   auto rising = std::move(rising_.extract(container).mapped());
   for (const auto& log : launched.logs)
-    logs_->add(log, order.spec.logs);
+    logs_->add(log, rising.start.order.spec.logs);
   auto& entry = containers_[container];
   entry.launched = std::move(launched);
   entry.backend = &backend;
