@@ -10,6 +10,7 @@
 
 #include <charconv>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <set>
 #include <thread>
@@ -194,6 +195,19 @@ disk_count count_container_disk(const std::string& folder, std::int64_t pid, std
     if (const auto known = numbers_in(file_head(container_pid_path(start.path().string()))); !known.empty() && known[0] == pid)
       add(start.path());
   return all;
+}
+
+std::optional<std::int64_t> paced_counts::ask(const measure_disk& x, std::chrono::microseconds now) {
+  for (auto it = known_.begin(); it != known_.end();)
+    it = now - it->second.asked_at > forget_after_ ? known_.erase(it) : std::next(it);
+  auto& known = known_[x.container];
+  known.asked_at = now;
+  const auto pause = known.cost * share_ * static_cast<std::int64_t>(known_.size());
+  return known.pid == x.pid && now - known.counted_at < pause ? std::optional{known.bytes} : std::nullopt;
+}
+
+void paced_counts::counted(const measure_disk& x, std::int64_t bytes, std::chrono::microseconds cost, std::chrono::microseconds now) {
+  known_[x.container] = {x.pid, bytes, cost, now, now};
 }
 
 std::vector<container_use> container_readings::advance(const container_stats_list& stats, std::chrono::microseconds at) {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "actors/instance/disk_limit.hpp"
 #include "actors/instance/driver.hpp"
 #include "actors/use_messages.hpp"
 
@@ -58,6 +59,33 @@ disk_count count_disk(const std::string& folder, std::size_t most);
 /// The same of a running container, whose main process is `pid`: of its folder without what other starts of it left in there
 /// that is not cleared away yet.
 disk_count count_container_disk(const std::string& folder, std::int64_t pid, std::size_t most);
+
+/// When a container with a disk limit is counted again. What many small files cost is paid less often, the more containers
+/// there are to count: all counts together take at most one part in `share` of the time.
+class paced_counts {
+public:
+  paced_counts(std::int64_t share, std::chrono::microseconds forget_after) : share_(share), forget_after_(forget_after) {}
+
+  /// Bytes of the last count, if it is still to be used; nothing: it is to be counted now (`counted`). Who was not asked about
+  /// for `forget_after` is forgotten and costs the others nothing.
+  std::optional<std::int64_t> ask(const measure_disk& x, std::chrono::microseconds now);
+
+  /// `cost`: how long it took. Of a container that was asked about.
+  void counted(const measure_disk& x, std::int64_t bytes, std::chrono::microseconds cost, std::chrono::microseconds now);
+
+private:
+  struct known_container {
+    std::int64_t pid = 0; ///< 0: not counted yet
+    std::int64_t bytes = 0;
+    std::chrono::microseconds cost{0};
+    std::chrono::microseconds counted_at{0};
+    std::chrono::microseconds asked_at{0};
+  };
+
+  std::int64_t share_;
+  std::chrono::microseconds forget_after_;
+  std::map<std::string, known_container> known_;
+};
 
 /// Readings of containers by name and generation: a new generation's counters begin anew.
 class container_readings {

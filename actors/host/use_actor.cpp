@@ -42,6 +42,7 @@ struct use_state {
 
   caf::behavior start(use_actor_options options) {
     options_ = std::move(options);
+    limited_.emplace(options_.limited_share, options_.longest_span);
     return {
       [this](const use_request&) { return on_request(); },
       [this](const measure_disk& x) { return on_measure(x); },
@@ -119,38 +120,22 @@ private:
     disk_ = std::move(next);
   }
 
-  /// What many small files cost is paid less often, the more containers there are to count.
   disk_measured on_measure(const measure_disk& x) {
-    const auto at = now();
-    for (auto it = limited_.begin(); it != limited_.end();)
-      it = at - it->second.asked_at > options_.longest_span ? limited_.erase(it) : std::next(it);
-    auto& known = limited_[x.container];
-    known.asked_at = at;
-    const auto share = options_.limited_share * static_cast<std::int64_t>(limited_.size());
-    if (known.pid == x.pid && at - known.counted_at < known.cost * share)
-      return {known.bytes};
+    if (const auto bytes = limited_->ask(x, now()))
+      return {*bytes};
     const auto begin = std::chrono::steady_clock::now();
-    known.bytes = count_container_disk(container_folder(options_.data_directory, x.container), x.pid, options_.max_limited_files).bytes;
-    known.cost = std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now() - begin);
-    known.pid = x.pid;
-    known.counted_at = at;
-    return {known.bytes};
+    const auto count = count_container_disk(container_folder(options_.data_directory, x.container), x.pid, options_.max_limited_files);
+    const auto cost = std::chrono::steady_clock::now() - begin;
+    limited_->counted(x, count.bytes, std::chrono::duration_cast<microseconds>(cost), now());
+    return {count.bytes};
   }
-
-  struct limited_container {
-    std::int64_t pid = 0;
-    std::int64_t bytes = 0;
-    microseconds cost{0};
-    microseconds counted_at{0};
-    microseconds asked_at{0};
-  };
 
   use_self* self_;
   use_actor_options options_;
   std::optional<machine_reading> machine_;
   container_readings containers_;
   std::map<std::string, disk_counted> disk_; ///< of running containers only
-  std::map<std::string, limited_container> limited_; ///< asked about within `longest_span`
+  std::optional<paced_counts> limited_;
   std::vector<caf::typed_response_promise<use_answer>> waiting_;
   std::uint64_t round_ = 0;
   std::optional<use_answer> answer_;

@@ -9,6 +9,7 @@
 #include "actors/instance/command_runner.hpp"
 #include "actors/instance/engine/engine_process.hpp"
 #include "actors/instance/file_head.hpp"
+#include "actors/instance/image_start.hpp"
 #include "actors/instance/oci/cgroup.hpp"
 
 namespace prunella::actors {
@@ -337,15 +338,8 @@ std::optional<launched_container> engine_backend::find_unrecorded(const engine_l
 std::vector<container_stats> engine_backend::stats(const std::vector<const launched_container*>& containers) {
   std::vector<container_stats> list;
   for (const auto* container : containers) {
-    container_stats stats;
-    if (const auto group = cgroup_of(container->record); !group.empty()) {
-      const auto use = read_cgroup_use(group);
-      stats.processes = use.processes;
-      stats.user_time = use.user_time;
-      stats.system_time = use.system_time;
-      stats.rss_bytes = use.memory_bytes;
-    }
-    list.push_back(std::move(stats));
+    const auto group = cgroup_of(container->record);
+    list.push_back(group.empty() ? container_stats{} : stats_of_group(group));
   }
   return list;
 }

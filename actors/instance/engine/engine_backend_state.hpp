@@ -73,7 +73,6 @@ private:
   driver_result<std::string> make(const container_order& order, const provided_image& image, const std::string& folder);
   driver_result<engine_create_request> request_for(const container_order& order, const provided_image& image,
                                                    const std::string& folder);
-  driver_result<bundle_network> join(const container_order& order, const std::string& folder);
   driver_result<std::string> create(const container_order& order, const std::string& body);
   driver_result<launched_container> run(const container_order& order, const provided_image& image, const std::string& id);
   bool still_runs(const std::string& id);

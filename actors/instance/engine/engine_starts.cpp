@@ -1,7 +1,6 @@
 #include "actors/instance/engine/engine_backend_state.hpp"
 
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -13,6 +12,7 @@
 
 #include "actors/instance/engine/engine_process.hpp"
 #include "actors/instance/file_head.hpp"
+#include "actors/instance/image_start.hpp"
 #include "actors/instance/oci/conmon.hpp"
 #include "actors/instance/oci/image_user.hpp"
 #include "config/signal.hpp"
@@ -51,8 +51,8 @@ std::string engine_backend::draw() {
 
 std::optional<driver_failure> engine_backend::check(const container_order& order, const provided_image*) {
   const auto refuse = [&](const std::string& why) { return driver_failure{driver_errc::invalid_request, order.name + " " + why}; };
-  if (::geteuid() != 0)
-    return driver_failure{driver_errc::no_driver, "containers of images need an agent that runs as root"};
+  if (auto failure = check_image_order(order, options_.host_paths))
+    return failure;
   if (order.has_input)
     return refuse("has a standard input, which the driver engine does not give to a task: leave `-i` out, or run it on a host with the driver oci");
   if (order.spec.disk_bytes > 0)
@@ -60,12 +60,6 @@ std::optional<driver_failure> engine_backend::check(const container_order& order
   if (order.spec.user_namespace)
     return refuse("wants a user namespace, which the driver engine does not make: set the engine's own `userns-remap`, or run it on a "
                   "host with the driver oci");
-  for (const auto& volume : order.spec.volumes)
-    if (volume.kind == config::volume_kind::host_path) {
-      auto real = host_volume(volume.path, options_.host_paths);
-      if (auto* failure = std::get_if<driver_failure>(&real))
-        return std::move(*failure);
-    }
   return std::nullopt;
 }
 
@@ -76,15 +70,13 @@ driver_result<launched_container> engine_backend::launch(const container_order& 
     return driver_failure{driver_errc::invalid_request, order.name + " names no image"};
   remove_left_over();
   const auto folder = starts_folder(order.name) + "/" + draw();
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error)
-    return driver_failure{driver_errc::data_directory_unusable,
-                          "the folder `" + folder + "` cannot be made: " + error.message() + "; free space or look after the disk"};
+  if (auto failure = make_start_folder(folder))
+    return *std::move(failure);
   auto made = make(order, *image, folder);
   if (auto* failure = std::get_if<driver_failure>(&made)) {
     options_.networks->leave(order.instance, folder, false);
-    fs::remove_all(folder, error);
+    std::error_code ignored;
+    fs::remove_all(folder, ignored);
     return std::move(*failure);
   }
   const auto& id = std::get<std::string>(made);
@@ -99,21 +91,6 @@ driver_result<launched_container> engine_backend::launch(const container_order& 
   return launched;
 }
 
-/// A user of the network is known by the folder of its start: that is there before its container.
-driver_result<bundle_network> engine_backend::join(const container_order& order, const std::string& folder) {
-  bundle_network network;
-  if (order.network != config::instance_network::host) {
-    auto joined = options_.networks->join(order.instance, order.network, folder);
-    if (auto* failure = std::get_if<driver_failure>(&joined))
-      return std::move(*failure);
-    network.path = std::get<instance_network_place>(joined).path;
-    network.address = std::get<instance_network_place>(joined).address;
-  }
-  if (order.network != config::instance_network::none)
-    network.name_server = options_.networks->name_server();
-  return network;
-}
-
 driver_result<engine_create_request> engine_backend::request_for(const container_order& order, const provided_image& image,
                                                                  const std::string& folder) {
   const auto version = client_.version();
@@ -124,7 +101,7 @@ driver_result<engine_create_request> engine_backend::request_for(const container
     return driver_failure{driver_errc::network_failed,
                           order.name + " wants a network of its own, which only Podman takes from outside: give the service `network: host`, or run "
                                        "it on a host with Podman or the driver oci"};
-  auto network = join(order, folder);
+  auto network = join_network(*options_.networks, order, folder); // whose user is the folder: it is there before its container
   if (const auto* failure = failure_in(network))
     return *failure;
   const auto& joined = std::get<bundle_network>(network);

@@ -14,7 +14,7 @@
 #include "actors/instance/container_folder.hpp"
 #include "actors/instance/container_log.hpp"
 #include "actors/instance/file_head.hpp"
-#include "actors/instance/network/instance_networks.hpp"
+#include "actors/instance/image_start.hpp"
 #include "actors/instance/oci/bundle.hpp"
 #include "actors/instance/oci/cgroup.hpp"
 #include "actors/instance/oci/conmon.hpp"
@@ -96,7 +96,6 @@ private:
   std::optional<driver_failure> start(const std::string& id) const;
   driver_result<launched_container> run(const container_order& order, const provided_image& image, const std::string& id,
                                         const std::string& folder);
-  driver_result<bundle_network> join(const container_order& order, const std::string& id);
   storage::result<storage::child_end> runtime(const std::vector<std::string>& words) const;
   std::vector<std::string> runtime_command(const std::vector<std::string>& words) const;
   std::vector<std::string> runtime_environment() const;
@@ -130,28 +129,18 @@ std::string oci_backend::draw_id(const std::string& name) {
 }
 
 std::optional<driver_failure> oci_backend::check(const container_order& order, const provided_image*) {
-  if (::geteuid() != 0)
-    return driver_failure{driver_errc::no_driver, "containers of images need an agent that runs as root"};
+  if (auto failure = check_image_order(order, options_.host_paths))
+    return failure;
   if (order.spec.user_namespace && !user_namespace_obstacle_.empty())
     return driver_failure{driver_errc::no_driver, "this host cannot give " + order.name + " a user namespace: " + user_namespace_obstacle_
                                                     + "; leave out `user-namespace`, or run it on another host"};
-  for (const auto& volume : order.spec.volumes)
-    if (volume.kind == config::volume_kind::host_path) {
-      auto real = host_volume(volume.path, options_.host_paths);
-      if (auto* failure = std::get_if<driver_failure>(&real))
-        return std::move(*failure);
-    }
   return std::nullopt;
 }
 
 std::optional<driver_failure> oci_backend::make_folders(const std::string& folder) const {
-  std::error_code error;
-  for (const auto& path : {folder, runtime_root(), exit_folder()}) {
-    fs::create_directories(path, error);
-    if (error)
-      return driver_failure{driver_errc::data_directory_unusable,
-                            "the folder `" + path + "` cannot be made: " + error.message() + "; free space or look after the disk"};
-  }
+  for (const auto& path : {folder, runtime_root(), exit_folder()})
+    if (auto failure = make_start_folder(path))
+      return failure;
   return std::nullopt;
 }
 
@@ -173,24 +162,9 @@ driver_result<launched_container> oci_backend::launch(const container_order& ord
   return launched;
 }
 
-driver_result<bundle_network> oci_backend::join(const container_order& order, const std::string& id) {
-  bundle_network network;
-  if (order.network != config::instance_network::host) {
-    auto joined = options_.networks->join(order.instance, order.network, id);
-    if (auto* failure = std::get_if<driver_failure>(&joined))
-      return std::move(*failure);
-    auto& place = std::get<instance_network_place>(joined);
-    network.path = std::move(place.path);
-    network.address = std::move(place.address);
-  }
-  if (order.network != config::instance_network::none)
-    network.name_server = options_.networks->name_server();
-  return network;
-}
-
 driver_result<launched_container> oci_backend::run(const container_order& order, const provided_image& image,
                                                    const std::string& id, const std::string& folder) {
-  auto network = join(order, id);
+  auto network = join_network(*options_.networks, order, id);
   if (auto* failure = std::get_if<driver_failure>(&network))
     return std::move(*failure);
   const auto& joined = std::get<bundle_network>(network);
@@ -428,15 +402,8 @@ void oci_backend::sweep(const std::vector<launched_container>& kept) const {
 
 std::vector<container_stats> oci_backend::stats(const std::vector<const launched_container*>& containers) {
   std::vector<container_stats> list;
-  for (const auto* container : containers) {
-    const auto use = read_cgroup_use(cgroup_of(container->record.runtime_id));
-    container_stats stats;
-    stats.processes = use.processes;
-    stats.user_time = use.user_time;
-    stats.system_time = use.system_time;
-    stats.rss_bytes = use.memory_bytes;
-    list.push_back(std::move(stats));
-  }
+  for (const auto* container : containers)
+    list.push_back(stats_of_group(cgroup_of(container->record.runtime_id)));
   return list;
 }
 
