@@ -248,7 +248,9 @@ void container_driver_state::finish(container_map::iterator ended, const contain
                           how.exit_code,   how.signal,               entry.stopping,    how.user_time,    how.system_time,
                           how.max_rss_bytes, unix_time_ms(),         {},                end.out_of_memory && failed,
                           end.memory_limit_bytes};
-  if (how.exit_code != 0 && failed)
+  if (!entry.stopping)
+    exited.last_words = end.reason;
+  if (how.exit_code != 0 && failed && exited.last_words.empty())
     exited.last_words = entry.backend->last_words(record);
   for (auto& promise : entry.waiting)
     promise.deliver(exited);

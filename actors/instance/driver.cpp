@@ -59,11 +59,12 @@ std::string describe_exit(const container_exited& exited) {
   if (!exited.known)
     return "ended, and nobody saw how";
   const auto ended = exited.signal == 0 ? "exited with code " + std::to_string(exited.exit_code) : std::string{"was killed"};
+  const auto words = exited.last_words.empty() ? std::string{} : ": " + exited.last_words;
   if (exited.out_of_memory)
     return "ran out of memory" + limit_text(exited.memory_limit_bytes) + " and " + ended;
   if (exited.signal != 0)
-    return "was killed by signal " + std::to_string(exited.signal) + " (" + config::signal_name(exited.signal) + ")";
-  return ended + (exited.last_words.empty() ? "" : ": " + exited.last_words);
+    return "was killed by signal " + std::to_string(exited.signal) + " (" + config::signal_name(exited.signal) + ")" + words;
+  return ended + words;
 }
 
 } // namespace prunella::actors

@@ -32,6 +32,7 @@ struct container_end {
   process_end process;
   bool out_of_memory = false;
   std::int64_t memory_limit_bytes = 0;
+  std::string reason{}; ///< why, where the driver knows more than how
 };
 
 /// A container that was started or found again.

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "storage/images/child_process.hpp"
@@ -67,7 +68,10 @@ std::string container_obstacle() {
 
 test_image busybox_image() {
   tar_builder tar;
-  tar.file("bin/busybox", read_bytes("/bin/busybox"), 0755)
+  // Docker 20.10 makes folders that no entry names for root alone.
+  tar.folder("bin")
+      .folder("etc")
+      .file("bin/busybox", read_bytes("/bin/busybox"), 0755)
       .symlink("bin/sh", "busybox")
       .file("etc/passwd", "root:x:0:0::/root:/bin/sh\nwww:x:33:34::/srv:/bin/sh\n")
       .file("etc/group", "www:x:34:\nmedia:x:44:www\n")
@@ -75,6 +79,12 @@ test_image busybox_image() {
       .folder("sys")
       .folder("dev")
       .folder("tmp", 01777);
+  std::set<std::string> folders;
+  for (const auto& library : libraries())
+    for (auto folder = fs::path{library.substr(1)}.parent_path(); !folder.empty(); folder = folder.parent_path())
+      folders.insert(folder.string());
+  for (const auto& folder : folders)
+    tar.folder(folder);
   for (const auto& library : libraries())
     tar.file(library.substr(1), read_bytes(library), 0755);
   test_image image({tar.bytes()});

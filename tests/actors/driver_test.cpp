@@ -119,6 +119,8 @@ TEST_CASE("an end reads as a sentence's end") {
   exited.last_words = "bind: Address already in use";
   CHECK(describe_exit(exited) == "exited with code 3: bind: Address already in use");
   exited.signal = 9;
+  CHECK(describe_exit(exited) == "was killed by signal 9 (SIGKILL): bind: Address already in use");
+  exited.last_words = {};
   CHECK(describe_exit(exited) == "was killed by signal 9 (SIGKILL)");
   exited.out_of_memory = true;
   CHECK(describe_exit(exited) == "ran out of memory and was killed");

@@ -167,8 +167,15 @@ TEST_CASE("a log goes on behind its last line when the engine cuts the stream, a
   engine_client client{engine.socket()};
   engine_log_follower logs{[&](const std::string& id, const std::string& since) { return client.logs(id, since); }};
   CHECK(logs.is_over("ab")); // nobody follows it
-  logs.follow("ab", path, 0);
+  bool is_cut = true;
+  int looks = 0; // when the stream was cut, when it is there again, when it ends
+  SUBCASE("and ends the container") {}
+  SUBCASE("and lets the container live") {
+    is_cut = false;
+  }
+  logs.follow("ab", path, 0, [&] { return ++looks == 1 || (looks == 2 && !is_cut); });
   CHECK(logs.wait_until_over("ab", 20s));
+  CHECK(logs.was_cut("ab") == is_cut);
   CHECK(read_text(path) == "2026-11-21T17:59:24.100000000Z stdout F one\n2026-11-21T17:59:24.200000000Z stderr F two\n");
   const auto lines = engine.lines();
   REQUIRE(lines.size() >= 3);
@@ -176,7 +183,7 @@ TEST_CASE("a log goes on behind its last line when the engine cuts the stream, a
   CHECK(lines[2].find("&since=1795283964.100000000") != std::string::npos);
   logs.forget("ab");
   engine_log_follower again{[&](const std::string& id, const std::string& since) { return client.logs(id, since); }};
-  again.follow("ab", path, 0); // as after a crash of the agent
+  again.follow("ab", path, 0, [] { return false; }); // as after a crash of the agent
   CHECK(again.wait_until_over("ab", 20s));
   CHECK(std::filesystem::file_size(path) == 88);
 }

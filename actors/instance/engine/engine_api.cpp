@@ -419,7 +419,9 @@ std::optional<engine_command> parse_engine_command(std::string_view body) {
   const auto object = parse_object(body);
   if (!object || object->if_contains("Running") == nullptr)
     return std::nullopt;
-  return engine_command{flag_in(*object, "Running"), number_in(*object, "Pid"),
+  const auto* code = object->if_contains("ExitCode");
+  const bool is_running = flag_in(*object, "Running");
+  return engine_command{is_running, !is_running && code != nullptr && code->is_int64(), number_in(*object, "Pid"),
                         static_cast<std::int32_t>(std::clamp<std::int64_t>(number_in(*object, "ExitCode"), 0, 255))};
 }
 

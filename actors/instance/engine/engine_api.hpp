@@ -138,10 +138,11 @@ std::string exec_body(const std::vector<std::string>& command, bool has_input, b
 
 struct engine_command {
   bool is_running = false;
+  bool has_ended = false; ///< Docker answers before it has begun one: then it is neither
   std::int64_t pid = 0;
   std::int32_t exit_code = 0;
 
-  PRUNELLA_FIELDS(engine_command, is_running, pid, exit_code)
+  PRUNELLA_FIELDS(engine_command, is_running, has_ended, pid, exit_code)
 };
 std::optional<engine_command> parse_engine_command(std::string_view body);
 

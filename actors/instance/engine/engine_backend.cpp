@@ -110,6 +110,9 @@ container_end engine_backend::end_as(const launched_container& container, const 
   end.process.max_rss_bytes = seen.use.max_memory_bytes;
   const bool failed = end.process.exit_code != 0 || end.process.signal != 0;
   end.out_of_memory = failed && (seen.kills.kills > 0 || (found && found->out_of_memory));
+  if (seen.engine_went)
+    end.reason = "its container engine was stopped or restarted, and ends its containers with itself; Docker does not with "
+                 "`\"live-restore\": true` in its daemon.json";
   end.memory_limit_bytes = !end.out_of_memory ? 0 : seen.kills.limit_bytes > 0 ? seen.kills.limit_bytes : found ? found->memory_limit_bytes : 0;
   return end;
 }
@@ -154,6 +157,7 @@ std::optional<container_end> engine_backend::collect(const launched_container& c
     seen = std::move(asked->second);
     ends_.erase(asked);
   }
+  seen.engine_went = logs_.was_cut(id);
   logs_.forget(id);
   return end_as(container, seen);
 }
@@ -305,7 +309,7 @@ std::optional<launched_container> engine_backend::find_again(const storage::cont
   }
   auto looked = client_.inspect(record.runtime_id);
   if (auto* seen = std::get_if<std::optional<engine_container>>(&looked)) {
-    container.end = end_as(container, {true, std::move(*seen), {}, {}});
+    container.end = end_as(container, {true, std::move(*seen), false, {}, {}});
     static_cast<void>(logs_.wait_until_over(record.runtime_id, look_patience));
   }
   return container;

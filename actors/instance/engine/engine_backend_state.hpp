@@ -62,6 +62,7 @@ private:
   struct look { ///< at a container that has ended
     bool is_done = false;
     std::optional<engine_container> found;
+    bool engine_went = false;  ///< before the container did
     cgroup_use use;            ///< of its control group, which goes a moment later
     cgroup_memory_kills kills;
   };

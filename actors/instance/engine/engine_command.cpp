@@ -34,6 +34,7 @@ constexpr int no_command = 127;
 constexpr milliseconds patience{10'000}; ///< for each answer of the engine
 constexpr milliseconds end_patience{5'000}; ///< for it to notice the end of the command
 constexpr milliseconds end_pause{5};
+constexpr int begin_pause_ms = 10; ///< between two looks at whether it has begun
 constexpr std::size_t most_words = 4096;
 
 struct wanted_command {
@@ -128,11 +129,13 @@ private:
     return no_command;
   }
 
-  /// The host's number of the command's process, by which it can be ended. Before that is known it may be over.
+  /// The host's number of the command's process, by which it can be ended. Before that is known it may be over. Podman
+  /// answers when it has begun, Docker before that.
   void note_pid() {
     const auto looked = parse_engine_command(call("GET", "/exec/" + id_ + "/json").body);
     if (looked && looked->is_running && looked->pid > 0)
       write_pid(looked->pid);
+    may_begin_ = looked && !is_noted_ && !looked->has_ended;
   }
 
   void write_pid(std::int64_t pid) {
@@ -184,8 +187,13 @@ private:
     std::array<char, 32 * 1024> buffer{};
     for (;;) {
       std::array<pollfd, 3> waiting{pollfd{stream_.get(), POLLIN, 0}, {input ? STDIN_FILENO : -1, POLLIN, 0}, {changes_.get(), POLLIN, 0}};
-      if (::poll(waiting.data(), waiting.size(), -1) < 0 && errno != EINTR)
+      const int ready = ::poll(waiting.data(), waiting.size(), may_begin_ ? begin_pause_ms : -1);
+      if (ready < 0 && errno != EINTR)
         return;
+      if (may_begin_)
+        note_pid();
+      if (ready <= 0)
+        continue;
       if (waiting[2].revents != 0) {
         signalfd_siginfo change{};
         while (::read(changes_.get(), &change, sizeof change) > 0)
@@ -241,6 +249,7 @@ private:
   stream_demultiplexer pieces_;
   std::string words_; ///< the first that it printed
   bool is_noted_ = false;
+  bool may_begin_ = false; ///< its number is still to be asked for
 };
 
 } // namespace

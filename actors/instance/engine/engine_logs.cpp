@@ -59,13 +59,15 @@ engine_log_follower::~engine_log_follower() {
 
 void engine_log_follower::wake() { ::eventfd_write(wake_.get(), 1); }
 
-void engine_log_follower::follow(const std::string& id, const std::string& path, std::int64_t half_bytes) {
+void engine_log_follower::follow(const std::string& id, const std::string& path, std::int64_t half_bytes,
+                                 std::function<bool()> lives) {
   {
     const std::lock_guard lock{mutex_};
     auto& one = logs_[id];
     one = {};
     one.path = path;
     one.half_bytes = half_bytes;
+    one.lives = std::move(lives);
     one.last = last_time(path);
     if (!thread_.joinable())
       thread_ = thread_without_signals([this] { run(); });
@@ -85,6 +87,12 @@ bool engine_log_follower::wait_until_over(const std::string& id, milliseconds pa
     const auto found = logs_.find(id);
     return found == logs_.end() || found->second.is_over;
   });
+}
+
+bool engine_log_follower::was_cut(const std::string& id) {
+  const std::lock_guard lock{mutex_};
+  const auto found = logs_.find(id);
+  return found != logs_.end() && found->second.was_cut;
 }
 
 void engine_log_follower::forget(const std::string& id) {
@@ -131,6 +139,7 @@ void engine_log_follower::open_due() {
     ::fcntl(fd.get(), F_SETFL, O_NONBLOCK);
     one.stream = std::move(fd);
     one.is_over = false;
+    one.was_cut = one.was_cut && !one.lives(); // it let it live
     take(one, stream->first);
   }
 }
@@ -166,8 +175,10 @@ void engine_log_follower::wait_and_read() {
       continue;
     one.stream.reset();
     one.open_at = steady_clock::now() + pause;
-    // In the middle of a piece it was cut; else the container has ended, or the engine has: it is asked again either way.
-    one.is_over = n == 0 && one.pieces.is_whole() && !one.pieces.is_broken();
+    // The engine tells of an end after the kernel. It is asked again either way.
+    const bool lives = one.lives();
+    one.was_cut = one.was_cut || lives;
+    one.is_over = n == 0 && !lives && one.pieces.is_whole() && !one.pieces.is_broken();
   }
   changed_.notify_all();
 }

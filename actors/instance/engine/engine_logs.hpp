@@ -32,24 +32,28 @@ public:
   ~engine_log_follower();
 
   /// Writes what the container `id` prints into the file `path` from now on. A log of more than `half_bytes` becomes the
-  /// older half (0: never).
-  void follow(const std::string& id, const std::string& path, std::int64_t half_bytes);
+  /// older half (0: never). `lives`: whether the container does, as the kernel says; any thread may ask.
+  void follow(const std::string& id, const std::string& path, std::int64_t half_bytes, std::function<bool()> lives);
   /// Whether the stream of `id` has come to its end, so that all that it printed until then is in its log, or it is not
   /// followed. Of a container that goes on, as when the engine was restarted, the stream is opened again.
   bool is_over(const std::string& id);
   /// Waits for that; false: it was not within `patience`.
   bool wait_until_over(const std::string& id, std::chrono::milliseconds patience);
+  /// Whether the stream ended while the container lived and has not come back: its engine has stopped or is being restarted.
+  bool was_cut(const std::string& id);
   void forget(const std::string& id);
 
 private:
   struct followed {
     std::string path;
     std::int64_t half_bytes = 0;
+    std::function<bool()> lives{};
     unique_fd stream{};
     std::chrono::steady_clock::time_point open_at{};
     stream_demultiplexer pieces{};
     std::string last{}; ///< `log_time` of what was written last
     bool is_over = false;
+    bool was_cut = false;
   };
 
   void run();

@@ -15,6 +15,7 @@
 #include "actors/instance/image_start.hpp"
 #include "actors/instance/oci/conmon.hpp"
 #include "actors/instance/oci/image_user.hpp"
+#include "actors/instance/proc_filesystem.hpp"
 #include "config/signal.hpp"
 
 namespace prunella::actors {
@@ -236,7 +237,7 @@ void engine_backend::note_network(launched_container& container) const {
     container.network_user = std::move(folder);
 }
 
-/// Podman's conmon writes the log itself; of others the engine is asked.
+/// Podman's conmon writes the log itself; of others the engine is asked, also of one that is away now.
 void engine_backend::follow_log(launched_container& container, const config::log_spec& bounds) {
   const auto& record = container.record;
   if (record.monitor_pid > 0) {
@@ -246,8 +247,11 @@ void engine_backend::follow_log(launched_container& container, const config::log
     return;
   }
   const auto version = client_.version();
-  if (const auto* known = std::get_if<engine_version>(&version); known != nullptr && !known->is_podman)
-    logs_.follow(record.runtime_id, record.log_path, bounds.max_size_bytes / 2);
+  if (const auto* known = std::get_if<engine_version>(&version); known == nullptr || !known->is_podman)
+    logs_.follow(record.runtime_id, record.log_path, bounds.max_size_bytes / 2, [pid = record.pid, ticks = record.start_time_ticks] {
+      const auto stat = read_proc_stat(static_cast<pid_t>(pid));
+      return stat && stat->start_ticks == ticks && stat->state != 'Z';
+    });
 }
 
 } // namespace prunella::actors
