@@ -47,12 +47,12 @@ TEST_CASE("an engine that is not there is away with a next step, and after its p
   CHECK(failure_of(impatient.list("/data")).code == driver_errc::runtime_failed);
 }
 
-TEST_CASE("an engine that takes a connection and says nothing is away after three seconds") {
+TEST_CASE("an engine that takes a connection and says nothing is away after ten seconds") {
   fake_engine engine{[](const std::string&) { return std::nullopt; }};
   engine_client client{engine.socket()};
   const auto begin = std::chrono::steady_clock::now();
   CHECK(failure_of(client.version()).code == driver_errc::engine_away);
-  CHECK(std::chrono::steady_clock::now() - begin >= 3s);
+  CHECK(std::chrono::steady_clock::now() - begin >= 10s);
 }
 
 TEST_CASE("an engine that is too old, no engine, or fails when asked for its version is told as that") {

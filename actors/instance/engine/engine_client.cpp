@@ -12,8 +12,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds at_once{3'000};    ///< for what tells whether there is an engine
-constexpr milliseconds quick{10'000};     ///< for what only looks
+constexpr milliseconds quick{10'000};     ///< for what only looks; Podman asks dpkg or rpm before it tells its version
 constexpr milliseconds slow{60'000};      ///< for what makes, starts or removes a container
 constexpr milliseconds loading{1'800'000}; ///< for all of an image
 constexpr std::size_t largest_answer = 16u << 20;
@@ -94,7 +93,7 @@ driver_result<engine_version> engine_client::version() {
     if (version_)
       return *version_;
   }
-  auto answer = ask("GET", "/version", {}, at_once);
+  auto answer = ask("GET", "/version", {}, quick);
   if (const auto* failure = failure_in(answer))
     return *failure;
   const auto& got = std::get<net::http_answer>(answer);
