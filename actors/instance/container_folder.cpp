@@ -6,6 +6,7 @@
 #include "actors/instance/container_input.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 #include "actors/instance/raw_log.hpp"
+#include "storage/mounts.hpp"
 
 namespace prunella::actors {
 
@@ -71,11 +72,8 @@ std::optional<driver_failure> remove_folders(const std::vector<std::string>& con
   std::optional<driver_failure> first;
   for (const auto& container : containers) {
     const auto folder = container_folder(data_directory, container);
-    std::error_code error;
-    std::filesystem::remove_all(folder, error);
-    if (error && !first)
-      first = driver_failure{driver_errc::data_directory_unusable,
-                             "the container's folder `" + folder + "` cannot be removed: " + error.message()};
+    if (const auto removed = storage::remove_folder(folder); !removed && !first)
+      first = driver_failure{driver_errc::data_directory_unusable, "a container's folder: " + removed.error().message};
   }
   return first;
 }

@@ -26,8 +26,8 @@ driver_result<launch_request> prepare_folder(const container_order& order, const
 /// The containers that have a folder, without those in `keep`.
 std::vector<std::string> folders_except(const std::set<std::string>& keep, const std::string& data_directory);
 
-/// Deletes the folders of `containers`. Symbolic links in them are removed, not followed. The first failure, after trying
-/// the others.
+/// Deletes the folders of `containers` as `storage::remove_folder`: nothing that is only mounted or linked there. The first
+/// failure, after trying the others.
 std::optional<driver_failure> remove_folders(const std::vector<std::string>& containers, const std::string& data_directory);
 
 } // namespace prunella::actors

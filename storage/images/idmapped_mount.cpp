@@ -30,12 +30,12 @@ bool write_map(pid_t process, const char* map, const id_range& range) {
 }
 
 /// A copy of the mount at `from` that is nowhere yet, with the owners of `users_of`.
-result<unique_fd> idmapped_copy(const std::string& from, const unique_fd& users_of) {
+result<unique_fd> idmapped_copy(const std::string& from, const unique_fd& users_of, bool read_only) {
   unique_fd copy(static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, from.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
   if (!copy)
     return refused(errno, "show " + from + " under other owners");
   mount_attr attributes{};
-  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.attr_set = MOUNT_ATTR_IDMAP | (read_only ? MOUNT_ATTR_RDONLY : 0);
   attributes.userns_fd = static_cast<std::uint64_t>(users_of.get());
   if (::syscall(SYS_mount_setattr, copy.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0)
     return refused(errno, "show " + from + " under other owners (idmapped mounts need Linux 5.19 and ext4, xfs or btrfs)");
@@ -70,8 +70,8 @@ result<unique_fd> make_user_namespace(const id_range& range) {
   return made;
 }
 
-result<void> mount_idmapped(const std::string& from, const std::string& to, const unique_fd& users_of) {
-  auto copy = idmapped_copy(from, users_of);
+result<void> mount_idmapped(const std::string& from, const std::string& to, const unique_fd& users_of, bool read_only) {
+  auto copy = idmapped_copy(from, users_of, read_only);
   if (!copy)
     return copy.error();
   if (::syscall(SYS_move_mount, copy->get(), "", AT_FDCWD, to.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0)
@@ -83,7 +83,7 @@ std::string idmapping_obstacle(const std::string& folder) {
   auto users = make_user_namespace({});
   if (!users)
     return users.error().message;
-  auto copy = idmapped_copy(folder, *users);
+  auto copy = idmapped_copy(folder, *users, true);
   return copy ? std::string{} : copy.error().message;
 }
 

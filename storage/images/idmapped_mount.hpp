@@ -23,8 +23,9 @@ struct id_range {
 result<unique_fd> make_user_namespace(const id_range& range);
 
 /// Shows the file or folder `from` at `to`, which exists and is of the same kind: owner 0 on the disk is `base` of
-/// `users_of` there. Gone with `umount2(to)`. Error: `inaccessible`, when the kernel or `from`'s file system cannot do that.
-result<void> mount_idmapped(const std::string& from, const std::string& to, const unique_fd& users_of);
+/// `users_of` there. `read_only`: nobody can write there, nor delete. Gone with `umount2(to)`. Error: `inaccessible`, when the
+/// kernel or `from`'s file system cannot do that.
+result<void> mount_idmapped(const std::string& from, const std::string& to, const unique_fd& users_of, bool read_only);
 
 /// Why this host cannot show what is in `folder` that way, as a sentence; empty: it can.
 std::string idmapping_obstacle(const std::string& folder);

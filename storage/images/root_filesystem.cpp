@@ -45,7 +45,8 @@ storage_error mount_error(int number, const std::string& root) {
   return error;
 }
 
-/// Layers under other owners, for as long as it takes to mount them together: overlayfs keeps mounts of its own.
+/// Layers under other owners, for as long as it takes to mount them together: overlayfs keeps mounts of its own. Not to be
+/// written to there: who is killed meanwhile leaves them shown, in a folder that is to be deleted.
 class idmapped_layers {
 public:
   idmapped_layers() = default;
@@ -64,7 +65,7 @@ public:
     if (auto made = make_folder(path); !made)
       return made.error();
     shown_.push_back(path);
-    if (auto mounted = mount_idmapped(layer, path, users_of); !mounted)
+    if (auto mounted = mount_idmapped(layer, path, users_of, true); !mounted)
       return mounted.error();
     return path;
   }
@@ -135,13 +136,6 @@ result<root_filesystem> mount_root(const std::vector<std::string>& layers, const
     paths.push_back(std::move(*path));
   }
   return mount_layers(paths, {folder + "/upper", folder + "/work", root});
-}
-
-result<void> unmount_root(const std::string& folder) {
-  const auto root = folder + "/root";
-  if (::umount2(root.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0 || errno == EINVAL || errno == ENOENT)
-    return {};
-  return os_error(errno, "unmount " + root);
 }
 
 } // namespace prunella::storage

@@ -11,8 +11,6 @@
 #include <string>
 #include <vector>
 
-#include <sys/mount.h>
-
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 #include <caf/event_based_actor.hpp>
@@ -27,6 +25,7 @@
 #include "runtime/exit_reason.hpp"
 #include "storage/images/child_process.hpp"
 #include "storage/images/root_filesystem.hpp"
+#include "storage/mounts.hpp"
 #include "tests/actors/busybox_image.hpp"
 #include "tests/actors/memory_container_records.hpp"
 #include "tests/actors/real_process.hpp"
@@ -89,13 +88,9 @@ public:
     end_driver(caf::exit_reason::user_shutdown);
     self->send_exit(images_, caf::exit_reason::user_shutdown);
     images_ = nullptr;
-    for (const auto& folder : starts()) { // of a test that failed
+    for (const auto& folder : starts()) // of a test that failed
       runc({"delete", "--force", folder.filename().string()});
-      static_cast<void>(storage::unmount_root(folder.string()));
-    }
-    std::error_code none; // namespaces that instances keep for their next start
-    for (const auto& instance : std::filesystem::directory_iterator(data.path() + "/networks/instances", none))
-      ::umount2((instance.path() / "namespace").c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+    static_cast<void>(storage::unmount_all(data.path())); // also namespaces that instances keep for their next start
   }
 
   container_driver_options options() {
@@ -242,7 +237,7 @@ inline std::unique_ptr<oci_driver_under_test> make_oci_driver() {
     fs::create_directory(probe / "bundle");
     if (const auto mounted = storage::mount_root({probe / "lower"}, probe / "bundle"); !mounted)
       why = mounted.error().message;
-    static_cast<void>(storage::unmount_root(probe / "bundle"));
+    static_cast<void>(storage::unmount_all(probe / "bundle"));
   }
   if (why.empty())
     return std::make_unique<oci_driver_under_test>();

@@ -20,6 +20,7 @@
 #include "storage/images/child_process.hpp"
 #include "storage/images/image_store.hpp"
 #include "storage/images/root_filesystem.hpp"
+#include "storage/mounts.hpp"
 #include "tests/actors/busybox_image.hpp"
 #include "tests/storage/damage.hpp"
 #include "tests/storage/outcome.hpp"
@@ -58,7 +59,7 @@ public:
   ~container_under_test() {
     if (!asked.root.empty())
       runc({"delete", "--force", name_});
-    static_cast<void>(storage::unmount_root(folder_ / "bundle"));
+    static_cast<void>(storage::unmount_all(folder_ / "bundle"));
   }
 
   bool ready() const { return !asked.root.empty(); }

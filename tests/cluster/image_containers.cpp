@@ -1,6 +1,5 @@
 #include "tests/cluster/image_containers.hpp"
 
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 
 #include "actors/instance/file_head.hpp"
 #include "actors/instance/proc_filesystem.hpp"
+#include "storage/mounts.hpp"
 
 namespace prunella::tests {
 
@@ -48,17 +48,7 @@ std::vector<image_container> image_containers_in(const std::string& folder) {
 }
 
 void remove_container_traces(const std::string& folder) {
-  std::vector<std::string> mounts;
-  std::istringstream lines{actors::file_head("/proc/self/mountinfo", 16 << 20)};
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words{line};
-    std::string word, point;
-    words >> word >> word >> word >> word >> point;
-    if (point.rfind(folder + '/', 0) == 0)
-      mounts.push_back(point);
-  }
-  for (auto point = mounts.rbegin(); point != mounts.rend(); ++point) // the innermost was mounted last
-    umount2(point->c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+  static_cast<void>(storage::unmount_all(folder));
   std::error_code none;
   for (auto entry = fs::recursive_directory_iterator{folder, fs::directory_options::skip_permission_denied, none};
        entry != fs::recursive_directory_iterator{}; entry.increment(none)) {

@@ -8,6 +8,7 @@
 #include "storage/commit_mark.hpp"
 #include "storage/data_dir.hpp"
 #include "storage/errors.hpp"
+#include "storage/mounts.hpp"
 
 using namespace prunella::storage;
 
@@ -77,4 +78,16 @@ TEST_CASE("an identity is accepted from its own text and refused with a fitting 
   CHECK(code_of("prunella-data-directory 1\nsite harbour\n") == "damaged");
   CHECK(code_of("prunella-data-directory 1\nhost harbour\nsite host-1\n") == "damaged");
   CHECK(code_of("") == "damaged");
+}
+
+TEST_CASE("mounts below a folder are those on it and in it, in their order and under their own names, not those of a longer name") {
+  const std::string table = "22 1 0:21 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+                            "30 22 0:30 / /data/run rw - tmpfs none rw\n"
+                            "31 30 0:30 / /data/run/a\\040b\\134 rw - tmpfs none rw\n"
+                            "32 22 0:30 / /data/run-2 rw - tmpfs none rw\n"
+                            "33 31 0:30 / /data/run/a\\040b\\134/c rw - tmpfs none rw\n";
+  CHECK(mounts_below(table, "/data/run") == std::vector<std::string>{"/data/run", "/data/run/a b\\", "/data/run/a b\\/c"});
+  CHECK(mounts_below(table, "/data/run/a b\\/c") == std::vector<std::string>{"/data/run/a b\\/c"});
+  CHECK(mounts_below(table, "/data/run/none").empty());
+  CHECK(mounts_below("", "/data").empty());
 }

@@ -27,6 +27,7 @@
 #include "actors/instance/oci/bundle.hpp"
 #include "runtime/exit_reason.hpp"
 #include "storage/images/root_filesystem.hpp"
+#include "storage/mounts.hpp"
 #include "tools/bench/figures.hpp"
 
 namespace {
@@ -149,7 +150,7 @@ std::vector<double> bare_runs(const std::string& folder, const provided_image& i
     if (!good)
       stop("`runc run` failed");
   }
-  static_cast<void>(storage::unmount_root(bundle));
+  static_cast<void>(storage::unmount_all(bundle));
   return took;
 }
 

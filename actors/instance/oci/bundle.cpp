@@ -179,7 +179,7 @@ private:
       return shown;
     if (::mkdir(shown.c_str(), 0700) != 0)
       failure_ = unusable(shown, std::strerror(errno));
-    else if (const auto mounted = storage::mount_idmapped(path, shown, user_namespace_); !mounted.ok())
+    else if (const auto mounted = storage::mount_idmapped(path, shown, user_namespace_, false); !mounted.ok())
       failure_ = no_user_namespace(mounted.error().message);
     return shown;
   }

@@ -23,7 +23,7 @@
 #include "config/json.hpp"
 #include "config/signal.hpp"
 #include "storage/images/child_process.hpp"
-#include "storage/images/root_filesystem.hpp"
+#include "storage/mounts.hpp"
 
 namespace prunella::actors {
 
@@ -356,8 +356,7 @@ void oci_backend::remove(const std::string& name, const std::string& id) const {
     signal_process(*conmon, SIGKILL);
   std::error_code ignored;
   release_users(folder);
-  if (storage::unmount_root(folder).ok())
-    fs::remove_all(folder, ignored);
+  static_cast<void>(storage::remove_folder(folder));
   fs::remove(exit_folder() + "/" + id, ignored);
 }
 

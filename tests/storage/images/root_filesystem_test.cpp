@@ -5,11 +5,13 @@
 
 #include <filesystem>
 #include <fstream>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "storage/images/import.hpp"
+#include "storage/mounts.hpp"
 #include "tests/storage/damage.hpp"
 #include "tests/storage/images/image_builder.hpp"
 #include "tests/storage/outcome.hpp"
@@ -37,7 +39,7 @@ struct mounted {
     }
     root = made->root;
   }
-  ~mounted() { static_cast<void>(storage::unmount_root(folder / "container")); }
+  ~mounted() { static_cast<void>(storage::unmount_all(folder / "container")); }
 
   std::string text(const std::string& path) const { return read_bytes(root + "/" + path); }
   bool has(const std::string& path) const {
@@ -106,8 +108,8 @@ TEST_CASE("what a container writes goes to its own folder, stays over an unmount
   write_bytes(at.root + "/etc/motd", "mine");
   CHECK(read_bytes(at.layers[0] + "/etc/motd") == "hello");
   CHECK(read_bytes(at.folder / "container/upper/etc/motd") == "mine");
-  must(storage::unmount_root(at.folder / "container"));
-  must(storage::unmount_root(at.folder / "container"));
+  must(storage::unmount_all(at.folder / "container"));
+  must(storage::unmount_all(at.folder / "container"));
   CHECK_FALSE(at.has("etc/motd"));
   must(storage::mount_root(at.layers, at.folder / "container"));
   CHECK(at.text("etc/motd") == "mine");
@@ -128,4 +130,52 @@ TEST_CASE("127 layers are mounted, none and 128 are refused") {
   layers.push_back(layers.back());
   check_refused(storage::mount_root(layers, at.folder / "container"), storage_errc::invalid_argument, "not 128");
   check_refused(storage::mount_root({}, at.folder / "container"), storage_errc::invalid_argument, "not 0");
+}
+
+TEST_CASE("a folder is deleted without what is only mounted in it, however deep, and a neighbour whose name begins alike keeps its own") {
+  if (!is_root())
+    return;
+  const temporary_folder folder;
+  for (const auto* made : {"layer/etc", "start/layer-0", "start/volumes/a b", "start-2/root"})
+    std::filesystem::create_directories(folder / made);
+  write_bytes(folder / "layer/etc/motd", "hello");
+  write_bytes(folder / "start/config.json", "{}");
+  std::filesystem::create_directory_symlink(folder / "layer", folder / "start/link");
+  std::filesystem::create_directory_symlink(folder.path(), folder / "way");
+  const auto show_layer_at = [&](const char* where) {
+    REQUIRE(::mount((folder / "layer").c_str(), (folder / where).c_str(), nullptr, MS_BIND, nullptr) == 0);
+  };
+  show_layer_at("start/layer-0");
+  show_layer_at("start/layer-0"); // twice
+  show_layer_at("start/volumes/a b");
+  show_layer_at("start/layer-0/etc");
+  show_layer_at("start-2/root");
+  must(storage::remove_folder(folder / "way/start"));
+  CHECK_FALSE(std::filesystem::exists(folder / "start"));
+  CHECK(read_bytes(folder / "layer/etc/motd") == "hello");
+  CHECK(read_bytes(folder / "start-2/root/etc/motd") == "hello");
+  must(storage::remove_folder(folder / "start"));
+  must(storage::unmount_all(folder / "start-2"));
+  CHECK_FALSE(std::filesystem::exists(folder / "start-2/root/etc"));
+}
+
+TEST_CASE("a layer shown under other owners for reading cannot be written to, nor can what is in it be deleted") {
+  if (!is_root())
+    return;
+  const temporary_folder folder;
+  std::filesystem::create_directory(folder / "layer");
+  std::filesystem::create_directory(folder / "shown");
+  write_bytes(folder / "layer/motd", "hello");
+  auto users = storage::make_user_namespace({0x7000'0000});
+  if (const auto why = storage::idmapping_obstacle(folder.path()); !users || !why.empty()) {
+    MESSAGE("SKIPPED: ", users ? why : users.error().message);
+    return;
+  }
+  must(storage::mount_idmapped(folder / "layer", folder / "shown", *users, true));
+  CHECK(read_bytes(folder / "shown/motd") == "hello");
+  std::error_code refused;
+  CHECK(std::filesystem::remove_all(folder / "shown/motd", refused) == static_cast<std::uintmax_t>(-1));
+  CHECK(refused == std::errc::read_only_file_system);
+  must(storage::unmount_all(folder.path()));
+  CHECK(read_bytes(folder / "layer/motd") == "hello");
 }
