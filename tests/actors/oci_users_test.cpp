@@ -2,10 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 
+#include "actors/instance/oci/container_users.hpp"
 #include "storage/images/idmapped_mount.hpp"
 #include "tests/actors/oci_fixture.hpp"
 
@@ -86,6 +89,32 @@ TEST_CASE("a driver that dies leaves containers with a user namespace as they ar
   x->stop(1, 0ms);
   CHECK(eventually([&] { return x->starts().empty(); }));
   CHECK(eventually([&] { return !is_taken(owner); }));
+}
+
+TEST_CASE("ids and mounts of starts whose folder is gone are given back by the next driver, and those of a start that is there stay") {
+  const auto x = make_driver();
+  if (!x)
+    return;
+  temporary_folder other; // data directory
+  const auto gone = other / ("gone." + std::to_string(::getpid()));
+  const auto kept = other / ("kept." + std::to_string(::getpid()));
+  std::vector<container_users> users;
+  for (const auto& start : {gone, kept}) {
+    fs::create_directory(start);
+    users.push_back(std::get<container_users>(claim_users(start)));
+    CHECK(::mount("none", (users.back().folder + "/root").c_str(), "tmpfs", 0, "size=4k") == 0);
+  }
+  fs::remove_all(gone);
+  x->crash_driver();
+  x->tell(stop_all_containers{0ms}); // answered after it looked
+  CHECK(eventually([&] { return !fs::exists(users[0].folder); }));
+  CHECK(fs::exists(users[1].folder + "/owner"));
+  release_users(kept);
+  CHECK_FALSE(fs::exists(users[1].folder));
+  for (const auto& left : users) { // by a test that failed
+    ::umount2((left.folder + "/root").c_str(), MNT_DETACH);
+    fs::remove_all(left.folder);
+  }
 }
 
 TEST_CASE("what a container with a user namespace writes into a persistent volume stays, and is a container's without one too") {

@@ -10,8 +10,11 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <set>
+#include <vector>
 
 #include "actors/instance/file_head.hpp"
+#include "actors/instance/proc_filesystem.hpp"
 
 namespace prunella::actors {
 
@@ -25,10 +28,6 @@ constexpr std::uint32_t ranges = 4096;
 
 std::string claim_of(const std::string& start) {
   return start + "/users";
-}
-
-std::string id_of(const std::string& start) {
-  return fs::path(start).filename().string();
 }
 
 driver_failure unusable(const std::string& path) {
@@ -48,48 +47,20 @@ bool write(const std::string& path, const std::string& text) {
   return static_cast<bool>(file);
 }
 
-} // namespace
-
-std::variant<container_users, driver_failure> claim_users(const std::string& start) {
-  for (const auto& path : {fs::path(ranges_folder).parent_path().string(), ranges_folder})
-    if (!make_passage(path))
-      return unusable(path);
-  const auto begin = static_cast<std::uint32_t>(std::hash<std::string>{}(id_of(start)) % ranges);
-  for (std::uint32_t i = 0; i < ranges; ++i) {
-    const auto number = (begin + i) % ranges;
-    container_users users;
-    users.range.base = first_id + number * users.range.size;
-    users.folder = ranges_folder + '/' + std::to_string(number);
-    if (::mkdir(users.folder.c_str(), 0711) != 0) {
-      if (errno == EEXIST)
-        continue;
-      return unusable(users.folder);
-    }
-    if (!make_passage(users.folder) || !make_passage(users.folder + "/root") || !write(users.folder + "/owner", id_of(start))
-        || !write(claim_of(start), users.folder))
-      return unusable(users.folder);
-    return users;
-  }
-  return driver_failure{driver_errc::too_many, "all " + std::to_string(ranges)
-                                                 + " ranges of ids for user namespaces are taken on this machine; stop some of its "
-                                                   "containers with `user-namespace: true`"};
+std::uint32_t base_of(std::uint32_t number) {
+  return first_id + number * storage::id_range{}.size;
 }
 
-std::optional<storage::id_range> range_of(const std::string& start) {
-  const auto folder = file_head(claim_of(start));
-  std::uint32_t number = 0;
+/// Of a folder of a range.
+std::optional<std::uint32_t> number_of(const std::string& folder) {
   const auto name = fs::path(folder).filename().string();
-  if (folder.empty() || std::from_chars(name.data(), name.data() + name.size(), number).ec != std::errc{} || number >= ranges)
-    return std::nullopt;
-  storage::id_range range;
-  range.base = first_id + number * range.size;
-  return range;
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  return error == std::errc{} && end == name.data() + name.size() && number < ranges ? std::optional(number) : std::nullopt;
 }
 
-void release_users(const std::string& start) {
-  const auto folder = file_head(claim_of(start));
-  if (folder.empty() || file_head(folder + "/owner") != id_of(start))
-    return;
+/// Takes away what shows in the folder of a range, and the folder.
+void clear(const std::string& folder) {
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(folder, none))
     while (::umount2(entry.path().c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
@@ -100,6 +71,74 @@ void release_users(const std::string& start) {
       ::remove(entry.path().c_str());
   ::unlink((folder + "/owner").c_str());
   ::rmdir(folder.c_str());
+}
+
+/// Ranges of which a process of this machine has an id.
+std::set<std::uint32_t> used_ranges() {
+  std::set<std::uint32_t> used;
+  for (const auto pid : list_processes()) {
+    struct stat owner {};
+    if (::stat(("/proc/" + std::to_string(pid)).c_str(), &owner) == 0 && owner.st_uid >= first_id)
+      used.insert((owner.st_uid - first_id) / storage::id_range{}.size);
+  }
+  return used;
+}
+
+} // namespace
+
+std::variant<container_users, driver_failure> claim_users(const std::string& start) {
+  for (const auto& path : {fs::path(ranges_folder).parent_path().string(), ranges_folder})
+    if (!make_passage(path))
+      return unusable(path);
+  const auto begin = static_cast<std::uint32_t>(std::hash<std::string>{}(fs::path(start).filename().string()) % ranges);
+  for (std::uint32_t i = 0; i < ranges; ++i) {
+    const auto number = (begin + i) % ranges;
+    container_users users;
+    users.range.base = base_of(number);
+    users.folder = ranges_folder + '/' + std::to_string(number);
+    if (::mkdir(users.folder.c_str(), 0711) != 0) {
+      if (errno == EEXIST)
+        continue;
+      return unusable(users.folder);
+    }
+    // The owner last: who finds one looks for its claim (`sweep_users`).
+    if (!make_passage(users.folder) || !make_passage(users.folder + "/root") || !write(claim_of(start), users.folder)
+        || !write(users.folder + "/owner", start))
+      return unusable(users.folder);
+    return users;
+  }
+  return driver_failure{driver_errc::too_many, "all " + std::to_string(ranges)
+                                                 + " ranges of ids for user namespaces are taken on this machine; stop some of its "
+                                                   "containers with `user-namespace: true`"};
+}
+
+std::optional<storage::id_range> range_of(const std::string& start) {
+  const auto number = number_of(file_head(claim_of(start)));
+  if (!number)
+    return std::nullopt;
+  storage::id_range range;
+  range.base = base_of(*number);
+  return range;
+}
+
+void release_users(const std::string& start) {
+  const auto folder = file_head(claim_of(start));
+  if (!folder.empty() && fs::path(file_head(folder + "/owner")).filename() == fs::path(start).filename())
+    clear(folder);
+}
+
+void sweep_users() {
+  std::vector<std::string> stale;
+  std::error_code none; // claimed yet
+  for (const auto& range : fs::directory_iterator(ranges_folder, none)) {
+    const fs::path start{file_head(range.path().string() + "/owner")};
+    if (start.is_absolute() && number_of(range.path().string()) && !fs::exists(start, none) && !none)
+      stale.push_back(range.path().string());
+  }
+  const auto used = stale.empty() ? std::set<std::uint32_t>{} : used_ranges();
+  for (const auto& folder : stale)
+    if (used.count(*number_of(folder)) == 0)
+      clear(folder);
 }
 
 } // namespace prunella::actors

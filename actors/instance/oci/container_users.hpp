@@ -7,7 +7,7 @@
 // What such a container is shown cannot lie in the data directory, whose folders are for root only. So each range has a folder
 // in `/run/prunella/users`, which says that it is taken, on the whole machine:
 //
-//   NUMBER/owner   the id of the start that has it
+//   NUMBER/owner   the folder of the start that has it
 //   NUMBER/root    where its root file system shows
 //   NUMBER/N       where a volume shows, under the owners of the range
 
@@ -35,5 +35,9 @@ std::optional<storage::id_range> range_of(const std::string& start);
 /// Takes away what shows in the folder of the range, and gives it back. Nothing claimed, or not any more since a reboot, is no
 /// error. What is shown stays as it is.
 void release_users(const std::string& start);
+
+/// Gives back, and takes away what shows there, of starts that are gone with all their folder (a data directory that was removed
+/// while nobody cleared it), unless a process has an id of the range. What it cannot judge stays.
+void sweep_users();
 
 } // namespace prunella::actors
