@@ -202,11 +202,13 @@ outer_parts agent::parts::outside() {
     x.lacks.push_back(host_lack::bridge);
   if (!has_oci() || !storage::idmapping_obstacle(data.path()).empty())
     x.lacks.push_back(host_lack::user_namespaces);
-  if (const auto why = has_oci() ? seccomp_obstacle() : std::string{}; !why.empty()) {
+  if (const auto why = has_oci() ? seccomp_obstacle() : std::string{}; !why.empty())
     x.warnings.push_back("containers of images run here without a filter of system calls: " + why + " and restart the agent");
+  if (auto why = has_oci() ? cgroup_obstacle(prepare_cgroups()) : std::string{}; !why.empty())
+    x.warnings.push_back(std::move(why));
+  for (const auto& warning : x.warnings)
     if (options.log)
-      options.log(log_level::warning, x.warnings.back());
-  }
+      options.log(log_level::warning, warning);
   x.probe = [this](net::probe_question question, std::function<void(const net::probe_finding&)> done) {
     probes.ask(std::move(question), std::move(done));
   };

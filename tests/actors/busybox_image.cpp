@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -47,7 +48,9 @@ std::vector<std::string> libraries() {
 
 } // namespace
 
-std::string runc_path() {
+std::string container_runtime() {
+  if (const char* chosen = std::getenv("PRUNELLA_TEST_RUNTIME"))
+    return fs::exists(chosen) ? chosen : "";
   for (const auto* path : {"/usr/sbin/runc", "/usr/bin/runc"})
     if (fs::exists(path))
       return path;
@@ -59,8 +62,8 @@ std::string container_obstacle() {
     return "running containers needs root";
   if (!root_is_a_mount())
     return "runc cannot start anything in a chroot whose root is no mount";
-  if (runc_path().empty())
-    return "runc is not installed";
+  if (container_runtime().empty())
+    return "runc, or what PRUNELLA_TEST_RUNTIME names, is not installed";
   if (!fs::exists("/bin/busybox"))
     return "busybox is not installed";
   return {};

@@ -11,8 +11,8 @@
 
 namespace prunella::tests {
 
-/// Path of runc; "" if it is not installed.
-std::string runc_path();
+/// Path of the runtime that containers of tests are run by: runc, or what PRUNELLA_TEST_RUNTIME names; "" if it is not installed.
+std::string container_runtime();
 
 /// Why no container can be run here; "" if one can.
 std::string container_obstacle();

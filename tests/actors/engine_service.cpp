@@ -200,7 +200,7 @@ podman_service::~podman_service() {
 
 std::vector<std::string> podman_service::command() const {
   return {"/usr/bin/podman", "--root", folder_ / "root", "--runroot", folder_ / "run", "--tmpdir", folder_ / "tmp",
-          "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--runtime", runc_path(),
+          "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--runtime", container_runtime(),
           "system", "service", "--time", "0", "unix://" + socket()};
 }
 

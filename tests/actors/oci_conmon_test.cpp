@@ -168,6 +168,39 @@ TEST_CASE("the limit of the processor is the quota of a group of either version,
   CHECK(limit_processor("/none", 250, two).find("/none/cpu.weight") != std::string::npos);
 }
 
+TEST_CASE("a container's group is right below the root in version 1, and one level deeper in version 2, where what is above hands on controllers") {
+  prunella::tests::temporary_folder folder;
+  const auto one = folder / "one";
+  const auto two = folder / "two";
+  for (const auto* controller : {"/cpu", "/memory", "/pids"})
+    fs::create_directories(one + controller);
+  CHECK(cgroup_of_container("x", one) == "/prunella-x");
+  auto found = prepare_cgroups(one);
+  CHECK((found.cpu && found.memory && found.pids));
+  CHECK_FALSE(fs::exists(one + "/prunella"));
+  write(two + "/cgroup.controllers", "cpuset cpu io memory pids\n");
+  write(two + "/cgroup.subtree_control", "");
+  write(two + "/prunella/cgroup.subtree_control", "");
+  CHECK(cgroup_of_container("x", two) == "/prunella/x");
+  found = prepare_cgroups(two);
+  CHECK((found.cpu && found.memory && found.pids));
+  for (const auto* group : {"", "/prunella"}) // one after the other; the kernel takes each, a file keeps the last
+    CHECK(prunella::tests::read_bytes(two + group + "/cgroup.subtree_control").find("+pids") == 0);
+}
+
+TEST_CASE("what a kernel without a controller does not keep is named with the word that turns it on, and nothing is said if all are there") {
+  prunella::tests::temporary_folder folder;
+  write(folder / "cgroup.controllers", "cpuset cpu pids\n");
+  const auto found = prepare_cgroups(folder.path());
+  CHECK_FALSE(found.memory);
+  CHECK(found.cpu);
+  CHECK(fs::exists(folder / "prunella"));
+  CHECK(cgroup_obstacle(found).find("limits of memory are not in force") == 0);
+  CHECK(cgroup_obstacle(found).find("cgroup_enable=memory") != std::string::npos);
+  CHECK(cgroup_obstacle({false, true, false}).find("limits of processor, processes are") == 0);
+  CHECK(cgroup_obstacle({}).empty());
+}
+
 TEST_CASE("a machine with Debian's seccomp profile has no obstacle, and one without names the package") {
   const auto why = seccomp_obstacle();
   if (fs::exists("/usr/share/containers/seccomp.json"))

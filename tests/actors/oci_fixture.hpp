@@ -67,7 +67,7 @@ inline std::string lines_of(const std::string& log) {
 class oci_driver_under_test {
 public:
   /// `images` runs what has an image.
-  explicit oci_driver_under_test(config::driver_spec images = {config::driver_kind::oci, runc_path()}) : image_driver_(std::move(images)) {
+  explicit oci_driver_under_test(config::driver_spec images = {config::driver_kind::oci, container_runtime()}) : image_driver_(std::move(images)) {
     store_ = must(storage::open_image_store(store_folder_ / "images", {{"harbour", "host-1"}, 0, {}}));
     const auto image = busybox_image();
     provided_image provided;
@@ -196,7 +196,7 @@ public:
 
   storage::child_end runc(const std::vector<std::string>& arguments) {
     storage::child_order order;
-    order.command = {runc_path(), "--root", data.path() + "/oci/runtime"};
+    order.command = {container_runtime(), "--root", data.path() + "/oci/runtime"};
     order.command.insert(order.command.end(), arguments.begin(), arguments.end());
     order.environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
     order.go_on = [](std::chrono::milliseconds passed) { return passed < 30s; };

@@ -91,7 +91,7 @@ public:
 private:
   storage::child_end runc(const std::vector<std::string>& arguments) {
     storage::child_order order;
-    order.command = {tests::runc_path(), "--root", folder_ / "state"};
+    order.command = {tests::container_runtime(), "--root", folder_ / "state"};
     order.command.insert(order.command.end(), arguments.begin(), arguments.end());
     order.environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
     order.go_on = [](std::chrono::milliseconds passed) { return passed < 30s; };

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "actors/instance/file_head.hpp"
+#include "actors/instance/oci/cgroup.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 #include "storage/mounts.hpp"
 
@@ -57,10 +58,10 @@ void remove_container_traces(const std::string& folder) {
     if (entry->path().parent_path().filename() != "run" || entry.depth() > 4)
       continue;
     entry.disable_recursion_pending();
-    const auto group = "prunella-" + entry->path().filename().string();
-    rmdir(("/sys/fs/cgroup/" + group).c_str());
+    const auto group = actors::cgroup_of_container(entry->path().filename().string());
+    rmdir(("/sys/fs/cgroup" + group).c_str());
     for (const auto& controller : fs::directory_iterator{"/sys/fs/cgroup", none})
-      rmdir((controller.path() / group).c_str());
+      rmdir((controller.path().string() + group).c_str());
   }
 }
 

@@ -13,7 +13,6 @@
 #include <sstream>
 
 #include "actors/instance/file_head.hpp"
-#include "actors/instance/oci/cgroup.hpp"
 #include "actors/instance/oci/container_users.hpp"
 #include "actors/instance/oci/seccomp_profile.hpp"
 #include "config/host_paths.hpp"
@@ -248,6 +247,10 @@ private:
     request_.network_path = network_.path;
     if (order_.spec.pids > 0)
       request_.pids = order_.spec.pids;
+    if (!options_.controllers.pids)
+      request_.pids = 0;
+    if (!options_.controllers.memory)
+      request_.container.resources.memory_bytes = 0;
     request_.open_files = options_.open_files;
     request_.swap_is_counted = options_.swap_is_counted;
     request_.seccomp = options_.seccomp;
@@ -290,6 +293,7 @@ bundle_options options_of_machine(std::string data_directory, std::vector<std::s
   options.data_directory = std::move(data_directory);
   options.host_paths = std::move(host_paths);
   options.open_files = hard_limit_of_open_files();
+  options.controllers = prepare_cgroups();
   options.swap_is_counted = cgroup_counts_swap();
   options.seccomp = default_seccomp();
   return options;

@@ -17,6 +17,7 @@
 
 #include "actors/instance/driver.hpp"
 #include "actors/instance/images.hpp"
+#include "actors/instance/oci/cgroup.hpp"
 #include "actors/instance/oci/image_user.hpp"
 #include "actors/instance/oci/runtime_spec.hpp"
 #include "actors/instance/process.hpp"
@@ -29,6 +30,7 @@ struct bundle_options {
   std::vector<std::string> host_paths; ///< below these the host's files may be given to containers
   std::uint64_t open_files = 0;        ///< as in `runtime_spec_request`
   bool swap_is_counted = false;
+  cgroup_controllers controllers;
   boost::json::object seccomp;
 };
 
@@ -46,7 +48,7 @@ std::string resolver_text(const std::string& host, const std::string& name_serve
 /// Why containers here have no filter of system calls; empty: they have.
 std::string seccomp_obstacle();
 
-/// As this machine and this process are: limits, swap, and the seccomp profile that Debian ships, if it is there.
+/// As this machine and this process are: limits, control groups (prepared), swap, and the seccomp profile that Debian ships, if it is there.
 bundle_options options_of_machine(std::string data_directory, std::vector<std::string> host_paths);
 
 /// Where a persistent volume of `instance` lies.

@@ -1,6 +1,7 @@
 #include "actors/instance/oci/cgroup.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,7 +9,9 @@
 #include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <iterator>
 #include <optional>
+#include <sstream>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -21,6 +24,8 @@ namespace prunella::actors {
 namespace {
 
 namespace fs = std::filesystem;
+
+const std::string parent_group = "/prunella";
 
 std::optional<std::int64_t> number_at(std::string_view text) {
   std::int64_t value = 0;
@@ -52,6 +57,19 @@ bool is_unified(const std::string& mount) {
   return fs::exists(mount + "/cgroup.controllers");
 }
 
+/// Empty, or why it could not be written.
+std::string write_to(const std::string& file, const std::string& text) {
+  const unique_fd fd{::open(file.c_str(), O_WRONLY | O_CLOEXEC)};
+  if (fd && ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()))
+    return {};
+  return std::strerror(errno);
+}
+
+bool has_word(const std::string& text, const std::string& word) {
+  std::istringstream words{text};
+  return std::find(std::istream_iterator<std::string>{words}, {}, word) != std::istream_iterator<std::string>{};
+}
+
 cgroup_use unified_use(const std::string& folder) {
   cgroup_use use;
   const auto cpu = file_head(folder + "/cpu.stat");
@@ -64,6 +82,38 @@ cgroup_use unified_use(const std::string& folder) {
 }
 
 } // namespace
+
+std::string cgroup_of_container(const std::string& id, const std::string& mount) {
+  return (is_unified(mount) ? parent_group + '/' : parent_group + '-') + id;
+}
+
+cgroup_controllers prepare_cgroups(const std::string& mount) {
+  if (!is_unified(mount))
+    return {fs::exists(mount + "/cpu"), fs::exists(mount + "/memory"), fs::exists(mount + "/pids")};
+  const auto parent = mount + parent_group;
+  ::mkdir(parent.c_str(), 0755);
+  const auto there = file_head(mount + "/cgroup.controllers");
+  for (const std::string controller : {"cpu", "memory", "pids"}) // each alone: one that is not there would refuse all
+    for (const auto& group : {mount, parent})
+      static_cast<void>(write_to(group + "/cgroup.subtree_control", '+' + controller)); // not as root: no containers either
+  return {has_word(there, "cpu"), has_word(there, "memory"), has_word(there, "pids")};
+}
+
+std::string cgroup_obstacle(const cgroup_controllers& controllers) {
+  std::string list;
+  const auto add = [&list](bool is_there, std::string_view name) {
+    if (!is_there)
+      list.append(list.empty() ? "" : ", ").append(name);
+  };
+  add(controllers.memory, "memory");
+  add(controllers.cpu, "processor");
+  add(controllers.pids, "processes");
+  if (list.empty())
+    return {};
+  return "limits of " + list + " are not in force in containers of images, and their use is not told: this kernel has no control groups for that; "
+         + (controllers.memory ? "remove `cgroup_disable` from its command line" : "add `cgroup_enable=memory` to its command line")
+         + " and start the machine again";
+}
 
 cgroup_use read_cgroup_use(const std::string& path, const std::string& mount) {
   if (is_unified(mount))
@@ -97,12 +147,6 @@ std::string limit_processor(const std::string& path, std::int64_t millis, const 
   const auto shares = std::clamp<std::int64_t>(millis * 1024 / 1000, 2, 262'144);
   const auto weight = std::clamp<std::int64_t>(millis / 10, 1, 10'000);
   const auto quota = std::to_string(std::max(least_us, millis * period_us / 1000));
-  const auto write = [](const std::string& file, const std::string& text) -> std::string {
-    const unique_fd fd{::open(file.c_str(), O_WRONLY | O_CLOEXEC)};
-    if (fd && ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()))
-      return {};
-    return "the limit of the processor cannot be written to `" + file + "`: " + std::strerror(errno);
-  };
   const auto period = std::to_string(period_us);
   using files_and_texts = std::vector<std::pair<std::string, std::string>>;
   const auto files =
@@ -111,8 +155,8 @@ std::string limit_processor(const std::string& path, std::int64_t millis, const 
                                         {"/cpu" + path + "/cpu.cfs_period_us", period},
                                         {"/cpu" + path + "/cpu.cfs_quota_us", quota}};
   for (const auto& [file, text] : files)
-    if (auto problem = write(mount + file, text); !problem.empty())
-      return problem;
+    if (const auto problem = write_to(mount + file, text); !problem.empty())
+      return "the limit of the processor cannot be written to `" + mount + file + "`: " + problem;
   return {};
 }
 

@@ -23,7 +23,27 @@ struct cgroup_memory_kills {
   std::int64_t limit_bytes = 0; ///< 0: none of its own
 };
 
-/// `path` is the group's as in an OCI specification (`/prunella-…`). Zero for whatever is not there.
+/// What the kernel can limit and count per group.
+struct cgroup_controllers {
+  bool cpu = true;
+  bool memory = true;
+  bool pids = true;
+};
+
+/// The group of the container `id`, as an OCI specification names it. Version 1: `/prunella-ID`, as the runtime takes only the
+/// last part away. Version 2: `/prunella/ID`, because in the root group a controller is switched off by whoever thinks that he
+/// does not need it (systemd, at each daemon-reload), and all limits of groups right below with it; not so while a group
+/// between hands the controller on.
+std::string cgroup_of_container(const std::string& id, const std::string& mount = "/sys/fs/cgroup");
+
+/// Version 2: makes the group that holds the containers' and has it hand on what limits and use need. Version 1 has nothing to
+/// prepare. → what this kernel has; the limits of the others are left out.
+cgroup_controllers prepare_cgroups(const std::string& mount = "/sys/fs/cgroup");
+
+/// What is not in force without the controllers that are not there, and what to do about it, as a sentence; empty: all are there.
+std::string cgroup_obstacle(const cgroup_controllers& controllers);
+
+/// `path` is the group's, as `cgroup_of_container` has it. Zero for whatever is not there.
 cgroup_use read_cgroup_use(const std::string& path, const std::string& mount = "/sys/fs/cgroup");
 cgroup_memory_kills read_memory_kills(const std::string& path, const std::string& mount = "/sys/fs/cgroup");
 
@@ -31,7 +51,8 @@ cgroup_memory_kills read_memory_kills(const std::string& path, const std::string
 /// machine is full. Empty, or why it could not be done, as a sentence.
 std::string limit_processor(const std::string& path, std::int64_t millis, const std::string& mount = "/sys/fs/cgroup");
 
-/// Whether this kernel counts swap per group.
+/// Whether this kernel counts swap per group. Version 2: known once there is a group with the memory controller
+/// (`prepare_cgroups`).
 bool cgroup_counts_swap(const std::string& mount = "/sys/fs/cgroup");
 
 } // namespace prunella::actors

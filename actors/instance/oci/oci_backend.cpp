@@ -51,11 +51,6 @@ std::optional<process_handle> find_process(pid_t pid) {
   return stat ? open_process(pid, stat->start_ticks) : std::nullopt;
 }
 
-/// The group of a container has one part, as the runtime takes only the last one away.
-std::string cgroup_of(const std::string& id) {
-  return "/prunella-" + id;
-}
-
 class oci_backend final : public driver_backend {
 public:
   explicit oci_backend(oci_backend_options options)
@@ -168,7 +163,7 @@ driver_result<launched_container> oci_backend::run(const container_order& order,
   if (auto* failure = std::get_if<driver_failure>(&network))
     return std::move(*failure);
   const auto& joined = std::get<bundle_network>(network);
-  if (auto failure = make_bundle(order, image, folder, cgroup_of(id), joined, bundle_))
+  if (auto failure = make_bundle(order, image, folder, cgroup_of_container(id), joined, bundle_))
     return *std::move(failure);
   conmon_request request;
   request.conmon = options_.conmon;
@@ -224,8 +219,8 @@ void oci_backend::give_output(pid_t main, const std::string& folder) {
 /// Not before the start: what the runtime does between its `start` and the container's first instruction takes seconds of
 /// a hundredth of a core. So the container has the first moments of its life without a limit, about 20 ms.
 std::optional<driver_failure> oci_backend::limit(const container_order& order, const std::string& id) const {
-  const auto millis = order.spec.resources.cpu_millis;
-  auto problem = millis > 0 ? limit_processor(cgroup_of(id), millis) : std::string{};
+  const auto millis = bundle_.controllers.cpu ? order.spec.resources.cpu_millis : 0;
+  auto problem = millis > 0 ? limit_processor(cgroup_of_container(id), millis) : std::string{};
   if (problem.empty())
     return std::nullopt;
   return driver_failure{driver_errc::runtime_failed, order.name + " was ended again: " + problem};
@@ -288,7 +283,7 @@ driver_result<command_plan> oci_backend::plan(const launched_container& containe
   plan.container = record.name;
   plan.generation = record.generation;
   plan.pid_file = folder + "/" + std::string{exec_pid_prefix} + std::to_string(++last_exec_);
-  plan.cgroup = cgroup_of(record.runtime_id);
+  plan.cgroup = cgroup_of_container(record.runtime_id);
   const auto process = process_file_of(plan.pid_file);
   if (auto failure = write_process(folder, process, request))
     return *std::move(failure);
@@ -307,7 +302,7 @@ void oci_backend::end_commands(const storage::container_record& record) const {
     if (entry.path().filename().string().rfind(exec_pid_prefix, 0) == 0)
       files.push_back(entry.path());
   for (const auto& file : files) {
-    kill_command_inside(file.string(), cgroup_of(record.runtime_id));
+    kill_command_inside(file.string(), cgroup_of_container(record.runtime_id));
     fs::remove(file, none);
   }
 }
@@ -332,11 +327,11 @@ std::optional<container_end> oci_backend::collect(const launched_container& cont
     end.process = *known;
   else
     end.process = parse_exit_file(file_head(exit_folder() + "/" + record.runtime_id)).value_or(process_end{});
-  const auto use = read_cgroup_use(cgroup_of(record.runtime_id));
+  const auto use = read_cgroup_use(cgroup_of_container(record.runtime_id));
   end.process.user_time = use.user_time;
   end.process.system_time = use.system_time;
   end.process.max_rss_bytes = use.max_memory_bytes;
-  const auto kills = read_memory_kills(cgroup_of(record.runtime_id));
+  const auto kills = read_memory_kills(cgroup_of_container(record.runtime_id));
   end.out_of_memory = kills.kills > 0 && (end.process.exit_code != 0 || end.process.signal != 0);
   end.memory_limit_bytes = end.out_of_memory ? kills.limit_bytes : 0;
   return end;
@@ -397,12 +392,13 @@ void oci_backend::sweep(const std::vector<launched_container>& kept) const {
     for (const auto& start : fs::directory_iterator(container.path() / "run", none))
       if (const auto id = start.path().filename().string(); !is_kept(id))
         remove(container.path().filename().string(), id);
+  sweep_users();
 }
 
 std::vector<container_stats> oci_backend::stats(const std::vector<const launched_container*>& containers) {
   std::vector<container_stats> list;
   for (const auto* container : containers)
-    list.push_back(stats_of_group(cgroup_of(container->record.runtime_id)));
+    list.push_back(stats_of_group(cgroup_of_container(container->record.runtime_id)));
   return list;
 }
 

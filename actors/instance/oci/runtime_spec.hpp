@@ -52,7 +52,7 @@ struct runtime_spec_request {
   std::string root; ///< absolute; where the root file system is mounted
   bool read_only_root = false;
   std::string hostname;
-  std::string cgroup; ///< `/prunella/NAME`; below the runtime's own cgroup root, v1 and v2
+  std::string cgroup; ///< as `cgroup_of_container` has it; below the runtime's own cgroup root, v1 and v2
   container_network network = container_network::own;
   std::string network_path; ///< of the namespace, for `joined`
   std::vector<container_mount> mounts;
