@@ -273,7 +273,8 @@ void supervision::tell_to_stop(child& c, step& s) {
   if (c.killed) // it did not become ready in time; its kill is on the way, and its limit is armed
     return;
   const auto policy = c.spec->effective_shutdown();
-  if (policy.kind == shutdown_kind::brutal) {
+  const bool spares_work = spec_.kills_on_give_up && phase_ == phase::stopping && outcome_.code == supervision_errc::gave_up;
+  if (policy.kind == shutdown_kind::brutal || spares_work) {
     kill(c, s);
     return;
   }

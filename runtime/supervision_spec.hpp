@@ -1,7 +1,7 @@
 #pragma once
 
 // What a supervisor is told, without actors: OTP's supervisor flags and child specs with their types, defaults and the
-// combinations that are refused (https://www.erlang.org/doc/man/supervisor), plus three extensions marked as such.
+// combinations that are refused (https://www.erlang.org/doc/man/supervisor), plus four extensions marked as such.
 
 #include <chrono>
 #include <cstddef>
@@ -82,6 +82,9 @@ struct supervisor_spec {
   restart_limit limit;
   runtime::auto_shutdown auto_shutdown = runtime::auto_shutdown::never;
   shutdown_order order = shutdown_order::one_by_one;
+  /// Extension: when it gives up, its children are killed instead of asked to stop. For children whose work outlives them
+  /// and is taken over by those that come next: the work of the others is not to end for the one that failed.
+  bool kills_on_give_up = false;
   /// How long a killed child may take to end before the supervisor gives up on it; > 0. Only an actor stuck in a
   /// handler takes longer than a moment, and it holds a scheduler thread as long as it does.
   std::chrono::milliseconds kill_timeout{10'000};

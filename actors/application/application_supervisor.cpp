@@ -91,6 +91,8 @@ runtime::supervised_child application_child(const application_plan& plan, const 
   tree.spec.strategy = plan.strategy;
   tree.spec.limit = {plan.intensity, plan.period};
   tree.spec.order = order_of(plan.strategy);
+  // Instances that live on their own go on: the application is started here again without the one that failed, and adopts them.
+  tree.spec.kills_on_give_up = plan.strategy == config::restart_strategy::one_for_one;
   auto spec = runtime::spec_of(application_id(plan.name), config::restart_type::temporary);
   spec.start_timeout = actor_margin;
   for (const auto& instance : plan.instances) {

@@ -34,7 +34,8 @@ runtime::supervised_child container_child(const container_order& order, const co
 /// afresh (permanent).
 runtime::supervised_child instance_child(const instance_plan& plan, const container_context& context);
 
-/// A supervisor over the application's instances; gives up beyond the application's intensity (temporary).
+/// A supervisor over the application's instances; gives up beyond the application's intensity (temporary). Where instances
+/// live and die on their own the containers of the others run on.
 runtime::supervised_child application_child(const application_plan& plan, const container_context& context);
 
 } // namespace prunella::actors

@@ -324,7 +324,8 @@ private:
             on_done();
             return reconcile_one(application);
           }
-          note("application/" + application, "", "retrying", runtime::reason_text(reason), "");
+          if (reason != runtime::supervision_errc::shutting_down) // why, is told by who shuts it down
+            note("application/" + application, "", "retrying", runtime::reason_text(reason), "");
           on_failed(reason);
           if (busy_.count(application) == 0)
             retry(application, options_.retry_after);
@@ -427,27 +428,19 @@ private:
     }
   }
 
-  /// The site places elsewhere what the application gave up over. Where instances live and die on their own, those that run
-  /// well are not taken along: they are started here again.
+  /// The site places elsewhere what the application gave up over. Where instances live and die on their own that is one; the
+  /// others run on and are adopted by the application's next actors.
   void on_application_gave_up(const std::string& application, const std::string& child, const std::string& reason) {
     const auto it = memory().running.find(application);
     if (it == memory().running.end())
       return;
     for (const auto& instance : it->second.instances) {
-      if (it->second.strategy == config::restart_strategy::one_for_one && instance_id(instance.name) != child
-          && runs_well(instance.name, it->second.period))
+      if (it->second.strategy == config::restart_strategy::one_for_one && instance_id(instance.name) != child)
         continue;
       auto why = last_container_reason(instance.name);
       memory().instances.give_up(instance.name, why.empty() ? reason : why);
       refresh(instance.name);
     }
-  }
-
-  /// It runs, and was not restarted for as long as restarts are counted.
-  bool runs_well(const std::string& instance, milliseconds period) {
-    const auto report = memory().instances.report(instance);
-    return report && report->phase == instance_phase::running
-           && (report->restarts == 0 || options_.clock() - report->started_at > period.count());
   }
 
   /// What an operator wants to know is how the container ended, not that supervisors gave up over it.

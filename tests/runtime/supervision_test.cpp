@@ -350,6 +350,27 @@ TEST_CASE("a brutal terminate_child kills whatever the shutdown policy, also a c
   CHECK(world.replies.at(3).code == supervision_errc::none);
 }
 
+TEST_CASE("a supervisor that is to spare its children's work kills them when it gives up, and asks them when it is stopped") {
+  auto spec = over({"a", "b", "c"});
+  spec.limit = {1, 5s};
+  spec.kills_on_give_up = true;
+  SUBCASE("gives up") {
+    supervised_names world{std::move(spec)};
+    world.begin();
+    world.exit("b");
+    world.taken();
+    world.exit("b");
+    CHECK(world.taken() == words{"kill c", "kill a", "finish failed"});
+  }
+  SUBCASE("is stopped") {
+    supervised_names world{std::move(spec)};
+    world.begin();
+    world.taken();
+    world.stop();
+    CHECK(world.taken() == words{"stop c", "stop b", "stop a", "finish orderly"});
+  }
+}
+
 TEST_CASE("the sixteenth request waits for a child's end, the seventeenth is refused") {
   supervised_names world{over({"a"})};
   world.stubborn = {"a"};
