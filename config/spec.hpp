@@ -87,6 +87,14 @@ enum class driver_kind : std::uint8_t {
   engine,  ///< images, by a Docker engine that is there already; not yet offered
 };
 
+/// What runs a container, where its spec says so.
+enum class driver_choice : std::uint8_t {
+  automatic, ///< plain processes as such, images by the first of the host's drivers that can
+  process,
+  oci,
+  engine,
+};
+
 /// The network that the containers of an instance share.
 enum class instance_network : std::uint8_t {
   host,   ///< the host's own: its ports are the instance's
@@ -138,6 +146,10 @@ struct enum_texts<publish_scope> {
 template <>
 struct enum_texts<driver_kind> {
   static constexpr std::array<std::string_view, 3> value{"process", "oci", "engine"};
+};
+template <>
+struct enum_texts<driver_choice> {
+  static constexpr std::array<std::string_view, 4> value{"automatic", "process", "oci", "engine"};
 };
 template <>
 struct enum_texts<instance_network> {
@@ -257,8 +269,9 @@ struct volume_spec {
   std::string path;            ///< of `host-path`: absolute, on the host
   std::int64_t size_bytes = 0; ///< of `ephemeral` and `tmpfs`: at most, 0: no limit of its own; written `size: 64Mi`
   bool read_only = false;
+  bool movable = false; ///< of `persistent`: its instance may go to another host, and begins there with an empty one
 
-  PRUNELLA_FIELDS(volume_spec, target, kind, name, path, size_bytes, read_only)
+  PRUNELLA_FIELDS(volume_spec, target, kind, name, path, size_bytes, read_only, movable)
 };
 
 /// GET of `path` on a port of the container; good: a status from `expect_min` to `expect_max`.
@@ -317,7 +330,8 @@ struct log_spec {
 /// have (user, read-only-root, pids, files, volumes) needs an image.
 struct container_spec {
   std::string name;
-  std::vector<std::string> command; ///< argv; `command[0]` is looked up in PATH; empty: the image's own
+  std::vector<std::string> command; ///< argv; `command[0]` is looked up in PATH; empty: the image's entrypoint and command
+  std::vector<std::string> arguments; ///< behind `command`, or behind the image's entrypoint in place of its command
   std::map<std::string, std::string> env; ///< added to the variables the agent sets (`PRUNELLA_*`)
   std::string working_directory;          ///< empty: the image's, or the container's own folder in the data directory
   config::resources resources;            ///< reserved on the host
@@ -334,9 +348,10 @@ struct container_spec {
   std::int64_t disk_bytes = 0; ///< that it may fill on the host: its root, ephemeral volumes on disk, logs; 0: no limit
   log_spec logs;
   bool user_namespace = false; ///< its root is nobody on the host
+  driver_choice driver = driver_choice::automatic;
 
-  PRUNELLA_FIELDS(container_spec, name, command, env, working_directory, resources, ports, grace, image, user,
-                  read_only_root, pids, files, volumes, stop_signal, probes, disk_bytes, logs, user_namespace)
+  PRUNELLA_FIELDS(container_spec, name, command, arguments, env, working_directory, resources, ports, grace, image, user,
+                  read_only_root, pids, files, volumes, stop_signal, probes, disk_bytes, logs, user_namespace, driver)
 };
 
 /// Which hosts may hold an instance, and which are better.

@@ -55,15 +55,20 @@ void check_env(checker& c, const std::string& path, const std::map<std::string, 
   }
 }
 
+void check_arguments(checker& c, const std::string& path, const std::vector<std::string>& arguments,
+                     const std::vector<std::string>& variables) {
+  c.count(path, arguments.size(), 0, limits::arguments);
+  for (std::size_t i = 0; i < std::min(arguments.size(), limits::arguments); ++i) {
+    c.check(!has_nul(arguments[i]), item(path, i), "holds a NUL character", "remove it");
+    c.check(arguments[i].size() <= limits::argument_bytes, item(path, i), "is too long", "use less than 128 KiB");
+    check_variables(c, item(path, i), arguments[i], variables);
+  }
+}
+
 void check_argv(checker& c, const std::string& path, const std::vector<std::string>& argv,
                 const std::vector<std::string>& variables) {
-  c.count(path, argv.size(), 1, limits::arguments);
   c.check(!argv.front().empty(), item(path, 0), "is empty", "write the program to run");
-  for (std::size_t i = 0; i < std::min(argv.size(), limits::arguments); ++i) {
-    c.check(!has_nul(argv[i]), item(path, i), "holds a NUL character", "remove it");
-    c.check(argv[i].size() <= limits::argument_bytes, item(path, i), "is too long", "use less than 128 KiB");
-    check_variables(c, item(path, i), argv[i], variables);
-  }
+  check_arguments(c, path, argv, variables);
 }
 
 void check_command(checker& c, const std::string& path, const container_spec& container,
@@ -73,6 +78,13 @@ void check_command(checker& c, const std::string& path, const container_spec& co
   if (container.command.empty())
     return c.add(path, "is missing", "write a list of the program and its arguments: [program, argument]");
   check_argv(c, path, container.command, variables);
+}
+
+void check_driver(checker& c, const std::string& path, const container_spec& container) {
+  const bool is_process = container.driver == driver_choice::process;
+  c.check(container.driver == driver_choice::automatic || is_process == container.image.empty(), path,
+          "is " + std::string(to_text(container.driver)) + ", which " + (is_process ? "runs no images" : "runs only images"),
+          is_process ? "write oci or engine, or remove it" : "add image, or remove it");
 }
 
 void check_ports(checker& c, const std::string& path, const std::vector<port_spec>& ports, used_ports& used) {
@@ -130,6 +142,8 @@ void check_volume(checker& c, const std::string& at, const volume_spec& volume) 
   else
     c.check(volume.path.empty(), at + ".path", "is " + quoted(volume.path) + ", which only a host-path has",
             "remove it, or write kind: host-path");
+  c.check(!volume.movable || named, at + ".movable", "says nothing of a volume of kind " + kind,
+          "remove it; only a persistent volume keeps its instance on its host");
   const bool bounded = !named && !of_host;
   c.check(volume.size_bytes == 0 || bounded, at + ".size", "cannot be kept for a volume of kind " + kind,
           "remove it; only ephemeral and tmpfs volumes have a size");
@@ -251,6 +265,8 @@ void check_probe(checker& c, const std::string& path, const probe_spec& probe, c
 
 void check_container(checker& c, const std::string& path, const container_spec& container, service_rules& rules) {
   check_command(c, path + ".command", container, rules.variables);
+  check_arguments(c, path + ".arguments", container.arguments, rules.variables);
+  check_driver(c, path + ".driver", container);
   check_env(c, path + ".env", container.env, rules.variables);
   const auto& directory = container.working_directory;
   c.check(directory.empty() ||

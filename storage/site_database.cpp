@@ -20,7 +20,7 @@ struct applied_position {
 sqlite_file_options options_for(const host_owner& owner) {
   sqlite_file_options options;
   options.purpose = "site database";
-  options.format = 5;
+  options.format = 6;
   options.site = owner.site;
   options.holder = "host " + owner.host;
   options.schema = "CREATE TABLE state(kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, sum BLOB NOT NULL,"

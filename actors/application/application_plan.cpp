@@ -56,8 +56,9 @@ std::map<std::string, std::string> variables_of(const std::map<std::string, std:
 
 config::container_spec expand_variables(config::container_spec container,
                                         const std::map<std::string, std::string>& variables) {
-  for (auto& argument : container.command)
-    argument = config::expand(argument, variables).text;
+  for (auto* words : {&container.command, &container.arguments})
+    for (auto& argument : *words)
+      argument = config::expand(argument, variables).text;
   for (auto& [name, value] : container.env)
     value = config::expand(value, variables).text;
   for (auto& file : container.files)
@@ -175,9 +176,11 @@ config::container_spec made_anew_for(config::container_spec spec) {
 
 std::string hash_of(const container_order& order) {
   part_hash hash;
-  hash.add(std::to_string(order.spec.command.size()));
-  for (const auto& argument : order.spec.command)
-    hash.add(argument);
+  for (const auto* words : {&order.spec.command, &order.spec.arguments}) {
+    hash.add(std::to_string(words->size()));
+    for (const auto& argument : *words)
+      hash.add(argument);
+  }
   for (const auto& [name, value] : order.env) {
     hash.add(name);
     hash.add(value);
@@ -186,7 +189,8 @@ std::string hash_of(const container_order& order) {
   if (order.spec.image.empty())
     return hash.finish();
   auto made_with = made_anew_for(order.spec);
-  made_with.command.clear(); // counted above, where a shorter spelling cannot hide
+  made_with.command.clear();
+  made_with.arguments.clear(); // counted above, where a shorter spelling cannot hide
   made_with.env.clear();
   made_with.ports.clear();
   hash.add(config::json_text(config::to_json(made_with)));

@@ -41,6 +41,7 @@ driver_result<launch_request> prepare_folder(const container_order& order, const
   const std::string folder = container_folder(data_directory, order.name);
   launch_request request;
   request.command = order.spec.command;
+  request.command.insert(request.command.end(), order.spec.arguments.begin(), order.spec.arguments.end());
   request.environment = make_environment(order, agent);
   request.working_directory = order.spec.working_directory.empty() ? folder + "/work" : order.spec.working_directory;
   if (order.has_input)

@@ -141,9 +141,10 @@ std::optional<driver_failure> check_order(const container_order& order) {
   const bool has_own = order.spec.image.empty() || !order.spec.command.empty();
   if (has_own && (order.spec.command.empty() || order.spec.command.front().empty()))
     return refuse("`command` is empty; give the program and its arguments as a list");
-  for (const auto& argument : order.spec.command)
-    if (argument.find('\0') != std::string::npos)
-      return refuse("an argument of `command` holds a NUL byte, which no program can be given");
+  for (const auto* words : {&order.spec.command, &order.spec.arguments})
+    for (const auto& argument : *words)
+      if (argument.find('\0') != std::string::npos)
+        return refuse("an argument of `command` holds a NUL byte, which no program can be given");
   for (const auto& [variable, value] : order.env) {
     if (variable.empty() || variable.find('=') != std::string::npos || variable.find('\0') != std::string::npos)
       return refuse("the variable name `" + variable + "` is not possible: it must not be empty or hold `=` or NUL");

@@ -118,6 +118,11 @@ TEST_CASE("limits, user, mounts and command of a container are those of its spec
   const auto& host = body.at("HostConfig").as_object();
   CHECK(body.at("Entrypoint").as_array().at(0) == "httpd");
   CHECK(body.at("Cmd").as_array().at(0) == "-f");
+  x.order.spec.arguments = {"-p", "80"};
+  CHECK(body_of(x).at("Cmd").as_array().size() == 3);
+  x.order.spec.command.clear();
+  CHECK_FALSE(body_of(x).contains("Entrypoint"));
+  CHECK(body_of(x).at("Cmd").as_array().at(0) == "-p");
   CHECK(host.at("CapAdd").as_array().empty());
   CHECK(host.at("NanoCpus") == 250'000'000);
   CHECK(host.at("CpuShares") == 256);

@@ -122,12 +122,16 @@ TEST_CASE("a file of the image is read as its own processes see it: no link lead
   CHECK(read_in_root(root, "/none", 100).empty());
 }
 
-TEST_CASE("the container's command replaces entrypoint and command of the image, which are joined without it") {
+TEST_CASE("the container's command replaces entrypoint and command of the image, its arguments the command") {
   auto asked = request();
   CHECK(at(spec_of(asked), "process.args") == R"(["/entry","argument"])");
   asked.container.command = {"/own", "x"};
   CHECK(at(spec_of(asked), "process.args") == R"(["/own","x"])");
+  asked.container.arguments = {"y"};
+  CHECK(at(spec_of(asked), "process.args") == R"(["/own","x","y"])");
   asked.container.command.clear();
+  CHECK(at(spec_of(asked), "process.args") == R"(["/entry","y"])");
+  asked.container.arguments.clear();
   asked.image.entrypoint.clear();
   CHECK(at(spec_of(asked), "process.args") == R"(["argument"])");
   asked.image.command.clear();

@@ -235,7 +235,7 @@ services:
        "f:14:64: services[0].containers[0].volumes[1].size: is \"big\"; write bytes such as 64Mi, 1Gi, 500M or 1048576",
        "f:14:94: services[0].containers[0].volumes[2].size-bytes: says the same as size in line 14; keep one of them",
        "f:14:110: services[0].containers[0].volumes[3]: is \"/d\"; write a map with the keys size, target, kind, name, "
-       "path, size-bytes, read-only",
+       "path, size-bytes, read-only, movable",
        "f:15:22: services[0].containers[0].stop-signal: is \"KILLED\"; write a signal such as SIGINT, INT or 2",
        "f:16:18: services[0].containers[0].env.A: refers to ${HOSTT}, which is no variable here; known are ADDRESS, APPLICATION, "
        "CONTAINER, GENERATION, HOST, INSTANCE, REPLICA, SERVICE, SITE, TENANT; write $${HOSTT} to leave it to a shell",

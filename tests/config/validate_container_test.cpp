@@ -119,6 +119,19 @@ TEST_CASE("files have an absolute path of their own, an octal mode and 256 KiB t
   CHECK(bad([&](auto& c) { c.files = {{"/a", half, "0644"}, {"/b", half + "x", "0644"}}; }) == paths{"files[1].content"});
 }
 
+TEST_CASE("a container that names its driver is one that the driver can run") {
+  CHECK(bad([](auto& c) { c.driver = driver_choice::engine; }).empty());
+  CHECK(bad([](auto& c) { c.driver = driver_choice::process; }) == paths{"driver"});
+  CHECK(bad([](auto& c) { c.image.clear(); c.command = {"run"}; c.driver = driver_choice::process; }).empty());
+  CHECK(bad([](auto& c) { c.image.clear(); c.command = {"run"}; c.driver = driver_choice::oci; }) == paths{"driver"});
+}
+
+TEST_CASE("arguments are what Linux can take, also without a command") {
+  CHECK(bad([](auto& c) { c.arguments = {"-p", "${PORT_http}", ""}; c.ports = {{"http", 80}}; }).empty());
+  CHECK(bad([](auto& c) { c.arguments = {std::string("a\0b", 3)}; }) == paths{"arguments[0]"});
+  CHECK(bad([](auto& c) { c.arguments.resize(limits::arguments + 1); }) == paths{"arguments"});
+}
+
 TEST_CASE("a volume has what its kind needs and nothing else") {
   CHECK(bad_volume({"/a", volume_kind::ephemeral, "", "", 1 << 20, false}).empty());
   CHECK(bad_volume({"/a", volume_kind::tmpfs, "", "", 0, true}).empty());
@@ -128,6 +141,8 @@ TEST_CASE("a volume has what its kind needs and nothing else") {
           c.user_namespace = true;
           c.volumes = {{"/a", volume_kind::host_path, "", "/srv", 0, false}};
         }) == paths{"user-namespace"});
+  CHECK(bad_volume({"/a", volume_kind::persistent, "db", "", 0, false, true}).empty());
+  CHECK(bad_volume({"/a", volume_kind::tmpfs, "", "", 0, false, true}) == paths{"volumes[0].movable"});
   CHECK(bad_volume({"a", volume_kind::tmpfs, "", "", 0, false}) == paths{"volumes[0].target"});
   CHECK(bad_volume({"/a", volume_kind::tmpfs, "db", "", 0, false}) == paths{"volumes[0].name"});
   CHECK(bad_volume({"/a", volume_kind::tmpfs, "", "/srv", 0, false}) == paths{"volumes[0].path"});

@@ -331,7 +331,11 @@ std::string create_body(const engine_create_request& request) {
                     {"Labels", labels_of(request)}};
   if (!spec.command.empty()) { // it replaces entrypoint and command of the image
     body["Entrypoint"] = json::array{to_json(spec.command.front())};
-    body["Cmd"] = to_json(std::vector<std::string>(spec.command.begin() + 1, spec.command.end()));
+    std::vector<std::string> rest(spec.command.begin() + 1, spec.command.end());
+    rest.insert(rest.end(), spec.arguments.begin(), spec.arguments.end());
+    body["Cmd"] = to_json(rest);
+  } else if (!spec.arguments.empty()) {
+    body["Cmd"] = to_json(spec.arguments);
   }
   if (!spec.user.empty())
     body["User"] = to_json(spec.user);

@@ -40,10 +40,10 @@ json::array texts(const std::vector<std::string>& list) {
 
 /// What is executed; empty: nothing.
 std::vector<std::string> command_of(const runtime_spec_request& request) {
-  if (!request.container.command.empty())
-    return request.container.command;
-  auto command = request.image.entrypoint;
-  command.insert(command.end(), request.image.command.begin(), request.image.command.end());
+  const auto& own = request.container;
+  auto command = own.command.empty() ? request.image.entrypoint : own.command;
+  const auto& arguments = own.command.empty() && own.arguments.empty() ? request.image.command : own.arguments;
+  command.insert(command.end(), arguments.begin(), arguments.end());
   return command;
 }
 
