@@ -55,8 +55,9 @@ struct image_transfer {
   std::uint64_t bytes_total = 0; ///< 0: not known yet
   std::uint32_t attempts = 0;    ///< that failed in a row
   std::string reason;            ///< of the last failure
+  bool is_hopeless = false;      ///< its registry was asked, and somebody has to do something before the next attempt can succeed
 
-  PRUNELLA_FIELDS(image_transfer, reference, state, asked_for, from_registry, from, bytes_done, bytes_total, attempts, reason)
+  PRUNELLA_FIELDS(image_transfer, reference, state, asked_for, from_registry, from, bytes_done, bytes_total, attempts, reason, is_hopeless)
 };
 
 /// What a host found out about a tag that it was ordered to look at.

@@ -81,9 +81,10 @@ struct application_view {
   std::string reason;
   std::string update;           ///< done | running | paused
   std::string previous_version; ///< that `prunella rollback` goes back to; empty: none
+  std::uint64_t applied_revision = 0; ///< the one that its last spec began with; later ones are of tags that have moved
 
   PRUNELLA_FIELDS(application_view, name, tenant, version, state, services, revision, updated_at, reason, update,
-                  previous_version)
+                  previous_version, applied_revision)
 };
 
 struct published_backend_view {

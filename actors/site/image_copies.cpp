@@ -264,9 +264,14 @@ std::vector<needed_image> needed_images(const site_state& state) {
     const auto record = state.applications.find(application_key(x.tenant, x.application));
     if (x.host.empty() || record == state.applications.end())
       continue;
-    if (const auto* service = find_service(version_of(record->second, x), x.service))
-      for (const auto& reference : images_of(*service, digests_of(digests_of(record->second, x), x.service)))
-        need(reference).hosts.insert(x.host);
+    // Of what it runs, and of what it is to be updated to.
+    const auto needs = [&](const config::application_spec& version, const image_digests& decided) {
+      if (const auto* service = find_service(version, x.service))
+        for (const auto& reference : images_of(*service, digests_of(decided, x.service)))
+          need(reference).hosts.insert(x.host);
+    };
+    needs(version_of(record->second, x), digests_of(record->second, x));
+    needs(record->second.spec, record->second.images);
   }
   std::vector<needed_image> list;
   for (auto& [reference, x] : found)
@@ -334,6 +339,25 @@ image_places places_of(const site_state& state, const image_reports& reports) {
       if (const auto* held = find_image_in(report, image.reference); held != nullptr && held->unpacked)
         places[image.reference].insert(host);
   return places;
+}
+
+std::string missing_image(const application_record& record, const config::service_spec& service, const std::string& host,
+                          const image_places& places) {
+  for (const auto& tag : tags_of(service))
+    if (std::binary_search(record.open_tags.begin(), record.open_tags.end(), tag))
+      return tag;
+  for (const auto& reference : images_of(service, digests_of(record.images, service.name)))
+    if (const auto found = places.find(reference); found == places.end() || found->second.count(host) == 0)
+      return reference;
+  return {};
+}
+
+std::string why_hopeless(const std::string& reference, const image_reports& reports) {
+  for (const auto& [host, report] : reports)
+    for (const auto& transfer : report.transfers)
+      if (transfer.reference == reference && transfer.is_hopeless)
+        return transfer.reason;
+  return {};
 }
 
 } // namespace prunella::actors

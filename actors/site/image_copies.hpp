@@ -65,4 +65,13 @@ copy_plan plan_copies(const site_state& state, const image_reports& reports, con
 /// Of the images that the site needs: who has them, unpacked.
 image_places places_of(const site_state& state, const image_reports& reports);
 
+/// The first image of a service of `record` that is not at `host`, complete reference, or a tag of which the site has not
+/// decided yet what it means; empty: all are there.
+std::string missing_image(const application_record& record, const config::service_spec& service, const std::string& host,
+                          const image_places& places);
+
+/// Why nobody brings the image `reference`, as those tell who tried with leave to ask its registry; empty: nobody failed, or
+/// time may heal it.
+std::string why_hopeless(const std::string& reference, const image_reports& reports);
+
 } // namespace prunella::actors

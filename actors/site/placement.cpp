@@ -15,6 +15,8 @@ constexpr unsigned needs_processes = 1;
 constexpr unsigned needs_images = 2;
 constexpr unsigned needs_bridge = 4;
 constexpr unsigned needs_user_namespaces = 8;
+constexpr unsigned needs_oci = 64;
+constexpr unsigned needs_engine = 128;
 
 struct labels_hash {
   std::size_t operator()(const config::labels* x) const {
@@ -157,6 +159,7 @@ placement_board::ability_set placement_board::needs_of(const config::service_spe
   for_each_container(service, [&](const auto& x) {
     needs |= x.image.empty() ? needs_processes : needs_images;
     needs |= x.user_namespace ? needs_user_namespaces : 0;
+    needs |= x.driver == config::driver_choice::oci ? needs_oci : x.driver == config::driver_choice::engine ? needs_engine : 0;
   });
   return static_cast<ability_set>(needs);
 }
@@ -165,7 +168,9 @@ placement_board::ability_set placement_board::needs_of(const config::service_spe
 placement_board::ability_set placement_board::offered_by(const host_record& host) {
   unsigned offers = needs_bridge | needs_user_namespaces | (host.drivers.empty() ? needs_processes : 0);
   for (const auto driver : host.drivers)
-    offers |= driver == config::driver_kind::process ? needs_processes : needs_images;
+    offers |= driver == config::driver_kind::process ? needs_processes
+              : driver == config::driver_kind::oci   ? needs_images | needs_oci
+                                                     : needs_images | needs_engine;
   for (const auto lack : host.lacks)
     offers &= ~(lack == host_lack::bridge ? needs_bridge : needs_user_namespaces);
   return static_cast<ability_set>(offers);
@@ -275,7 +280,7 @@ std::optional<rejection> placement_board::check(service_id service, host_slot at
 std::optional<rejection> placement_board::crowded(const demand& wants, host_slot index) const {
   const auto& at = slots_[index];
   if (const auto lacks = static_cast<unsigned>(wants.needs & ~at.offers); lacks != 0)
-    return (lacks & (needs_processes | needs_images)) != 0 ? rejection::driver
+    return (lacks & (needs_processes | needs_images | needs_oci | needs_engine)) != 0 ? rejection::driver
            : (lacks & needs_bridge) != 0                   ? rejection::bridge
                                                            : rejection::user_namespace;
   if (wants.forbids != nullptr && (*wants.forbids)[index])

@@ -89,7 +89,7 @@ public:
 
 private:
   using port_key = std::uint32_t;
-  using ability_set = std::uint8_t; ///< bits: 1 plain processes, 2 images, 4 bridge, 8 user namespaces
+  using ability_set = std::uint8_t; ///< bits: 1 plain processes, 2 images, 4 bridge, 8 user namespaces, 64 oci, 128 an engine
 
   struct slot {
     const host_record* host = nullptr;

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <string_view>
 
 #include "actors/names.hpp"
+#include "actors/site/image_copies.hpp"
 #include "actors/site/placement.hpp"
 
 namespace prunella::actors {
@@ -19,6 +21,7 @@ constexpr auto nowhere = std::numeric_limits<host_slot>::max();
 
 /// A service that is wanted, with what is assigned of it.
 struct wanted_service {
+  const application_record* record = nullptr;
   const config::application_spec* application = nullptr;
   const config::service_spec* service = nullptr;
   placement_board::service_id id = 0;
@@ -36,7 +39,7 @@ struct wanted_service {
 };
 
 bool has_persistent_volumes(const config::service_spec& service) {
-  const auto is_persistent = [](const auto& volume) { return volume.kind == config::volume_kind::persistent; };
+  const auto is_persistent = [](const auto& volume) { return volume.kind == config::volume_kind::persistent && !volume.movable; };
   for (const auto* containers : {&service.containers, &service.init_containers})
     for (const auto& container : *containers)
       if (std::any_of(container.volumes.begin(), container.volumes.end(), is_persistent))
@@ -64,13 +67,18 @@ struct homeless_instance {
 class planner {
 public:
   planner(const site_state& state, const gave_up_reports& gave_up, time_ms now, const image_places& images, const sight& seen)
-    : state_(state), gave_up_(gave_up), now_(now), seen_(seen), board_(state, images) {}
+    : state_(state), gave_up_(gave_up), now_(now), images_(images), seen_(seen), board_(state, images) {}
 
   site_plan run() {
     collect_wanted();
     collect_assigned();
-    for (std::size_t i = 0; i < services_.size(); ++i)
+    for (const auto i : by_age())
       judge_service(i);
+    const auto in_order = [](const auto& a, const auto& b) { return std::pair{a.service, a.replica} < std::pair{b.service, b.replica}; };
+    std::sort(updates_.begin(), updates_.end(), in_order);
+    for (const auto& x : updates_)
+      update(services_[x.service], *services_[x.service].replicas[x.replica - 1]);
+    std::sort(homeless_.begin(), homeless_.end(), in_order);
     for (auto& x : homeless_)
       place(x);
     return std::move(result_);
@@ -91,7 +99,7 @@ private:
           return found == changed_at.end() ? 0 : found->second;
         };
         const bool is_over = record.update == update_phase::done;
-        services_.push_back({&record.spec, &service, id + i, number(record.changed_at),
+        services_.push_back({&record, &record.spec, &service, id + i, number(record.changed_at),
                              is_over ? 0 : number(record.former.changed_at), record.update == update_phase::paused, {}, {}, {}, {},
                              false});
         services_.back().has_volumes = has_persistent_volumes(service);
@@ -144,6 +152,16 @@ private:
     return change;
   }
 
+  /// Where a host has become too small, who was changed last has to leave: a change of one application takes no place from
+  /// the others.
+  std::vector<std::size_t> by_age() const {
+    std::vector<std::size_t> order(services_.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [this](auto a, auto b) { return services_[a].record->updated_at < services_[b].record->updated_at; });
+    return order;
+  }
+
   // -- who may stay ----------------------------------------------------------------------------------------------------
 
   void judge_service(std::size_t service) {
@@ -154,10 +172,17 @@ private:
     };
     const auto updates = x.is_paused ? std::vector<std::size_t>{} : to_update(x.replicas, *x.service, x.changed_at, now_, see);
     for (std::size_t i = 0; i < x.replicas.size(); ++i) {
-      const bool is_due = std::binary_search(updates.begin(), updates.end(), i);
+      const bool is_due = std::binary_search(updates.begin(), updates.end(), i) && may_begin(x, i, see);
       const bool waits = !is_due && is_outdated(x.replicas[i], x.changed_at);
       judge(service, static_cast<std::uint32_t>(i + 1), is_due ? update_turn::due : waits ? update_turn::waits : update_turn::none);
     }
+  }
+
+  /// Nothing that runs is stopped before the image of what replaces it is where it is.
+  template <class See>
+  bool may_begin(const wanted_service& x, std::size_t i, const See& see) const {
+    const auto& [name, current] = *x.replicas[i];
+    return missing_image(*x.record, *x.service, current.host, images_).empty() || see(name, current, x.service->update) == seen_as::away;
   }
 
   enum class update_turn : std::uint8_t { none, waits, due };
@@ -198,7 +223,9 @@ private:
       leaves.revision = x.changed_at;
     } else {
       board_.occupy(x.id, at);
-      return turn == update_turn::due ? update(x, *row) : void();
+      if (turn == update_turn::due)
+        updates_.push_back({service, replica});
+      return;
     }
     homeless_.push_back(std::move(leaves));
   }
@@ -318,11 +345,17 @@ private:
   const site_state& state_;
   const gave_up_reports& gave_up_;
   time_ms now_;
+  const image_places& images_;
   const sight& seen_;
   placement_board board_;
   std::vector<wanted_service> services_;
   std::map<std::string, std::pair<std::size_t, std::size_t>> of_application_; ///< range in `services_`
   wanted_service* last_ = nullptr;
+  struct updated_instance {
+    std::size_t service = 0;
+    std::uint32_t replica = 0;
+  };
+  std::vector<updated_instance> updates_;
   std::vector<homeless_instance> homeless_;
   site_plan result_;
 };

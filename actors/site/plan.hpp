@@ -42,7 +42,8 @@ inline constexpr std::size_t max_portion_bytes = 512 * 1024; ///< about; an expl
 time_ms avoidance_ms(std::uint32_t times_in_a_row);
 
 /// Decides placement, healing, updates and removal. Instances stay where they are unless the host is down, no longer matches, or
-/// they gave up there; a host that returns gets nothing back by itself (failback is a decision of its own). `images`: who
+/// they gave up there; where a host's resources no longer suffice, those leave whose application was changed last. What runs is
+/// updated when its host has the images of the new version. A host that returns gets nothing back by itself (failback is a decision of its own). `images`: who
 /// has which, see `image_copies.hpp`; hosts that have a service's are better than those that do not. `seen` is asked
 /// only about services that have to be updated; empty: all are away.
 site_plan plan(const site_state& state, const gave_up_reports& gave_up, time_ms now, const image_places& images = {},

@@ -252,11 +252,13 @@ private:
     portions_.clear();
     if (!is_settled(*current)) {
       const auto gave_up = seen_.gave_up();
-      const auto updates = judge_updates(*current, gave_up, options_.clock(), sight_of(),
-                                         [this](const auto& instance, const auto& x) { return reason_of(instance, x); });
+      const auto places = places_of(*current, board().reports());
+      const auto updates = judge_updates(
+        *current, gave_up, options_.clock(), sight_of(), [this](const auto& instance, const auto& x) { return reason_of(instance, x); },
+        [&](const auto& record, const auto& service, const auto& host) { return awaited_at(record, service, host, places); });
       if (!updates.decisions.empty())
         return std::visit([this](const auto& x) { propose_decision(x); }, updates.decisions.front());
-      auto next = plan(*current, gave_up, options_.clock(), places_of(*current, board().reports()), sight_of());
+      auto next = plan(*current, gave_up, options_.clock(), places, sight_of());
       if (!next.changes.changes.empty()) {
         portions_ = in_portions(std::move(next.changes));
         gave_up_at_plan_ = seen_.gave_up_revision();
@@ -269,6 +271,17 @@ private:
       }
     }
     arm_timer(settled_->look_again_at);
+  }
+
+  awaited_image awaited_at(const application_record& record, const config::service_spec& service, const std::string& host,
+                           const image_places& places) {
+    awaited_image x;
+    x.reference = missing_image(record, service, host, places);
+    if (x.reference.empty())
+      return x;
+    x.why = why_hopeless(x.reference, board().reports());
+    x.is_hopeless = !x.why.empty();
+    return x;
   }
 
   /// A host that says it can do something else than the site knows of.

@@ -265,7 +265,7 @@ private:
 
   void update_to_moved_tags(const decide_images& x, const former_version& before, application_record& record,
                             const std::vector<std::string>& moved) {
-    touch(x.key, record);
+    count(x.key, record);
     for (const auto& service : moved)
       record.changed_at[service] = record.revision;
     if (record.update == update_phase::done && x.replaced_runs)
@@ -312,6 +312,11 @@ private:
   }
 
   void touch(const std::string& key, application_record& record) {
+    count(key, record);
+    record.applied = record.revision;
+  }
+
+  void count(const std::string& key, application_record& record) {
     ++record.revision;
     record.updated_at = at_;
     row("application", key);

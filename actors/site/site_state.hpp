@@ -71,9 +71,10 @@ struct application_record {
   /// Tags that are to be looked at since it was applied, in order: also those that are decided, they may have moved.
   std::vector<std::string> open_tags;
   std::uint64_t open_since = 0; ///< the log's index of that; a later look at a tag counts for all before it
+  std::uint64_t applied = 0;    ///< the revision that its last spec began with; later ones are of tags that have moved
 
   PRUNELLA_FIELDS(application_record, spec, revision, created_at, updated_at, changed_at, former, update, update_reason, images,
-                  open_tags, open_since)
+                  open_tags, open_since, applied)
 };
 
 /// A host on which an instance gave up, and until when placement avoids it.

@@ -248,6 +248,7 @@ std::vector<application_view> application_views(const view_source& from, const r
     row.tenant = record.spec.tenant;
     row.version = record.spec.version;
     row.revision = record.revision;
+    row.applied_revision = record.applied;
     row.updated_at = time_text_of(record.updated_at);
     row.update = std::string{config::to_text(record.update)};
     row.previous_version = record.former.spec.version;

@@ -30,8 +30,9 @@ bool may_end(const config::service_spec& service) { return service.restart.type 
 
 class judge {
 public:
-  judge(const site_state& state, const gave_up_reports& gave_up, time_ms now, const sight& seen, const sight_reason& reason_of)
-    : state_(state), gave_up_(gave_up), now_(now), seen_(seen), reason_of_(reason_of) {}
+  judge(const site_state& state, const gave_up_reports& gave_up, time_ms now, const sight& seen, const sight_reason& reason_of,
+        const image_sight& images)
+    : state_(state), gave_up_(gave_up), now_(now), seen_(seen), reason_of_(reason_of), images_(images) {}
 
   update_verdicts run() {
     for (const auto& [key, record] : state_.applications)
@@ -51,9 +52,11 @@ private:
       std::uint32_t decided = 0;
       visit_replicas(state_, record.spec, service, [&](const assignment_row& row) {
         ++decided;
-        if (row.second.revision != number)
+        if (row.second.revision != number) {
           is_through = is_through && row.second.host.empty();
-        else if (failure.empty())
+          if (failure.empty())
+            failure = failure_to_begin(row, record, service);
+        } else if (failure.empty())
           failure = failure_of(row, service);
         if (!row.second.host.empty() && !may_end(service))
           is_through = is_through && see(state_, row, service, seen_) == seen_as::steady;
@@ -73,6 +76,20 @@ private:
       result_.decisions.emplace_back(roll_back{key, record.revision, why});
     else
       result_.decisions.emplace_back(end_update{key, record.revision, why});
+  }
+
+  /// Of an instance that waits for its update; empty: it goes on waiting.
+  std::string failure_to_begin(const assignment_row& row, const application_record& record, const config::service_spec& service) const {
+    const auto& [name, x] = row;
+    const auto host = state_.hosts.find(x.host);
+    if (!images_ || host == state_.hosts.end() || !host->second.up)
+      return {};
+    const auto awaited = images_(record, service, x.host);
+    const bool is_late = now_ >= record.updated_at + service.update.deadline.count();
+    if (awaited.reference.empty() || !(awaited.is_hopeless || is_late))
+      return {};
+    return "the image " + awaited.reference + " is not on " + x.host + ", where " + name + " is to run it"
+           + (awaited.is_hopeless ? "" : ", after " + config::duration_text(service.update.deadline)) + (awaited.why.empty() ? "" : ": " + awaited.why);
   }
 
   /// Of an instance that runs what the update brought; empty: it has not failed (yet).
@@ -98,14 +115,15 @@ private:
   time_ms now_;
   const sight& seen_;
   const sight_reason& reason_of_;
+  const image_sight& images_;
   update_verdicts result_;
 };
 
 } // namespace
 
 update_verdicts judge_updates(const site_state& state, const gave_up_reports& gave_up, time_ms now, const sight& seen,
-                              const sight_reason& reason_of) {
-  return judge{state, gave_up, now, seen, reason_of}.run();
+                              const sight_reason& reason_of, const image_sight& images) {
+  return judge{state, gave_up, now, seen, reason_of, images}.run();
 }
 
 bool runs_well(const application_record& record, const site_state& state, const sight& seen) {

@@ -22,11 +22,21 @@ struct update_verdicts {
 /// What is seen of an instance as it is assigned, as a sentence; empty: nothing to say.
 using sight_reason = std::function<std::string(const std::string& instance, const assignment& x)>;
 
+/// What an instance that is to be updated to `record` waits for at `host`; `is_hopeless` while nothing but people can bring it.
+struct awaited_image {
+  std::string reference; ///< empty: it does not wait
+  std::string why;       ///< it is not there, as a sentence; empty: it is on its way
+  bool is_hopeless = false;
+};
+using image_sight =
+  std::function<awaited_image(const application_record& record, const config::service_spec& service, const std::string& host)>;
+
 /// An update has failed when an instance that runs it gave up, found no host any more, or was not ready `deadline` after it was
-/// given to it; then the application goes back to the version before, or the update is paused, as its service says. It is
+/// given to it, or its images were not where it runs `deadline` after the application was changed, or nobody can bring them; then
+/// the application goes back to the version before, or the update is paused, as its service says. It is
 /// through when all instances run it and are steady. Services whose instances may end for good are only asked whether they gave up.
 update_verdicts judge_updates(const site_state& state, const gave_up_reports& gave_up, time_ms now, const sight& seen,
-                              const sight_reason& reason_of);
+                              const sight_reason& reason_of, const image_sight& images = {});
 
 /// Whether what runs of `record` is worth going back to: of each service that may not end by itself an instance of the present
 /// version is ready.

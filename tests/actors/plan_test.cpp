@@ -313,6 +313,51 @@ TEST_CASE("what a host lacks, and a host path that it does not allow, keep insta
   CHECK(site.state.assignments.at("default.shop.media-1").reason == "0 of 3 hosts fit: 1 down, 2 not allowing a host path it needs");
 }
 
+TEST_CASE("an instance with a movable volume goes to another host as if it had none") {
+  small_site site{{host("host-1"), host("host-2")}};
+  auto keeper = service("db", 1);
+  keeper.containers[0].image = "db";
+  keeper.containers[0].volumes = {{"/data", config::volume_kind::persistent, "data", "", 0, false, true}};
+  for (auto& [id, x] : site.state.hosts)
+    x.drivers = {config::driver_kind::oci};
+  site.run(actors::put_application{application("shop", {keeper})});
+  site.settle();
+  const auto first = site.host_of("default.shop.db-1");
+  REQUIRE_FALSE(first.empty());
+  site.state.hosts.at(first).up = false;
+  site.settle();
+  CHECK(site.host_of("default.shop.db-1") == (first == "host-1" ? "host-2" : "host-1"));
+}
+
+TEST_CASE("a container that names its driver is placed where that is") {
+  small_site site{{host("host-1"), host("host-2"), host("host-3")}};
+  site.state.hosts.at("host-1").drivers = {config::driver_kind::process, config::driver_kind::oci};
+  site.state.hosts.at("host-2").drivers = {config::driver_kind::process, config::driver_kind::engine};
+  auto web = service("web", 3);
+  web.containers[0].image = "web";
+  web.containers[0].driver = config::driver_choice::engine;
+  site.run(actors::put_application{application("shop", {web})});
+  site.settle();
+  for (int i = 1; i <= 3; ++i)
+    CHECK(site.host_of("default.shop.web-" + std::to_string(i)) == "host-2");
+}
+
+TEST_CASE("where a change asks for more than there is, the changed application has to leave and not the others") {
+  for (const auto* grown : {"a", "z"}) { // before and behind the other by name
+    small_site site{{host("host-1", {}, {2'000, 1 << 30})}};
+    site.run(actors::put_application{application("m", {service("web", 1, {900, 1 << 20})})});
+    site.settle();
+    site.now += 1'000;
+    site.run(actors::put_application{application(grown, {service("web", 1, {700, 1 << 20})})});
+    site.settle();
+    site.now += 1'000;
+    site.run(actors::put_application{application(grown, {service("web", 1, {1'500, 1 << 20})})});
+    site.settle();
+    CHECK(site.host_of("default.m.web-1") == "host-1");
+    CHECK(site.host_of(std::string{"default."} + grown + ".web-1") == "");
+  }
+}
+
 TEST_CASE("an instance with persistent volumes waits for its host, and comes back to it after it gave up there") {
   small_site site{{host("host-1"), host("host-2")}};
   auto keeper = service("db", 1);

@@ -1,6 +1,7 @@
 #include "tests/actors/reference_plan.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 #include <tuple>
 
@@ -197,7 +198,13 @@ bool is_next(const site_state& state, const std::vector<wanted>& all, const want
     return found == seen_as::fresh && row.second.revision != changed ? seen_as::steady : found;
   };
   const auto own = look(*state.assignments.find(x.name));
-  if (x.service->restart.type != config::restart_type::permanent || own == seen_as::away)
+  if (own == seen_as::away)
+    return true;
+  for (const auto* containers : {&x.service->containers, &x.service->init_containers})
+    for (const auto& container : *containers)
+      if (!container.image.empty())
+        return false; // here nobody ever said that he has one
+  if (x.service->restart.type != config::restart_type::permanent)
     return true;
   std::uint32_t unsteady = 0;
   for (const auto& other : all) {
@@ -254,16 +261,23 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
       result.changes.changes.push_back(change);
     }
 
+  // Who was changed last is asked last whether it may stay.
+  std::vector<std::size_t> by_age(all.size());
+  std::iota(by_age.begin(), by_age.end(), std::size_t{0});
+  const auto changed = [&](std::size_t i) { return state.applications.at(all[i].application_id()).updated_at; };
+  std::stable_sort(by_age.begin(), by_age.end(), [&](auto a, auto b) { return changed(a) < changed(b); });
   board hosts{state, {}};
-  std::vector<std::tuple<wanted, std::string, std::string>> homeless; // reason, cause
-  for (auto& x : all) {
+  std::map<std::size_t, std::tuple<wanted, std::string, std::string>> homeless; // reason, cause
+  std::map<std::size_t, assignment_change> updates;
+  for (const auto i : by_age) {
+    auto& x = all[i];
     const auto current = state.assignments.find(x.name);
     const auto object = "application/" + x.application_id();
     const auto& record = state.applications.at(x.application_id());
     if (current == state.assignments.end() || current->second.host.empty()) {
       if (current != state.assignments.end())
         x.avoided = current->second.avoided;
-      homeless.emplace_back(x, "placed", object);
+      homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, "placed", object});
       continue;
     }
     const auto& at = current->second.host;
@@ -271,18 +285,18 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
     const auto report = gave_up.find(x.name);
     if (host == state.hosts.end() || !host->second.up) {
       x.avoided = current->second.avoided;
-      homeless.emplace_back(x, at + " is down" + (host == state.hosts.end() ? "" : ": " + host->second.reason), "host/" + at);
+      homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, at + " is down" + (host == state.hosts.end() ? "" : ": " + host->second.reason), "host/" + at});
     } else if (report != gave_up.end() && report->second.host == at && report->second.generation == current->second.generation
                && !(is_old(state, x) && is_next(state, all, x, now, seen))) {
       x.avoided = current->second.avoided;
       note_failure(x.avoided, report->second, now);
-      homeless.emplace_back(x, "gave up on " + at + ": " + report->second.reason, "instance/" + x.name);
+      homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, "gave up on " + at + ": " + report->second.reason, "instance/" + x.name});
     } else if (is_old(state, x) && !is_next(state, all, x, now, seen)) {
       result.waits_for_reports = true;
       hosts.on[at].push_back(x);
     } else if (const auto why = hosts.check(x, host->second, now)) {
       x.avoided = current->second.avoided;
-      homeless.emplace_back(x, at + " no longer fits (" + to_text(*why, *x.service) + ")", object);
+      homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, at + " no longer fits (" + to_text(*why, *x.service) + ")", object});
     } else {
       hosts.on[at].push_back(x);
       if (!is_old(state, x))
@@ -291,11 +305,14 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
       change.next.revision = record.changed_at.at(x.service->name);
       change.next.avoided.clear();
       change.next.reason = "updated to version " + record.spec.version;
-      result.changes.changes.push_back(change);
+      updates[i] = change;
     }
   }
 
-  for (const auto& [x, reason, cause] : homeless) {
+  for (const auto& [i, change] : updates)
+    result.changes.changes.push_back(change);
+  for (const auto& [i, leaving] : homeless) {
+    const auto& [x, reason, cause] = leaving;
     const auto current = state.assignments.find(x.name);
     const bool was_placed = current != state.assignments.end();
     rejection_counts rejected{};

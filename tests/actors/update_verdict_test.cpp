@@ -124,6 +124,29 @@ TEST_CASE("an updated instance that gives up takes the site back, and only what 
   CHECK(site.at("default.shop.db-1").generation == 1);
 }
 
+TEST_CASE("an update whose image nobody can bring fails at once, one whose image does not come when its time is over") {
+  updated_site site{2};
+  actors::awaited_image awaited{"r.example/web:2", "no such image", true};
+  const auto decisions = [&] {
+    return actors::judge_updates(site.state, {}, site.now, site.seen, site.reasons,
+                                 [&](const auto&, const auto&, const auto&) { return awaited; })
+      .decisions;
+  };
+  REQUIRE(decisions().size() == 1);
+  CHECK(std::get<actors::roll_back>(decisions()[0]).reason
+        == "the image r.example/web:2 is not on " + site.at(web(1)).host + ", where " + web(1) + " is to run it: no such image");
+  awaited.is_hopeless = false;
+  awaited.why.clear();
+  CHECK(decisions().empty());
+  site.now += 299'999;
+  CHECK(decisions().empty());
+  site.now += 1;
+  REQUIRE(decisions().size() == 1);
+  CHECK(std::get<actors::roll_back>(decisions()[0]).reason.find("is to run it, after 5m") != std::string::npos);
+  awaited.reference.clear();
+  CHECK(decisions().empty());
+}
+
 TEST_CASE("what gave up in the version that is left goes back where it is, and holds nothing up") {
   updated_site site{2};
   REQUIRE(site.step());

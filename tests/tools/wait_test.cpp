@@ -17,6 +17,7 @@ actors::application_view popcorn(std::uint32_t running, std::uint64_t revision =
   a.tenant = "default";
   a.services = {{"web", 2, running}};
   a.revision = revision;
+  a.applied_revision = revision;
   return a;
 }
 

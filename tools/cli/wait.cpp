@@ -65,7 +65,7 @@ private:
     if (!read("/v1/applications" + query, applications, result.error) ||
         !read("/v1/instances" + query, instances, result.error))
       return result;
-    if (applications.empty() || applications.front().revision > which_.revision) {
+    if (applications.empty() || applications.front().applied_revision > which_.revision) {
       result.is_other = true;
       result.seen.text = applications.empty() ? "it was deleted meanwhile" : "it was changed meanwhile";
       if (!applications.empty() && !applications.front().reason.empty())

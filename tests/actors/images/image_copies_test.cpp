@@ -265,6 +265,40 @@ TEST_CASE("an instance is placed where its image is, before where there is more 
   CHECK(both[1].next.host == "host-1");
 }
 
+TEST_CASE("an instance is updated when its host has the new image, which is brought there meanwhile, and at once if it is away") {
+  site_of_images site(2);
+  site.assign("host-1");
+  site.give("host-1");
+  auto service = test::service("web", 1);
+  service.containers[0].image = web_2;
+  site.run({0, put_application{test::application("popcorn", {service})}});
+  auto now = seen_as::steady;
+  const sight seen = [&](const auto&, const auto&, const auto&) { return now; };
+  const auto next = [&] { return actors::plan(site.state, {}, 0, places_of(site.state, site.reports), seen); };
+  CHECK(next().changes.changes.empty());
+  CHECK(next().waits_for_reports);
+  const auto orders = plan_copies(site.state, site.reports, {}).orders;
+  REQUIRE(orders.count("host-1") == 1);
+  CHECK(orders.at("host-1").at(0).reference == web_2);
+  now = seen_as::away;
+  CHECK(next().changes.changes.size() == 1);
+  now = seen_as::steady;
+  site.give("host-1", web_2, "sha256:" + std::string(64, 'b'));
+  REQUIRE(next().changes.changes.size() == 1);
+  CHECK(next().changes.changes[0].next.host == "host-1");
+}
+
+TEST_CASE("why nobody brings an image is what those say who asked its registry in vain") {
+  site_of_images site(2);
+  auto& transfer = site.reports["host-2"].transfers.emplace_back();
+  transfer.reference = web;
+  transfer.reason = "the registry does not know this image";
+  CHECK(why_hopeless(web, site.reports).empty());
+  transfer.is_hopeless = true;
+  CHECK(why_hopeless(web, site.reports) == "the registry does not know this image");
+  CHECK(why_hopeless(web_2, site.reports).empty());
+}
+
 TEST_CASE("orders are told when they change, again when a host is a new process or did not answer, and to all when asked") {
   site_of_images site(2);
   image_board board({});
