@@ -295,6 +295,7 @@ void agent::parts::give_images(outer_parts& x) {
   storage::image_store_options store;
   store.owner = owner;
   x.images = std::make_shared<storage::shared_images>(data.file("images"), store);
+  x.find_image_name = make_image_name_finder(system);
   x.may_unpack_images = ::geteuid() == 0;
   x.make_image_runner = [this, images = x.images](std::function<caf::actor(const std::string&)> keeper_of,
                                                 std::function<config::image_settings()> settings) {

@@ -232,6 +232,7 @@ caf::actor composition::start_images(const runtime::start_context& my) {
   x.images = outer_.images;
   x.may_unpack = outer_.may_unpack_images;
   x.run = run_fetch_;
+  x.find_name = outer_.find_image_name;
   x.site = [this] {
     const auto leader = leader_->get().leader;
     return leader.empty() ? caf::actor{} : actor_on(leader, "site");

@@ -92,6 +92,7 @@ struct outer_parts {
   std::function<image_runner(std::function<caf::actor(const std::string& host)> keeper_of,
                              std::function<config::image_settings()> settings)>
     make_image_runner;
+  image_name_finder find_image_name; ///< of a file to import; with `images`
   bool may_unpack_images = false; ///< the agent is root
   wall_clock clock = wall_clock_ms;
   /// Actors that wait for a disk get threads of their own, so that a disk that hangs holds up no other actor. Never under

@@ -209,6 +209,12 @@ private:
     return blobs.read_document(manifest);
   }
 
+  /// Whether nobody can ever run an image that fails to unpack like that.
+  static bool is_useless(storage_errc code) {
+    return code == storage_errc::refused || code == storage_errc::malformed || code == storage_errc::unverified
+           || code == storage_errc::unsupported;
+  }
+
   /// Nothing, or why not.
   std::optional<image_failure> unpack(const storage::image_record& record) {
     if (!order_.unpack)
@@ -222,10 +228,17 @@ private:
     if (!documents)
       return to_image_failure(documents.error());
     std::lock_guard<std::mutex> guard{*tools_.unpacking};
+    const auto left = tools_.store->left();
+    if (!left)
+      return to_image_failure(left.error());
+    storage::unpack_limits limits;
+    limits.room = *left;
     auto done = tools_.store->layers().unpack(documents->manifest, documents->config, tools_.store->blobs(),
-                                              tools_.store->staging(), {});
+                                              tools_.store->staging(), limits);
     if (done)
       return std::nullopt;
+    if (is_useless(done.error().code))
+      static_cast<void>(tools_.store->forget(record.manifest)); // who holds it has it unpacked
     auto failure = to_image_failure(done.error());
     failure.message = "cannot unpack the image " + order_.reference + ": " + failure.message;
     return failure;

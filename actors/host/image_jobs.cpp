@@ -24,8 +24,9 @@ bool image_jobs::ask(const std::string& reference, runtime::instant now, bool on
   if (!x->asked_for) {
     x->asked_for = true;
     x->asked_at = now;
-    x->failures = 0; // who asks anew, after they were told, gets as many attempts again
-    x->not_before = std::min(x->not_before, now + options_.retry_first);
+    if (!x->is_to_be_awaited)
+      x->failures = 0;
+    x->not_before = std::min(x->not_before, now + (x->is_to_be_awaited ? options_.retry_awaited : options_.retry_first));
   }
   return true;
 }
@@ -97,21 +98,31 @@ std::optional<image_step> image_jobs::step_for(const std::string& reference, wan
   return step;
 }
 
+/// An order that names hosts begins there.
+bool image_jobs::takes_uplink(const wanted& x) {
+  return !x.is_here && x.file.empty() && x.ordered && x.ordered->may_ask_registry && x.ordered->from.empty();
+}
+
+bool image_jobs::has_place(bool on_uplink) const {
+  const auto taken = std::count_if(wanted_.begin(), wanted_.end(),
+                                   [&](const auto& x) { return x.second.is_running && x.second.uses_uplink == on_uplink; });
+  return static_cast<std::size_t>(taken) < (on_uplink ? options_.most_uplink : options_.most_running);
+}
+
 std::vector<image_step> image_jobs::next(runtime::instant now) {
   std::vector<image_step> steps;
-  auto free = options_.most_running - std::min(options_.most_running, running());
   // What containers wait for goes before copies that are made in case.
   for (const bool asked_for : {true, false})
     for (auto& [reference, x] : wanted_) {
-      if (x.asked_for != asked_for || free == 0)
+      if (x.asked_for != asked_for || !has_place(takes_uplink(x)))
         continue;
       auto step = step_for(reference, x, now);
       if (!step)
         continue;
       x.is_finding = step->what == image_step::kind::find;
       x.is_running = !x.is_finding;
+      x.uses_uplink = takes_uplink(x);
       x.how_far = {};
-      free -= x.is_running ? 1 : 0;
       steps.push_back(std::move(*step));
     }
   return steps;
@@ -174,6 +185,8 @@ bool image_jobs::failed(const std::string& reference, const image_failure& failu
   x.file.clear();
   x.reason = failure.message;
   ++x.failures;
+  x.is_to_be_awaited = is_to_be_awaited(failure.code);
+  x.is_hopeless = !is_retryable(failure.code) && x.ordered && x.ordered->may_ask_registry;
   auto delay = options_.retry_first;
   for (std::uint32_t i = 1; i < x.failures && delay < options_.retry_most; ++i)
     delay *= 2;
@@ -193,10 +206,9 @@ bool image_jobs::failed(const std::string& reference, const image_failure& failu
 
 std::optional<runtime::instant> image_jobs::next_deadline() const {
   std::optional<runtime::instant> first;
-  if (running() >= options_.most_running)
-    return first; // the end of one leads to the next
   for (const auto& [reference, x] : wanted_) {
-    const bool waits = (x.asked_for && !x.only_site) || has_source(x);
+    // Without a place the end of another one leads to the next.
+    const bool waits = ((x.asked_for && !x.only_site) || has_source(x)) && has_place(takes_uplink(x));
     if (waits && !x.is_running && !x.is_finding && (!first || due(x) < *first))
       first = due(x);
   }
@@ -241,6 +253,7 @@ std::vector<image_transfer> image_jobs::transfers() const {
     }
     row.attempts = x.failures;
     row.reason = x.reason;
+    row.is_hopeless = x.is_hopeless && !x.is_running;
     rows.push_back(std::move(row));
   }
   return rows;

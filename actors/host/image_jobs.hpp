@@ -22,16 +22,18 @@
 namespace prunella::actors {
 
 struct image_job_options {
-  std::size_t most_running = 2;  ///< fetches at a time
+  std::size_t most_running = 2; ///< fetches at a time from other hosts and files
+  std::size_t most_uplink = 2;  ///< and from registries: a slow one holds up no failover that takes a copy from the next host
   std::size_t most_wanted = 1000; ///< images; asks for more are refused
   /// So long a container waits for the site to say from whom an image comes, before this host helps itself.
   std::chrono::milliseconds patience{3'000};
   std::chrono::milliseconds retry_first{1'000}; ///< after a failure, doubling …
   std::chrono::milliseconds retry_most{300'000}; ///< … up to this; a failure is remembered so long
+  std::chrono::milliseconds retry_awaited{30'000}; ///< and up to this while a container waits
   /// Failures in a row after which those who wait are told; at once if time alone does not heal it.
   std::uint32_t tell_after = 3;
 
-  PRUNELLA_FIELDS(image_job_options, most_running, most_wanted, patience, retry_first, retry_most, tell_after)
+  PRUNELLA_FIELDS(image_job_options, most_running, most_uplink, most_wanted, patience, retry_first, retry_most, retry_awaited, tell_after)
 };
 
 /// What the keeper is to do now.
@@ -58,7 +60,8 @@ class image_jobs {
 public:
   explicit image_jobs(image_job_options options, bool unpack) : options_(options), unpack_(unpack) {}
 
-  /// A container waits for the image. With `only_site`, of a tag that the site has to decide about, this host never helps
+  /// A container waits for the image. Who asks anew after a failure gets as many attempts again, soon; but where waiting is all
+  /// that can be done the pauses stay as long as they have become, within `retry_awaited`. With `only_site`, of a tag that the site has to decide about, this host never helps
   /// itself. False: too many are wanted already.
   bool ask(const std::string& reference, runtime::instant now, bool only_site = false);
 
@@ -109,6 +112,7 @@ private:
     bool asked_for = false;
     bool only_site = false;    ///< of `asked_for`
     bool is_running = false;
+    bool uses_uplink = false;  ///< while it runs
     bool is_finding = false;
     bool is_here = false;      ///< only to be unpacked
     bool helps_itself = false; ///< `ordered` is this host's own idea
@@ -118,12 +122,16 @@ private:
     runtime::instant not_before{};
     fetch_progress how_far;
     std::uint32_t failures = 0;
+    bool is_to_be_awaited = false; ///< by the last failure
+    bool is_hopeless = false;      ///< the same
     std::string reason;
   };
 
   wanted* want(const std::string& reference);
   std::optional<image_step> step_for(const std::string& reference, wanted& x, runtime::instant now) const;
   static bool has_source(const wanted& x);
+  static bool takes_uplink(const wanted& x);
+  bool has_place(bool on_uplink) const;
   runtime::instant due(const wanted& x) const;
 
   image_job_options options_;

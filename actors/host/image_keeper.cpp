@@ -15,6 +15,7 @@
 #include <caf/send.hpp>
 #include <caf/stateful_actor.hpp>
 
+#include "actors/host/image_imports.hpp"
 #include "actors/host/image_shelf.hpp"
 #include "actors/instance/image_error.hpp"
 #include "actors/site/leadership_actor.hpp"
@@ -82,6 +83,16 @@ struct fetch_over {
   PRUNELLA_FIELDS(fetch_over, reference, outcome)
 };
 
+/// The file says what its image is called; or not, and why.
+struct import_named {
+  std::string path;
+  std::string key;
+  std::string name;
+  image_failure failure;
+
+  PRUNELLA_FIELDS(import_named, path, key, name, failure)
+};
+
 struct keeper_state;
 using keeper_self = caf::stateful_actor<keeper_state, runtime::supervised_actor>;
 
@@ -97,9 +108,7 @@ struct keeper_state {
     for (auto& [reference, waiting] : providing_)
       for (auto& x : waiting)
         x.promise.deliver(ended);
-    for (auto& [key, x] : imports_)
-      for (auto& promise : x.waiting)
-        promise.deliver(ended);
+    imports_.end_all(ended);
   }
 
   caf::behavior start(image_keeper_options options) {
@@ -117,6 +126,7 @@ struct keeper_state {
       [this](const read_blob& x) { return on_read(x); },
       [this](const fetch_moved& x) { on_moved(x); },
       [this](const fetch_over& x) { on_over(x); },
+      [this](const import_named& x) { on_import_named(x); },
       [this](const keeper_tick& x) {
         if (x.epoch == tick_epoch_)
           pump();
@@ -130,21 +140,10 @@ struct keeper_state {
 
 private:
   using provided_promise = caf::typed_response_promise<provided_image>;
-  using imported_promise = caf::typed_response_promise<image_imported>;
 
   struct provide_waiting {
     std::string holder;
     provided_promise promise;
-  };
-
-  struct import_state {
-    import_image order;
-    std::string reference;
-    std::vector<imported_promise> waiting;
-    bool is_over = false;
-    image_imported result;
-    std::optional<image_failure> failure;
-    runtime::instant forget_at{};
   };
 
   runtime::instant now() { return self_->clock().now(); }
@@ -266,58 +265,42 @@ private:
   // -- imports -------------------------------------------------------------------------------------------------------
 
   caf::result<image_imported> on_import(const import_image& x) {
-    forget_imports();
-    if (const auto known = imports_.find(x.key); known != imports_.end())
-      return join(known->second);
-    if (const auto named = storage::parse_reference(x.name); !x.name.empty() && !named)
-      return to_error({image_errc::reference_malformed, named.error().message});
-    const auto image = shelf_->import_name(x.path, x.name);
-    if (!image)
-      return to_error(to_image_failure(image.error()));
-    if (imports_.size() >= options_.max_waiting || !jobs_->import(*image, x.path, now()))
-      return to_error({image_errc::too_many, "the image " + *image + " is on its way to " + options_.host
-                                               + " already; `prunella get images` shows how far it is"});
-    auto& state = imports_[x.key];
-    state.order = x;
-    state.reference = *image;
     auto promise = self_->make_response_promise<image_imported>();
-    state.waiting.push_back(promise);
+    if (imports_.join(x.key, promise, now()))
+      return promise;
+    if (const auto checked = shelf_->check_import(x.path); !checked) {
+      promise.deliver(to_error(to_image_failure(checked.error())));
+      return promise;
+    }
+    if (imports_.size() >= options_.max_waiting) {
+      promise.deliver(to_error({image_errc::too_many, options_.host + " is told of as many imports as it takes; try again in a minute"}));
+      return promise;
+    }
+    imports_.begin(x.key, promise);
+    if (x.name.empty()) // which may take as long as to read all of it
+      options_.find_name(x.path, [me = caf::actor_cast<caf::actor>(self_), x](const storage::result<std::string>& found) {
+        caf::anon_send(me, import_named{x.path, x.key, found ? *found : "", found ? image_failure{} : to_image_failure(found.error())});
+      });
+    else
+      import_as(x.path, x.key, x.name);
+    return promise;
+  }
+
+  void on_import_named(const import_named& x) {
+    x.name.empty() ? imports_.refuse(x.key, to_error(x.failure)) : import_as(x.path, x.key, x.name);
+  }
+
+  void import_as(const std::string& path, const std::string& key, const std::string& wanted) {
+    const auto reference = storage::parse_reference(wanted);
+    if (!reference)
+      return imports_.refuse(key, to_error({image_errc::reference_malformed, reference.error().message}));
+    const auto image = reference->text();
+    if (!jobs_->import(image, path, now()))
+      return imports_.refuse(key, to_error({image_errc::too_many, "the image " + image + " is on its way to " + options_.host
+                                                                    + " already; `prunella get images` shows how far it is"}));
+    imports_.set_name(key, image);
     pump();
     tell_site();
-    return promise;
-  }
-
-  caf::result<image_imported> join(import_state& x) {
-    if (x.is_over && x.failure)
-      return to_error(*x.failure);
-    if (x.is_over)
-      return x.result;
-    auto promise = self_->make_response_promise<image_imported>();
-    x.waiting.push_back(promise);
-    return promise;
-  }
-
-  void forget_imports() {
-    for (auto it = imports_.begin(); it != imports_.end();)
-      it = it->second.is_over && now() >= it->second.forget_at ? imports_.erase(it) : std::next(it);
-  }
-
-  void end_imports(const std::string& reference, const fetch_outcome& outcome) {
-    for (auto& [key, x] : imports_) {
-      if (x.reference != reference || x.is_over)
-        continue;
-      x.is_over = true;
-      x.forget_at = now() + result_kept;
-      x.result = {reference, outcome.image.manifest, outcome.image.bytes};
-      if (outcome.failed)
-        x.failure = outcome.failure;
-      for (auto& promise : x.waiting)
-        if (outcome.failed)
-          promise.deliver(to_error(outcome.failure));
-        else
-          promise.deliver(x.result);
-      x.waiting.clear();
-    }
   }
 
   // -- the site and other hosts --------------------------------------------------------------------------------------
@@ -451,9 +434,8 @@ private:
   }
 
   void on_over(const fetch_over& x) {
-    from_told_.erase(x.reference);
     shelf_->look_again();
-    end_imports(x.reference, x.outcome);
+    imports_.end(x.reference, x.outcome, now());
     x.outcome.failed ? on_failed(x) : on_fetched(x);
     look_at_disk();
     pump();
@@ -465,7 +447,7 @@ private:
     jobs_->done(x.reference, image.look_since);
     if (!image.meaning.empty())
       tags_[x.reference] = {x.reference, image.look_since, image.meaning};
-    reasons_told_.erase(x.reference);
+    forget_told(x.reference);
     for (const auto& why : x.outcome.peers_failed)
       note(x.reference, "fetching", "fetching", why);
     if (!image.was_there)
@@ -487,7 +469,12 @@ private:
       return;
     refuse(x.reference, failure);
     if (!jobs_->is_wanted(x.reference))
-      reasons_told_.erase(x.reference);
+      forget_told(x.reference);
+  }
+
+  void forget_told(const std::string& reference) {
+    from_told_.erase(reference);
+    reasons_told_.erase(reference);
   }
 
   // -- room ----------------------------------------------------------------------------------------------------------
@@ -539,7 +526,7 @@ private:
   std::map<std::string, std::vector<provide_waiting>> providing_; ///< by reference
   std::map<std::string, std::vector<provide_waiting>> undecided_; ///< by tag: the site has not said what it means
   std::map<std::string, tag_found> tags_;                         ///< by tag: those of the last orders that were looked at
-  std::map<std::string, import_state> imports_;                   ///< by key
+  image_imports imports_{result_kept};
   std::map<std::string, std::string> from_told_;                  ///< by reference: the last event's source
   std::map<std::string, std::string> reasons_told_;               ///< by reference: the last event's reason
   std::set<std::string> kept_;                                    ///< references that the site counts on here

@@ -66,6 +66,8 @@ struct image_keeper_options {
   std::function<void(const fetch_order& order, std::function<bool(const fetch_progress&)> progress,
                      std::function<void(const fetch_outcome&)> done)>
     run;
+  /// Tells what the image in a file or folder is called, from any thread, now or later.
+  std::function<void(const std::string& path, std::function<void(const storage::result<std::string>&)> done)> find_name;
   std::function<caf::actor()> site;               ///< of the leader; an invalid handle if none is known
   std::function<std::vector<std::string>()> peers; ///< the other hosts that are up
   std::function<caf::actor(const std::string& host)> keeper_of;

@@ -5,8 +5,6 @@
 #include <map>
 #include <set>
 
-#include "storage/images/image_name.hpp"
-
 namespace prunella::actors {
 
 using storage::storage_errc;
@@ -139,24 +137,14 @@ storage::result<blob_part> image_shelf::read(const read_blob& x) {
   return blob_part{x.offset, *size, std::move(*bytes)};
 }
 
-storage::result<std::string> image_shelf::import_name(const std::string& path, const std::string& wanted) const {
+storage::result<void> image_shelf::check_import(const std::string& path) {
   std::error_code error;
   if (path.empty() || path.front() != '/')
     return storage_error{storage_errc::malformed, "`" + path + "` is not an absolute path on this host; begin it with `/`"};
   if (!std::filesystem::exists(path, error))
     return storage_error{storage_errc::not_found,
                          "there is no file or folder " + path + " on this host that the agent may read; check the path"};
-  auto name = wanted;
-  if (name.empty()) {
-    auto found = storage::name_in(path);
-    if (!found)
-      return found.error();
-    name = std::move(*found);
-  }
-  auto reference = storage::parse_reference(name);
-  if (!reference)
-    return reference.error();
-  return reference->text();
+  return {};
 }
 
 void image_shelf::fill(image_report& report, std::size_t max_bytes) {

@@ -34,9 +34,8 @@ public:
 
   storage::result<blob_part> read(const read_blob& x);
 
-  /// The name that a file's image is to have: `wanted`, complete, or the one the file gives itself. Errors: `malformed`
-  /// (a name, a relative path), `not_found` (no such file, no name in it).
-  storage::result<std::string> import_name(const std::string& path, const std::string& wanted) const;
+  /// Whether there is something to import. Errors: `malformed` (a relative path), `not_found`.
+  static storage::result<void> check_import(const std::string& path);
 
   /// Adds what is here to a report, up to about `max_bytes`, and the disk's room.
   void fill(image_report& report, std::size_t max_bytes);

@@ -13,6 +13,7 @@
 #include "actors/host/token_bucket.hpp"
 #include "actors/instance/image_error.hpp"
 #include "runtime/exit_reason.hpp"
+#include "storage/images/image_name.hpp"
 #include "storage/images/reference.hpp"
 #include "storage/os_files.hpp"
 
@@ -173,6 +174,12 @@ image_runner make_image_runner(caf::actor_system& system, image_worker_options o
                                  done = std::move(done)](caf::event_based_actor*) {
       done(run(system, *parts, order, progress));
     });
+  };
+}
+
+image_name_finder make_image_name_finder(caf::actor_system& system) {
+  return [&system](const std::string& path, std::function<void(const storage::result<std::string>&)> done) {
+    system.spawn<caf::detached>([path, done = std::move(done)](caf::event_based_actor*) { done(storage::name_in(path)); });
   };
 }
 

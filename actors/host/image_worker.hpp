@@ -47,6 +47,13 @@ using image_runner = std::function<void(const fetch_order& order, std::function<
 /// Runs each order in a thread of its own in `system`, which waits for them when it ends; `progress` then has to say no.
 image_runner make_image_runner(caf::actor_system& system, image_worker_options options);
 
+/// What `image_keeper_options::find_name` is for.
+using image_name_finder =
+  std::function<void(const std::string& path, std::function<void(const storage::result<std::string>&)> done)>;
+
+/// Reads each file in a thread of its own in `system`.
+image_name_finder make_image_name_finder(caf::actor_system& system);
+
 /// What to ask `registry` with.
 storage::registry_access access_of(const registry_options& options, const std::string& registry);
 

@@ -27,8 +27,13 @@ using std::chrono::milliseconds;
 /// Longer than any start delay: how much older a container is makes no difference to its probes.
 constexpr std::int64_t longest_age_ms = 24 * 3'600'000;
 
-/// Between two asks of an engine that is away.
-constexpr milliseconds engine_retry{1'000};
+/// Between two asks for what is not there yet.
+constexpr milliseconds ask_again_after{1'000};
+
+/// Nothing has failed: what it takes comes by itself, or somebody has to do something that no other host can spare them.
+bool is_to_be_awaited(const caf::error& why) {
+  return is_driver_error(why, driver_errc::engine_away) || is_driver_error(why, driver_errc::image_awaited);
+}
 
 // Timer: look for the driver again. Of an older epoch: no longer of interest.
 struct look_for_driver {
@@ -72,7 +77,7 @@ struct container_state {
   void ask_to_stop(const caf::actor& asked);
   void on_started(const container_started& started);
   void on_refused(const caf::error& why);
-  void wait_for_engine(std::string reason);
+  void ask_again_later(std::string reason);
   void on_exited(const container_exited& exited);
   void on_driver_down();
   void on_shutdown();
@@ -257,7 +262,11 @@ void container_state::ask_to_prepare(const caf::actor& asked) {
           ask_driver();
       },
       [this, number](const caf::error& why) {
-        if (number == epoch)
+        if (number != epoch)
+          return;
+        if (why == caf::sec::request_timeout && report.phase == container_phase::starting)
+          ask_again_later("the image " + order.spec.image + " is on its way"); // to join what is under way
+        else
           on_refused(why);
       });
 }
@@ -306,19 +315,19 @@ void container_state::on_refused(const caf::error& why) {
     on_driver_down();
     return;
   }
-  if (report.phase == container_phase::starting && is_driver_error(why, driver_errc::engine_away))
-    return wait_for_engine(runtime::reason_text(why));
+  if (report.phase == container_phase::starting && is_to_be_awaited(why))
+    return ask_again_later(runtime::reason_text(why));
   const bool silent = why == caf::sec::request_timeout;
   auto reason = silent ? caf::make_error(container_errc::driver_unavailable, "the driver did not answer in time") : why;
   enter(container_phase::failed, runtime::reason_text(reason));
   end(std::move(reason));
 }
 
-// Nothing has failed: it is asked again until the driver says that the engine has been away for too long.
-void container_state::wait_for_engine(std::string reason) {
+// Until the driver says that it has been waited for long enough.
+void container_state::ask_again_later(std::string reason) {
   if (report.reason != reason)
     enter(container_phase::starting, std::move(reason));
-  self->delayed_send(self, engine_retry, look_for_driver{++epoch});
+  self->delayed_send(self, ask_again_after, look_for_driver{++epoch});
 }
 
 // -- running ---------------------------------------------------------------------------------------------------------
@@ -398,7 +407,7 @@ void container_state::on_disk_due() {
       [this, look_again](const disk_measured& measured) {
         if (report.phase != container_phase::running || !unhealthy.empty())
           return;
-        auto why = disk->on_measured(measured.bytes, self->clock().now());
+        auto why = disk->on_measured(measured, self->clock().now());
         if (why.empty() || !driver) // while that is restarted, nobody could end it
           look_again();
         else

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "actors/instance/container_driver_state.hpp"
+#include "actors/instance/image_error.hpp"
 #include "config/signal.hpp"
 #include "runtime/exit_reason.hpp"
 
@@ -32,9 +33,14 @@ pending_start container_driver_state::from_sender(const container_order& order) 
 /// An image goes to the first driver of the host that runs images, anything else to that for processes.
 driver_result<driver_backend*> container_driver_state::backend_for(const container_order& order) {
   const bool is_image = !order.spec.image.empty();
+  const auto choice = order.spec.driver;
   for (const auto& backend : backends_)
-    if (is_image != (backend->kind() == config::driver_kind::process))
+    if (is_image != (backend->kind() == config::driver_kind::process)
+        && (choice == config::driver_choice::automatic || config::to_text(choice) == config::to_text(backend->kind())))
       return backend.get();
+  if (choice != config::driver_choice::automatic)
+    return driver_failure{driver_errc::no_driver, "this host has no driver " + std::string(config::to_text(choice)) + ", which "
+                                                    + order.name + " names; leave out `driver`, or add it to the host's `drivers`"};
   return driver_failure{driver_errc::no_driver,
                         is_image ? "this host has no driver for images, which " + order.name
                                      + " needs: runc (or crun), conmon and an agent that runs as root"
@@ -188,7 +194,7 @@ void container_driver_state::provide(const container_order& order,
     return on_image(held->second.image); // what it holds is not collected
   const auto keeper = options_.images ? options_.images() : caf::actor{};
   if (!keeper)
-    return on_failure({driver_errc::image_unavailable, "the image " + order.spec.image + " cannot be had: this host's image keeper does not run"});
+    return on_failure({driver_errc::image_awaited, "the image " + order.spec.image + " cannot be had: this host's image keeper does not run"});
   self_->request(keeper, options_.image_patience, provide_image{order.spec.image, order.name})
     .then([this, on_image, container = order.name, reference = order.spec.image,
            generation = order.generation](provided_image& image) {
@@ -197,7 +203,7 @@ void container_driver_state::provide(const container_order& order,
             on_image(held.image);
           },
           [on_failure](const caf::error& why) {
-            on_failure({driver_errc::image_unavailable, runtime::reason_text(why)});
+            on_failure({is_to_be_awaited(why) ? driver_errc::image_awaited : driver_errc::image_unavailable, runtime::reason_text(why)});
           });
 }
 

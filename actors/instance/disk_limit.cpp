@@ -6,7 +6,10 @@
 
 namespace prunella::actors {
 
-std::string disk_limit::on_measured(std::int64_t bytes, instant now) {
+std::string disk_limit::on_measured(const disk_measured& measured, instant now) {
+  const auto bytes = measured.bytes;
+  if (measured.is_at_least)
+    return "has more files, or deeper folders, than a disk limit can count";
   if (bytes > limit_bytes_)
     return "filled " + shown_bytes(bytes) + " of its disk limit of " + shown_bytes(limit_bytes_);
   pause_ = shortest_pause;

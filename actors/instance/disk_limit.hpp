@@ -25,9 +25,10 @@ struct measure_disk {
 };
 
 struct disk_measured {
-  std::int64_t bytes = 0; ///< blocks, each file once; at least so many where there are too many files to count
+  std::int64_t bytes = 0;   ///< blocks, each file once
+  bool is_at_least = false; ///< there are more files or deeper folders than are counted
 
-  PRUNELLA_FIELDS(disk_measured, bytes)
+  PRUNELLA_FIELDS(disk_measured, bytes, is_at_least)
 };
 
 class disk_limit {
@@ -40,8 +41,9 @@ public:
   /// `limit_bytes` > 0.
   explicit disk_limit(std::int64_t limit_bytes) : limit_bytes_(limit_bytes) {}
 
-  /// Why the container has to end, as in "filled 1.2 GiB of its disk limit of 1 GiB"; empty: it may go on.
-  std::string on_measured(std::int64_t bytes, instant now);
+  /// Why the container has to end, as in "filled 1.2 GiB of its disk limit of 1 GiB"; empty: it may go on. What cannot be
+  /// counted to its end is over any limit.
+  std::string on_measured(const disk_measured& measured, instant now);
 
   /// Until the next look: half of the time in which it would reach its limit if it went on as since the last look.
   std::chrono::milliseconds pause() const { return pause_; }

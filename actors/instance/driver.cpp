@@ -42,6 +42,8 @@ std::string_view to_text(driver_errc code) {
       return "network_failed";
     case driver_errc::engine_away:
       return "engine_away";
+    case driver_errc::image_awaited:
+      return "image_awaited";
   }
   return "unknown";
 }

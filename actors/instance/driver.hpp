@@ -58,13 +58,16 @@ enum class driver_errc : std::uint8_t {
   /// The container engine of this host does not answer at the moment. Nothing failed yet: ask again in a second. Of an engine
   /// that stays away `runtime_failed` is the answer.
   engine_away = 18,
+  /// The image is on its way, or its source does not answer. Nothing failed yet: ask again in a second.
+  image_awaited = 19,
 };
 
 /// True when the same request may succeed later without anybody changing a spec; the only oracle for that.
 constexpr bool is_retryable(driver_errc code) {
   return code == driver_errc::fork_failed || code == driver_errc::record_failed || code == driver_errc::too_many
          || code == driver_errc::data_directory_unusable || code == driver_errc::image_unavailable
-         || code == driver_errc::runtime_failed || code == driver_errc::network_failed || code == driver_errc::engine_away;
+         || code == driver_errc::runtime_failed || code == driver_errc::network_failed || code == driver_errc::engine_away
+         || code == driver_errc::image_awaited;
 }
 
 /// The name of `code` as logs and problem documents carry it.

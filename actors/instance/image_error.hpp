@@ -18,4 +18,8 @@ caf::error to_error(const image_failure& failure);
 /// True if `error` is this `image_errc`; false for an empty one.
 bool is_image_error(const caf::error& error, image_errc code);
 
+/// Whether who asked a keeper for an image and got `error` is to ask again (`is_to_be_awaited`): also when it did not answer in
+/// time, or ended.
+bool is_to_be_awaited(const caf::error& error);
+
 } // namespace prunella::actors

@@ -55,6 +55,12 @@ constexpr bool is_retryable(image_errc code) {
          || code == image_errc::digest_mismatch || code == image_errc::too_many || code == image_errc::ended;
 }
 
+/// True when no other host would get it sooner, and nobody has to do anything: who wants the image waits for it.
+constexpr bool is_to_be_awaited(image_errc code) {
+  return code == image_errc::source_stalled || code == image_errc::source_unreachable || code == image_errc::too_many
+         || code == image_errc::ended;
+}
+
 /// The name of `code` as logs and problem documents carry it.
 std::string_view to_text(image_errc code);
 

@@ -71,6 +71,8 @@ public:
   result<void> release(const std::string& holder, std::int64_t now_ms) override;
   result<disk_room> room() const override;
   result<void> admit(std::uint64_t bytes) const override;
+  result<std::uint64_t> left() const override;
+  result<void> forget(const digest& manifest) override;
   result<store_contents> contents() override;
   result<collection> collect(std::uint64_t bytes, const std::set<digest>& wanted, std::int64_t now_ms) override;
 
@@ -78,6 +80,7 @@ private:
   // Within a transaction or `guarded`; they throw.
   std::optional<image_record> get(const std::string& manifest_hex);
   void put(const image_record& record);
+  void remove(const std::string& manifest_hex);
   void touch(const std::string& manifest_hex, std::int64_t now_ms);
   std::vector<image_record> all();
   std::string single(const char* sql, const std::string& key);
@@ -136,6 +139,11 @@ void sqlite_image_store::put(const image_record& record) {
   bind_blob(statement, 2, bytes);
   bind_blob(statement, 3, as_bytes(sum));
   run(statement);
+}
+
+void sqlite_image_store::remove(const std::string& manifest_hex) {
+  execute("DELETE FROM name WHERE manifest=?", manifest_hex);
+  execute("DELETE FROM image WHERE manifest=?", manifest_hex);
 }
 
 void sqlite_image_store::touch(const std::string& manifest_hex, std::int64_t now_ms) {
@@ -320,6 +328,22 @@ result<void> sqlite_image_store::admit(std::uint64_t bytes) const {
                            " stay reserved; free some space on that file system, or remove images that are not needed"};
 }
 
+result<std::uint64_t> sqlite_image_store::left() const {
+  const auto there = room();
+  if (!there)
+    return there.error();
+  return there->free_bytes - std::min(there->free_bytes, options_.reserve_bytes);
+}
+
+result<void> sqlite_image_store::forget(const digest& manifest) {
+  return file_->transact("write to", [&] {
+    const auto holder = single("SELECT holder FROM holder WHERE manifest=? LIMIT 1", manifest.hex);
+    if (!holder.empty())
+      throw storage_failure{{storage_errc::refused, holder + " uses the image " + manifest.text() + "; stop it first"}};
+    remove(manifest.hex);
+  });
+}
+
 result<store_contents> sqlite_image_store::contents() {
   store_contents found;
   auto blobs = blobs_.list();
@@ -355,10 +379,8 @@ result<collection> sqlite_image_store::collect(std::uint64_t bytes, const std::s
   auto plan = plan_collection(*found, wanted, bytes, now_ms, options_.collecting);
   // The rows go first: after a crash behind this, what is left belongs to no image and goes with the next collection.
   auto done = file_->transact("write to", [&] {
-    for (const auto& image : plan.images) {
-      execute("DELETE FROM name WHERE manifest=?", image.hex);
-      execute("DELETE FROM image WHERE manifest=?", image.hex);
-    }
+    for (const auto& image : plan.images)
+      remove(image.hex);
   });
   for (const auto& layer : plan.layers)
     if (done)

@@ -101,6 +101,12 @@ public:
 
   /// `disk_full`, with the figures, unless `bytes` fit and leave the reserve free: asked before a pull starts.
   virtual result<void> admit(std::uint64_t bytes) const = 0;
+  /// What may still be written: bytes that are free, without the reserve.
+  virtual result<std::uint64_t> left() const = 0;
+
+  /// Takes the image away, with its names, as if it had never been added. Its blobs and layers go when the disk gets tight.
+  /// `refused` while somebody holds it; no error if it is not there.
+  virtual result<void> forget(const digest& manifest) = 0;
 
   virtual result<store_contents> contents() = 0;
 

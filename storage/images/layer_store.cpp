@@ -84,7 +84,7 @@ result<std::vector<std::string>> layer_store::stack(const std::vector<digest>& d
 }
 
 result<void> layer_store::unpack(const image_manifest& manifest, const image_config& config, blob_store& blobs,
-                                 const std::string& staging, const unpack_limits& limits) {
+                                 const std::string& staging, unpack_limits limits) {
   const auto chain = chain_ids(config.diff_ids);
   if (chain.size() != manifest.layers.size())
     return storage_error{storage_errc::invalid_argument, "manifest and configuration are not of one image"};
@@ -98,11 +98,13 @@ result<void> layer_store::unpack(const image_manifest& manifest, const image_con
     }
     const auto& blob = manifest.layers[n];
     const staged_layer layer{chain[n], staging + "/layer-" + chain[n].hex};
-    done = unpack_one(blob, config.diff_ids[n], lower, layer.folder, blobs, limits);
-    if (done) {
+    const auto unpacked = unpack_one(blob, config.diff_ids[n], lower, layer.folder, blobs, limits);
+    if (unpacked) {
+      limits.room -= *unpacked;
       lower.insert(lower.begin(), layer.folder + "/diff");
       staged.push_back(layer);
     } else {
+      done = unpacked.error();
       static_cast<void>(remove_tree(layer.folder)); // the first error matters; the next open cleans up as well
     }
   }
@@ -110,15 +112,19 @@ result<void> layer_store::unpack(const image_manifest& manifest, const image_con
   return done ? published : done;
 }
 
-result<void> layer_store::unpack_one(const descriptor& blob, const digest& diff_id,
+result<std::uint64_t> layer_store::unpack_one(const descriptor& blob, const digest& diff_id,
                                      const std::vector<std::string>& lower, const std::string& folder,
                                      blob_store& blobs, const unpack_limits& limits) const {
   if (auto there = blobs.size(blob.digest); !there)
     return there.error();
   if (auto made = make_layer_folder(folder); !made)
-    return made;
+    return made.error();
   auto unpacked = unpack_layer(blobs.path(blob.digest), blob, diff_id, lower, folder + "/diff", limits);
-  return unpacked ? write_size(folder, unpacked->bytes) : explain(unpacked.error(), blob, blobs);
+  if (!unpacked)
+    return explain(unpacked.error(), blob, blobs);
+  if (auto written = write_size(folder, unpacked->bytes); !written)
+    return written.error();
+  return unpacked->bytes;
 }
 
 /// One sync for all of them: it writes whatever the machine has not written yet, which takes its time on a slow card.

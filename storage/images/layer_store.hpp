@@ -28,10 +28,10 @@ public:
   result<std::vector<std::string>> stack(const std::vector<digest>& diff_ids) const;
 
   /// Unpacks those layers of the image that are not there yet, lowest first, each from its blob. `staging` must lie on
-  /// the same file system. What was unpacked stays when a later layer fails. Errors as `unpack_layer`, and `not_found`
+  /// the same file system. `limits.room` is that of all of them. What was unpacked stays when a later layer fails. Errors as `unpack_layer`, and `not_found`
   /// for a missing blob. A blob that turns out to be damaged is removed from `blobs`, for the next pull to fetch it.
   result<void> unpack(const image_manifest& manifest, const image_config& config, blob_store& blobs,
-                      const std::string& staging, const unpack_limits& limits);
+                      const std::string& staging, unpack_limits limits);
 
   /// Moves the layer out of sight at once, then deletes it; an absent one is no error.
   result<void> remove(const digest& chain_id);
@@ -46,7 +46,8 @@ private:
     digest chain_id;
     std::string folder;
   };
-  result<void> unpack_one(const descriptor& blob, const digest& diff_id, const std::vector<std::string>& lower,
+  /// Bytes that it takes.
+  result<std::uint64_t> unpack_one(const descriptor& blob, const digest& diff_id, const std::vector<std::string>& lower,
                           const std::string& folder, blob_store& blobs, const unpack_limits& limits) const;
   result<void> publish(const std::vector<staged_layer>& staged, const std::string& staging) const;
   storage_error explain(const storage_error& failed, const descriptor& blob, blob_store& blobs) const;

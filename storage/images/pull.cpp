@@ -5,6 +5,7 @@
 #include <archive_entry.h>
 #include <cerrno>
 #include <filesystem>
+#include <optional>
 #include <unistd.h>
 
 #include "storage/images/skopeo.hpp"
@@ -67,6 +68,35 @@ std::vector<image_reference> names_of(const image_reference& reference, const di
   return {with_digest};
 }
 
+constexpr std::uint64_t document_allowance = std::uint64_t{16} << 20; ///< what skopeo brings beside layers, and rounds
+
+/// Looks at what arrives while it does: a disk has an end, and a source may send more than it announced.
+class arrival_watch {
+public:
+  /// `announced`: bytes that are to come, if somebody said.
+  arrival_watch(const image_store& store, std::optional<std::uint64_t> announced, std::string what)
+      : store_(store), announced_(announced), what_(std::move(what)) {}
+
+  /// False: it has to end, and why is in `verdict`.
+  bool operator()(std::uint64_t arrived) {
+    if (announced_ && arrived > *announced_ + document_allowance)
+      verdict_ = storage_error{storage_errc::unverified, what_ + ": " + std::to_string(arrived) + " bytes came where " +
+                                                             std::to_string(*announced_) +
+                                                             " were announced; look at the registry, or at what lies between"};
+    else if (auto room = store_.admit(0); !room)
+      verdict_ = storage_error{room.error().code, what_ + ": " + room.error().message};
+    return verdict_.ok();
+  }
+
+  const result<void>& verdict() const { return verdict_; }
+
+private:
+  const image_store& store_;
+  std::optional<std::uint64_t> announced_;
+  std::string what_;
+  result<void> verdict_;
+};
+
 /// Brings an image's blobs with one run of skopeo, at the first that is missing.
 class registry_fetcher {
 public:
@@ -86,10 +116,13 @@ public:
     std::uint64_t there = manifest_.config.size;
     for (const auto& layer : manifest_.layers)
       there += blobs.contains(layer.digest) ? layer.size : 0;
+    arrival_watch watch(store_, total - std::min(total, there), what_);
     const auto progress = [&](std::uint64_t bytes) {
-      return !options_.progress || options_.progress({std::min(total, there + bytes), total});
+      return watch(bytes) && (!options_.progress || options_.progress({std::min(total, there + bytes), total}));
     };
     auto done = copy_with_skopeo(*folder, source, access_, options_.wanted, what_, progress);
+    if (!watch.verdict())
+      return watch.verdict();
     for (const auto& layer : manifest_.layers)
       if (done && !blobs.contains(layer.digest))
         done = blobs.take(layer, folder->blob(layer.digest));
@@ -210,9 +243,12 @@ result<image_record> import_archive(image_store& store, const std::string& path,
   if (error)
     return os_error(error.value(), "link " + path + " into " + folder->path());
   const auto what = "cannot import " + path;
-  const auto progress = [&](std::uint64_t bytes) { return !options.progress || options.progress({bytes, 0}); };
+  arrival_watch watch(store, std::nullopt, what);
+  const auto progress = [&](std::uint64_t bytes) { return watch(bytes) && (!options.progress || options.progress({bytes, 0})); };
   auto copied = copy_with_skopeo(*folder, *transport + link + (tag.empty() ? "" : ":" + tag), access, options.wanted,
                                  what, progress);
+  if (!watch.verdict())
+    return watch.verdict().error();
   if (!copied)
     return copied.error();
   // Skopeo leaves the blobs beside the layout; put back, it is a layout like any other.

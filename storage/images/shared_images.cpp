@@ -25,6 +25,10 @@ public:
   result<disk_room> room() const override { return inner_->room(); }
   result<void> admit(std::uint64_t bytes) const override { return inner_->admit(bytes); }
 
+  result<std::uint64_t> left() const override { return inner_->left(); }
+  result<void> forget(const digest& manifest) override {
+    return alone([&] { return inner_->forget(manifest); });
+  }
   result<void> add(const image_record& record, const std::vector<image_reference>& names) override {
     return alone([&] { return inner_->add(record, names); });
   }

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <new>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace prunella::storage {
@@ -71,9 +72,12 @@ result<std::unique_ptr<tar_stream>> tar_stream::open(const std::string& path, st
   stream->left_ = max_bytes;
   stream->packed_.resize(chunk_bytes);
   stream->plain_.resize(chunk_bytes);
-  stream->file_ = unique_fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  stream->file_ = unique_fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)); // a pipe would not open
   if (!stream->file_)
     return os_error(errno, "open the layer " + path);
+  struct stat about {};
+  if (::fstat(stream->file_.get(), &about) != 0 || !S_ISREG(about.st_mode))
+    return storage_error{storage_errc::malformed, path + " is no file; give the archive itself"};
   stream->raw_.reset(archive_read_new());
   stream->tar_.reset(archive_read_new());
   if (!stream->raw_ || !stream->tar_)

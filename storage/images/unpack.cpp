@@ -172,6 +172,10 @@ result<void> layer_writer::count(archive_entry* entry, const std::string& path) 
   if (size > limits_.bytes - done_.bytes)
     return refuse("with '" + path + "' (" + std::to_string(size) + " bytes) its files have more than the " +
                   std::to_string(limits_.bytes) + " bytes allowed");
+  if (size > limits_.room - done_.bytes)
+    return storage_error{storage_errc::disk_full,
+                         "there is no room for what is in it, '" + path + "' among others: it may take " + std::to_string(limits_.room) +
+                             " bytes more; free some space on the file system of the data directory, or remove images that are not needed"};
   done_.bytes += size;
   return {};
 }

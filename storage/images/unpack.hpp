@@ -4,6 +4,7 @@
 // and every bound is checked before it is passed.
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,12 +16,13 @@
 
 namespace prunella::storage {
 
-/// Bounds for one layer; more is `refused`.
+/// Bounds for one layer; more is `refused`, and beyond `room` `disk_full`.
 struct unpack_limits {
   std::uint64_t bytes = std::uint64_t{16} << 30; ///< of all files, as they would be read (a hole counts in full)
   std::uint64_t entries = 1'000'000;
+  std::uint64_t room = std::numeric_limits<std::uint64_t>::max(); ///< bytes of the disk that it may take, counted like `bytes`
 
-  PRUNELLA_FIELDS(unpack_limits, bytes, entries)
+  PRUNELLA_FIELDS(unpack_limits, bytes, entries, room)
 };
 
 struct unpacked_layer {

@@ -311,6 +311,24 @@ TEST_CASE_FIXTURE(container_fixture, "a container whose engine is away goes on t
   CHECK_FALSE(*ended);
 }
 
+TEST_CASE_FIXTURE(container_fixture, "a container whose image does not come goes on to start with the reason, and joins what is under way after an hour") {
+  image = "shop/front:1";
+  host->refuse_image[front].push_back({driver_errc::image_awaited, "the registry does not answer"});
+  host->images_are_slow = true;
+  const auto ended = world.watch(spawn());
+  CHECK(phases() == texts{"starting", "starting"});
+  CHECK(last().reason == "the registry does not answer");
+  world.advance(1s);
+  world.advance(1h);
+  CHECK(last().reason == "the image shop/front:1 is on its way");
+  world.advance(1s);
+  host->give_images();
+  world.settle();
+  CHECK(last().phase == container_phase::running);
+  CHECK(host->starts.size() == 1);
+  CHECK_FALSE(*ended);
+}
+
 TEST_CASE_FIXTURE(container_fixture, "a container that waits for its image is stopped at once") {
   image = "shop/front:1";
   host->images_are_slow = true;

@@ -9,6 +9,7 @@
 #include "actors/instance/image_error.hpp"
 #include "actors/site/leadership_actor.hpp"
 #include "runtime/exit_reason.hpp"
+#include "storage/images/image_name.hpp"
 #include "tests/actors/images/image_stores.hpp"
 #include "tests/runtime/virtual_time.hpp"
 
@@ -64,6 +65,9 @@ struct keepers {
     x.run = [&host](const fetch_order& order, std::function<bool(const fetch_progress&)> progress,
                     std::function<void(const fetch_outcome&)> done) {
       host.orders.push_back({order, std::move(progress), std::move(done)});
+    };
+    x.find_name = [](const std::string& path, const std::function<void(const storage::result<std::string>&)>& done) {
+      done(storage::name_in(path));
     };
     const auto site = world.own(world.system().spawn([&host](caf::event_based_actor*) {
       return caf::behavior{[&host](const image_report& got) { host.reports.push_back(got); }};

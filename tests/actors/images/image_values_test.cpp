@@ -195,7 +195,17 @@ TEST_CASE("a failure that time may heal is told after the third in a row, with d
     jobs.failed(web, failure(), now);
   }
   CHECK(*jobs.next_deadline() == now + 300s);
-  SUBCASE("who asks anew waits a second, not five minutes") {
+  SUBCASE("who asks anew where waiting is all that can be done waits half a minute, not five, and is told of each failure") {
+    CHECK(jobs.ask(web, now));
+    CHECK(jobs.next(now + 30s - 1ms).empty());
+    CHECK(jobs.next(now + 30s).size() == 1);
+    CHECK(jobs.failed(web, failure(), now + 30s));
+    CHECK(jobs.transfers().at(0).attempts == 24);
+  }
+  SUBCASE("who asks anew after a failure that other hosts may be spared of waits a second") {
+    now = *jobs.next_deadline();
+    jobs.next(now);
+    jobs.failed(web, failure(image_errc::disk_full), now);
     CHECK(jobs.ask(web, now));
     CHECK(jobs.next(now + 999ms).empty());
     CHECK(jobs.next(now + 1s).size() == 1);
@@ -234,6 +244,27 @@ TEST_CASE("at most two images are fetched at a time, and those that containers w
   jobs.done("r.example/d:1");
   CHECK(jobs.next(start).size() == 1);
   CHECK(jobs.running() == 2);
+}
+
+TEST_CASE("registries that are slow take two places of their own, and no copy from another host waits for them") {
+  image_jobs jobs({}, true);
+  std::vector<image_order> orders;
+  for (const auto* name : {"a", "b", "c", "d"}) {
+    orders.push_back(order_from({}, true));
+    orders.back().reference = std::string{"r.example/"} + name + ":1";
+  }
+  orders[3] = order_from({"host-2"}, true);
+  orders[3].reference = "r.example/d:1";
+  jobs.order(orders, start);
+  const auto steps = jobs.next(start);
+  REQUIRE(steps.size() == 3);
+  CHECK(steps[2].order.reference == "r.example/d:1");
+  CHECK_FALSE(jobs.next_deadline());
+  jobs.done("r.example/d:1");
+  CHECK(jobs.next(start).empty());
+  jobs.done("r.example/b:1");
+  CHECK(jobs.next_deadline() <= start);
+  REQUIRE(jobs.next(start).size() == 1);
 }
 
 TEST_CASE("an import is refused while the same name is on its way, and a failed one is told and not tried again") {

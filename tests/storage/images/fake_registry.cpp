@@ -97,7 +97,7 @@ void fake_registry::serve() {
   }
 }
 
-std::string fake_registry::response(const std::string& path, bool& stall) {
+std::string fake_registry::response(const std::string& path, behaviour& then) {
   if (path == "/v2/")
     return head("200 OK", "application/json", 2) + "{}";
   const auto found = contents_.find(path);
@@ -109,7 +109,7 @@ std::string fake_registry::response(const std::string& path, bool& stall) {
   const auto good = head("200 OK", type, bytes.size());
   switch (how) {
   case behaviour::stalls:
-    stall = true;
+    then = how;
     return good + bytes.substr(0, bytes.size() / 2);
   case behaviour::cuts:
     return good + bytes.substr(0, bytes.size() / 2);
@@ -117,6 +117,9 @@ std::string fake_registry::response(const std::string& path, bool& stall) {
     return good + std::string(bytes.size(), 'x');
   case behaviour::refuses:
     return head("401 Unauthorized", "application/json", 0);
+  case behaviour::floods:
+    then = how;
+    return head("200 OK", type, std::size_t{1} << 40);
   case behaviour::answers:
     break;
   }
@@ -137,19 +140,22 @@ void fake_registry::answer(int connection) {
   const auto space = request.find(' ');
   if (request.compare(0, 1, "\x16") != 0 && space != std::string::npos) {
     const auto path = request.substr(space + 1, request.find(' ', space + 1) - space - 1);
-    bool stall = false;
+    auto then = behaviour::answers;
     std::string reply;
     {
       const std::lock_guard lock(mutex_);
-      reply = response(path, stall);
+      reply = response(path, then);
       if (request.compare(0, 4, "GET ") == 0)
         requests_.push_back(path);
       else
         reply.resize(reply.find("\r\n\r\n") + 4);
     }
     send_all(connection, reply);
-    if (stall) // until the other side gives up, or the test ends
+    // Until the other side gives up, or the test ends.
+    if (then == behaviour::stalls)
       ::recv(connection, buffer, sizeof(buffer), 0);
+    while (then == behaviour::floods && ::send(connection, buffer, sizeof(buffer), MSG_NOSIGNAL) > 0) {
+    }
   }
   const std::lock_guard lock(mutex_);
   connections_.erase(connection);

@@ -17,7 +17,7 @@ namespace prunella::tests {
 
 class fake_registry {
 public:
-  enum class behaviour { answers, stalls, cuts, lies, refuses };
+  enum class behaviour { answers, stalls, cuts, lies, refuses, floods };
 
   fake_registry();
   fake_registry(const fake_registry&) = delete;
@@ -32,7 +32,8 @@ public:
   /// Serves any document as `name:tag` and by its digest.
   void add_manifest(const std::string& name, const std::string& tag, const std::string& bytes, const std::string& type);
 
-  /// What happens when this blob is fetched: half of it and then nothing, half and the end, other bytes, or 401.
+  /// What happens when this blob is fetched: half of it and then nothing, half and the end, other bytes, 401, or
+  /// bytes without end.
   void treat(const std::string& blob, behaviour how);
 
   /// The paths that were asked for with GET, in order.
@@ -41,7 +42,8 @@ public:
 private:
   void serve();
   void answer(int connection);
-  std::string response(const std::string& path, bool& stall);
+  /// `then`: what is to happen behind the response.
+  std::string response(const std::string& path, behaviour& then);
 
   struct content {
     std::string bytes;

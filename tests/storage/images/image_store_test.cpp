@@ -192,6 +192,39 @@ TEST_CASE("an image whose layer is not what its configuration says is refused, a
   CHECK(std::filesystem::is_empty(store->staging()));
 }
 
+TEST_CASE("layers that want more of the disk than there is room for all of them are refused, and nothing of the last stays") {
+  if (!is_root())
+    return;
+  temporary_folder folder;
+  auto store = open_images(folder);
+  const test_image big({tar_builder().file("base", noise(10'000)).bytes(), tar_builder().file("more", noise(10'000)).bytes()});
+  big.add_to(*store, "big");
+  const auto documents = must(store->documents(big.digest()));
+  storage::unpack_limits limits;
+  limits.room = 19'999;
+  check_refused(store->layers().unpack(documents.manifest, documents.config, store->blobs(), store->staging(), limits),
+                storage_errc::disk_full, "'more' among others");
+  CHECK(must(store->layers().list()).size() == 1);
+  CHECK(std::filesystem::is_empty(store->staging()));
+  limits.room = 10'000;
+  must(store->layers().unpack(documents.manifest, documents.config, store->blobs(), store->staging(), limits));
+}
+
+TEST_CASE("an image that is forgotten is as if it had never come, and one that is held is not forgotten") {
+  temporary_folder folder;
+  auto store = open_images(folder);
+  web.add_to(*store, "web");
+  worker.add_to(*store, "worker");
+  must(store->hold("default.shop.web-1.main", web.digest(), 1));
+  check_refused(store->forget(web.digest()), storage_errc::refused, "default.shop.web-1.main uses the image");
+  must(store->forget(worker.digest()));
+  must(store->forget(worker.digest()));
+  const auto left = must(store->list());
+  REQUIRE(left.size() == 1);
+  CHECK(left[0].manifest == web.digest());
+  check_refused(store->find(worker.digest()), storage_errc::not_found, worker.digest().text());
+}
+
 TEST_CASE("collecting removes the image unused for longest with what it alone has, and what is held stays") {
   if (!is_root())
     return;

@@ -247,6 +247,18 @@ TEST_CASE("a cut transfer and a blob with other bytes are refused, and nothing o
   CHECK(must(at.store->list()).empty());
 }
 
+TEST_CASE("a registry that sends more than it announced is cut off long before the disk is full") {
+  if (!has_program("skopeo"))
+    return;
+  importing at;
+  fake_registry registry;
+  registry.add(web, "web", "1");
+  registry.treat(web.layers[0], fake_registry::behaviour::floods);
+  check_refused(at.pull(registry.address() + "/web:1"), storage_errc::unverified, "were announced");
+  CHECK(std::filesystem::is_empty(at.store->staging()));
+  CHECK(must(at.store->list()).empty());
+}
+
 TEST_CASE("a disk that fills up during a pull is told as that, and the store stays usable") {
   if (!has_program("skopeo"))
     return;
