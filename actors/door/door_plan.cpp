@@ -21,10 +21,31 @@ struct served {
 /// By (key of the application, service).
 using served_ports = std::multimap<std::pair<std::string, std::string>, served>;
 
+using port_set = std::set<std::pair<std::uint16_t, config::port_protocol>>;
+
+/// On which instances in this host's own network listen. Most do so on all of its addresses, and then nobody else may on any.
+port_set host_ports(const door_knowledge& x) {
+  port_set result;
+  for (const auto& [name, assigned] : x.state.assignments) {
+    if (assigned.host != x.host)
+      continue;
+    const auto record = x.state.applications.find(application_key(assigned.tenant, assigned.application));
+    if (record == x.state.applications.end())
+      continue;
+    for (const auto& service : record->second.spec.services)
+      if (service.name == assigned.service && service.network == config::instance_network::host)
+        for (const auto& container : service.containers)
+          for (const auto& port : container.ports)
+            result.insert({port.port, port.protocol});
+  }
+  return result;
+}
+
 served_ports list_services(const door_knowledge& x, net::door_plan& plan) {
   served_ports result;
-  std::set<std::pair<std::uint16_t, config::port_protocol>> taken;
+  port_set taken;
   const bool has_names = uses_names(x.state);
+  const auto listened_on = has_names ? host_ports(x) : port_set{};
   for (const auto& [key, record] : x.state.applications)
     for (const auto& service : record.spec.services)
       for (const auto& container : service.containers)
@@ -47,7 +68,8 @@ served_ports list_services(const door_knowledge& x, net::door_plan& plan) {
           net::door_service named;
           named.port = port.port;
           named.is_named = true;
-          if (const auto known = x.service_addresses.find(key + '.' + service.name); known != x.service_addresses.end())
+          const auto known = x.service_addresses.find(key + '.' + service.name);
+          if (known != x.service_addresses.end() && listened_on.count({port.port, port.protocol}) == 0)
             named.address = known->second;
           add(std::move(named));
         }

@@ -30,7 +30,8 @@ struct door_knowledge {
 
 /// Each published port with its ready instances, and each port of the services that have names (`site/service_ports.hpp`):
 /// those are in the plan of every host, for the doors of hosts where somebody asks. Instances of this host are as its own reports say, others as the table says
-/// unless the state knows of a newer generation or has given their host up. Of two services that publish one port the one
+/// unless the state knows of a newer generation or has given their host up. No service address is listened on at a port on which
+/// an instance in this host's own network does: it takes the port on all addresses, and is who answers there. Of two services that publish one port the one
 /// whose application comes first by name has it (the site refuses the other, unless both were asked for at once).
 net::door_plan make_door_plan(const door_knowledge& x);
 

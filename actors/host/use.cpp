@@ -197,17 +197,18 @@ disk_count count_container_disk(const std::string& folder, std::int64_t pid, std
   return all;
 }
 
-std::optional<std::int64_t> paced_counts::ask(const measure_disk& x, std::chrono::microseconds now) {
+std::optional<disk_measured> paced_counts::ask(const measure_disk& x, std::chrono::microseconds now) {
   for (auto it = known_.begin(); it != known_.end();)
     it = now - it->second.asked_at > forget_after_ ? known_.erase(it) : std::next(it);
   auto& known = known_[x.container];
   known.asked_at = now;
   const auto pause = known.cost * share_ * static_cast<std::int64_t>(known_.size());
-  return known.pid == x.pid && now - known.counted_at < pause ? std::optional{known.bytes} : std::nullopt;
+  return known.pid == x.pid && now - known.counted_at < pause ? std::optional{known.measured} : std::nullopt;
 }
 
-void paced_counts::counted(const measure_disk& x, std::int64_t bytes, std::chrono::microseconds cost, std::chrono::microseconds now) {
-  known_[x.container] = {x.pid, bytes, cost, now, now};
+void paced_counts::counted(const measure_disk& x, const disk_measured& measured, std::chrono::microseconds cost,
+                           std::chrono::microseconds now) {
+  known_[x.container] = {x.pid, measured, cost, now, now};
 }
 
 std::vector<container_use> container_readings::advance(const container_stats_list& stats, std::chrono::microseconds at) {

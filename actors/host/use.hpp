@@ -66,17 +66,17 @@ class paced_counts {
 public:
   paced_counts(std::int64_t share, std::chrono::microseconds forget_after) : share_(share), forget_after_(forget_after) {}
 
-  /// Bytes of the last count, if it is still to be used; nothing: it is to be counted now (`counted`). Who was not asked about
+  /// The last count, if it is still to be used; nothing: it is to be counted now (`counted`). Who was not asked about
   /// for `forget_after` is forgotten and costs the others nothing.
-  std::optional<std::int64_t> ask(const measure_disk& x, std::chrono::microseconds now);
+  std::optional<disk_measured> ask(const measure_disk& x, std::chrono::microseconds now);
 
   /// `cost`: how long it took. Of a container that was asked about.
-  void counted(const measure_disk& x, std::int64_t bytes, std::chrono::microseconds cost, std::chrono::microseconds now);
+  void counted(const measure_disk& x, const disk_measured& measured, std::chrono::microseconds cost, std::chrono::microseconds now);
 
 private:
   struct known_container {
     std::int64_t pid = 0; ///< 0: not counted yet
-    std::int64_t bytes = 0;
+    disk_measured measured;
     std::chrono::microseconds cost{0};
     std::chrono::microseconds counted_at{0};
     std::chrono::microseconds asked_at{0};

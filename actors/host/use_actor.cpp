@@ -121,13 +121,14 @@ private:
   }
 
   disk_measured on_measure(const measure_disk& x) {
-    if (const auto bytes = limited_->ask(x, now()))
-      return {*bytes};
+    if (const auto known = limited_->ask(x, now()))
+      return *known;
     const auto begin = std::chrono::steady_clock::now();
     const auto count = count_container_disk(container_folder(options_.data_directory, x.container), x.pid, options_.max_limited_files);
     const auto cost = std::chrono::steady_clock::now() - begin;
-    limited_->counted(x, count.bytes, std::chrono::duration_cast<microseconds>(cost), now());
-    return {count.bytes};
+    const disk_measured measured{count.bytes, count.is_at_least};
+    limited_->counted(x, measured, std::chrono::duration_cast<microseconds>(cost), now());
+    return measured;
   }
 
   use_self* self_;

@@ -213,7 +213,7 @@ log_position find_log_start(const std::string& path, const log_start& start) {
   return {};
 }
 
-log_page read_log_page(const std::string& path, const log_position& from, std::size_t max_bytes) {
+log_page read_log_page(const std::string& path, const log_position& from, std::size_t max_bytes, std::size_t max_line_bytes) {
   const auto files = open_log_files(path);
   page_builder builder;
   builder.page.begin = from;
@@ -231,14 +231,20 @@ log_page read_log_page(const std::string& path, const log_position& from, std::s
   std::size_t left = max_bytes;
   for (; at != files.end(); ++at, position = at == files.end() ? position : log_position{at->name, 0}) {
     const bool is_live = at + 1 == files.end();
-    const auto wanted = std::min(static_cast<std::size_t>(std::max<std::int64_t>(at->size - position.offset, 0)), left);
-    const auto text = read_at(at->fd.get(), position.offset, wanted);
+    const auto rest = static_cast<std::size_t>(std::max<std::int64_t>(at->size - position.offset, 0));
+    auto wanted = std::min(rest, left);
+    auto text = read_at(at->fd.get(), position.offset, wanted);
+    const auto most = std::max(max_bytes, max_line_bytes);
+    if (left == max_bytes && wanted < rest && text.find('\n') == std::string::npos) {
+      wanted = std::min(rest, most);
+      text = read_at(at->fd.get(), position.offset, wanted);
+    }
     const bool reached_end = position.offset + static_cast<std::int64_t>(text.size()) >= at->size;
-    const bool is_endless = text.size() == max_bytes && text.find('\n') == std::string::npos; // no line is that long
+    const bool is_endless = text.size() == most && text.find('\n') == std::string::npos; // no line is that long
     const auto taken = add_lines(builder, text, position, is_endless || (reached_end && !is_live));
     position.offset += static_cast<std::int64_t>(taken);
     builder.page.next = position;
-    left -= text.size();
+    left -= std::min(left, text.size());
     builder.page.has_more = !reached_end && text.size() == wanted; // else the disk gives no more
     if (!reached_end)
       break;

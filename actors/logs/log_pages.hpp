@@ -52,8 +52,12 @@ struct log_start {
 /// Where the reader of the log at `path` begins.
 log_position find_log_start(const std::string& path, const log_start& start);
 
-/// What follows `from` in the log at `path`, at most `max_bytes` of the files (whole lines, or the first piece of one that is
-/// longer). A log that is not there is empty.
-log_page read_log_page(const std::string& path, const log_position& from, std::size_t max_bytes);
+/// Longer lines are nobody's: what drivers write is cut into pieces of 16 KiB.
+inline constexpr std::size_t longest_log_line = 20 * 1024;
+
+/// What follows `from` in the log at `path`, at most `max_bytes` of the files. Whole lines; of a first one that is longer all
+/// is given up to `max_line_bytes`, and then its first piece. A log that is not there is empty.
+log_page read_log_page(const std::string& path, const log_position& from, std::size_t max_bytes,
+                       std::size_t max_line_bytes = longest_log_line);
 
 } // namespace prunella::actors

@@ -99,6 +99,7 @@ private:
   /// Leaves every query with the position that its page began at.
   logs_read read_pages(read_logs& x) const {
     const auto bytes = std::min(x.max_bytes, max_log_bytes) / x.queries.size();
+    std::size_t for_long_lines = max_log_bytes; // beyond their pages' share
     logs_read read;
     for (auto& query : x.queries) {
       const auto path = options_.log_path(query.container);
@@ -111,7 +112,10 @@ private:
         query.from = find_log_start(path, start);
         query.has_position = true;
       }
-      read.pages.push_back(read_log_page(path, query.from, bytes));
+      read.pages.push_back(read_log_page(path, query.from, bytes, std::min(longest_log_line, bytes + for_long_lines)));
+      const auto taken = static_cast<std::size_t>(read.pages.back().next.offset - read.pages.back().begin.offset);
+      if (read.pages.back().next.file == read.pages.back().begin.file && taken > bytes)
+        for_long_lines -= std::min(for_long_lines, taken - bytes);
     }
     return read;
   }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "actors/names.hpp"
+#include "actors/site/update.hpp"
 #include "actors/terminal/interactive_command.hpp"
 
 namespace prunella::actors {
@@ -26,13 +27,14 @@ std::variant<container_order, driver_failure> task_order(const site_state& state
   const auto record = state.applications.find(application_key(x.tenant, x.application));
   if (record == state.applications.end())
     return missing;
-  const auto plan = plan_application(record->second.spec, {{x.service, x.replica, x.generation}}, place);
+  const auto plan = plan_application(version_of(record->second, x), {{x.service, x.replica, x.generation}}, place);
   for (const auto& one : plan.instances)
     for (auto order : one.containers)
       if (order.name == of) {
         order.name += "-run-" + suffix;
         order.spec_hash = suffix;
         order.spec.command = command;
+        order.spec.arguments.clear();
         order.init = false;
         order.has_input = has_input;
         return order;

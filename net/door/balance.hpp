@@ -46,6 +46,13 @@ struct backend_use {
   bool is_ready = false; ///< false: it was taken out of service, and only keeps what is open
 };
 
+/// Whether a port that has `own` of the door's `all` connections may have one more: each may have some, and beyond that as
+/// many as it leaves free for the others, so no service's clients can take the door from the rest.
+constexpr bool may_take_one_more(std::size_t own, std::size_t all, std::size_t most) {
+  constexpr std::size_t some = 64;
+  return all < most && (own < some || own < most - all);
+}
+
 /// The backends of one published port.
 class balancer {
 public:

@@ -131,8 +131,9 @@ void door_core::remove(const std::shared_ptr<door_life>& life) {
   lives.erase(life);
 }
 
-void door_core::end_connection() {
+void door_core::end_connection(published_port& port) {
   --connections;
+  --port.open;
   resume_accepting();
 }
 

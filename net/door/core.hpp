@@ -65,6 +65,7 @@ struct published_port : std::enable_shared_from_this<published_port> {
   balancer backends;
   std::uint64_t accepted = 0;
   std::uint64_t unserved = 0;
+  std::size_t open = 0; ///< connections of clients
   std::string problem; ///< why it does not listen
   std::vector<std::string> addresses;
   std::vector<std::shared_ptr<tcp::acceptor>> acceptors;
@@ -85,7 +86,8 @@ struct door_core {
   void apply(door_plan next);
   void sweep();
   std::vector<door_listener_status> status() const;
-  void end_connection();
+  void end_connection(published_port& port);
+  bool has_room(const published_port& port) const { return may_take_one_more(port.open, connections, options.max_connections); }
   void close(published_port& port);
   void end_lost_tunnels();
   void add(const std::shared_ptr<door_life>& life) { lives.insert(life); }
@@ -125,7 +127,7 @@ struct door_core {
   std::size_t connections = 0; ///< of clients
   std::size_t flows = 0;
   std::size_t tunnels_in = 0;
-  /// Clients wait in the kernel for these: as many as may be are open.
+  /// Clients wait in the kernel for these: as many as may be are open, of all or of the port.
   std::vector<std::pair<std::shared_ptr<published_port>, std::shared_ptr<tcp::acceptor>>> paused_acceptors;
   bool are_tunnels_paused = false; ///< until the next sweep
   std::uint64_t next_waiting = 0;

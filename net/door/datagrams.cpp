@@ -256,7 +256,7 @@ void datagram_port::receive(std::size_t socket) {
 void datagram_port::on_datagram(std::size_t socket, const datagram_client& client, std::string_view payload) {
   auto it = flows_.find({socket, client});
   if (it == flows_.end()) {
-    if (port_.core.flows >= port_.core.options.max_flows) {
+    if (!may_take_one_more(flows_.size(), port_.core.flows, port_.core.options.max_flows)) {
       ++port_.unserved;
       return;
     }

@@ -98,7 +98,7 @@ struct door_options {
   host_identity identity;
   balance_options balance;
   attempt_options attempt;
-  std::size_t max_connections = 4'000;              ///< open at once; less where the process may open fewer files
+  std::size_t max_connections = 4'000;              ///< open at once, a port at most half of them; less where the process may open fewer files
   std::size_t max_flows = 4'000;                    ///< of datagrams; those of more clients are dropped
   std::size_t max_tunnels = 4'000;                  ///< that other doors have open to this one
   std::chrono::milliseconds idle_timeout{3'600'000}; ///< a connection on which nothing moves

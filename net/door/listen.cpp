@@ -127,7 +127,7 @@ void door_core::accept(const std::shared_ptr<published_port>& port, const std::s
     if (!error)
       start_session(std::move(socket), port);
     // As many as there may be are open, or the process has no more descriptors: the next clients wait in the kernel.
-    if (error || connections >= options.max_connections)
+    if (error || !has_room(*port))
       paused_acceptors.emplace_back(port, acceptor);
     else
       accept(port, acceptor);
@@ -135,11 +135,11 @@ void door_core::accept(const std::shared_ptr<published_port>& port, const std::s
 }
 
 void door_core::resume_accepting() {
-  if (connections >= options.max_connections)
-    return;
   for (const auto& [port, acceptor] : std::exchange(paused_acceptors, {}))
-    if (acceptor->is_open())
+    if (acceptor->is_open() && has_room(*port))
       accept(port, acceptor);
+    else if (acceptor->is_open())
+      paused_acceptors.emplace_back(port, acceptor);
 }
 
 } // namespace prunella::net

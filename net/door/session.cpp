@@ -17,6 +17,7 @@ public:
 
   void start() {
     ++core_.connections;
+    ++port_->open;
     ++port_->accepted;
     core_.add(shared_from_this());
     step();
@@ -82,7 +83,7 @@ private:
       port_->backends.broke(key_, door_core::now());
     else
       port_->backends.closed(key_);
-    core_.end_connection();
+    core_.end_connection(*port_);
   }
 
   void wait(door_time until) {
@@ -103,7 +104,7 @@ private:
     reset_socket(client_);
     timer_.cancel();
     core_.remove(shared_from_this());
-    core_.end_connection();
+    core_.end_connection(*port_);
   }
 
   door_core& core_;

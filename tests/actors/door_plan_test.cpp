@@ -116,6 +116,31 @@ TEST_CASE("where an application is on a bridge each port of each service has a n
   CHECK(named(asked)[0]->address == "10.84.6.7");
 }
 
+TEST_CASE("where an instance in the host's own network listens, nobody listens on that port of a service's address") {
+  shop x;
+  use_names(x);
+  auto& services = x.site.state.applications["default.shop"].spec.services;
+  services.push_back(services[0]);
+  services.back().name = "cash";
+  services.back().network = instance_network::host;
+  services.back().containers[0].ports = {{"http", 8000, port_protocol::tcp}};
+  x.service_addresses = {{"default.shop.web", "10.84.6.7"}, {"default.shop.cash", "10.84.6.8"}};
+  auto& cash = x.site.state.assignments["default.shop.cash-1"];
+  cash = x.site.state.assignments.at("default.shop.web-1");
+  cash.service = "cash";
+  const auto addresses = [&](const std::string& host) {
+    texts result;
+    const auto plan = x.plan(host);
+    for (const auto* service : named(plan))
+      result.push_back(service->address.empty() ? "-" : service->address + ':' + std::to_string(service->port));
+    return result;
+  };
+  CHECK(addresses("host-1") == texts{"-", "10.84.6.7:8001", "-"});
+  CHECK(addresses("host-3") == texts{"10.84.6.7:8000", "10.84.6.7:8001", "10.84.6.8:8000"});
+  services.back().containers[0].ports[0].protocol = port_protocol::udp;
+  CHECK(addresses("host-1") == texts{"10.84.6.7:8000", "10.84.6.7:8001", "-"});
+}
+
 TEST_CASE("an instance with an address of its own is reached there and nowhere else") {
   shop x;
   use_names(x);

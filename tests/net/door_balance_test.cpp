@@ -39,6 +39,16 @@ using move = connect_attempt::move;
 
 } // namespace
 
+TEST_CASE("a port has 64 connections for certain, and beyond that as many as it leaves free") {
+  CHECK(may_take_one_more(0, 1'999, 2'000));
+  CHECK_FALSE(may_take_one_more(0, 2'000, 2'000));
+  CHECK(may_take_one_more(63, 1'999, 2'000));
+  CHECK_FALSE(may_take_one_more(64, 1'999, 2'000));
+  CHECK(may_take_one_more(999, 999, 2'000)); // alone: half
+  CHECK_FALSE(may_take_one_more(1'000, 1'000, 2'000));
+  CHECK(may_take_one_more(1, 1, 2));
+}
+
 TEST_CASE("of equal instances each gets a connection in turn") {
   balancer x;
   x.set({remote("a"), remote("b"), remote("c")});

@@ -45,10 +45,10 @@ TEST_CASE("where all hosts were asked, each line says which one keeps it, and on
 }
 
 TEST_CASE("names are coloured only where colours are, and of a line's own escapes only colours are left then") {
-  const std::string text = "\033[31mred\033[0m \033[2Jgone\a\ttab \xc3\xa9";
+  const std::string text = "\033[31mred\033[0m \033[2Jgone\a\ttab \xc2\x9bH\xc3\xa9";
   log_printer plain{false, false};
-  CHECK(plain.text_of(line("x.y.z-1.a", text)) == "red ?[2Jgone?\ttab \xc3\xa9\n");
+  CHECK(plain.text_of(line("x.y.z-1.a", text)) == "red ?[2Jgone?\ttab ?H\xc3\xa9\n");
   log_printer coloured{false, true};
   coloured.set_containers({"x.y.z-1.a", "x.y.z-2.a"});
-  CHECK(coloured.text_of(line("x.y.z-1.a", text)) == "\033[36mx.y.z-1 | \033[0m\033[31mred\033[0m ?[2Jgone?\ttab \xc3\xa9\n");
+  CHECK(coloured.text_of(line("x.y.z-1.a", text)) == "\033[36mx.y.z-1 | \033[0m\033[31mred\033[0m ?[2Jgone?\ttab ?H\xc3\xa9\n");
 }

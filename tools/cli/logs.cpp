@@ -62,6 +62,12 @@ std::string tame(std::string_view line, bool with_colours) {
       continue;
     }
     const auto byte = static_cast<unsigned char>(line.front());
+    // C1 controls, as UTF-8: U+009B begins a sequence as ESC [ does.
+    if (byte == 0xC2 && line.size() > 1 && static_cast<unsigned char>(line[1]) >= 0x80 && static_cast<unsigned char>(line[1]) < 0xA0) {
+      text += '?';
+      line.remove_prefix(2);
+      continue;
+    }
     text += (byte < 0x20 && byte != '\t') || byte == 0x7f ? '?' : line.front();
     line.remove_prefix(1);
   }
