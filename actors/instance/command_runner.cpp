@@ -37,7 +37,7 @@ void kill_session(pid_t leader, const std::string& cgroup) {
     const auto stat = read_proc_stat(pid);
     if (!stat || stat->session != leader)
       continue;
-    if (cgroup.empty() || file_head("/proc/" + std::to_string(pid) + "/cgroup").find(cgroup + "\n") != std::string::npos)
+    if (cgroup.empty() || is_in_cgroup(pid, cgroup))
       ::kill(pid, SIGKILL);
   }
 }
@@ -49,11 +49,20 @@ driver_failure cannot_begin(const std::string& container, const char* what) {
 
 } // namespace
 
-void kill_command_inside(const std::string& pid_file, const std::string& cgroup) {
+pid_t command_inside(const std::string& pid_file) {
   const auto text = file_head(pid_file);
-  pid_t leader = 0;
-  std::from_chars(text.data(), text.data() + text.size(), leader);
-  if (leader <= 1)
+  pid_t pid = 0;
+  std::from_chars(text.data(), text.data() + text.size(), pid);
+  return pid > 1 ? pid : 0;
+}
+
+bool is_in_cgroup(pid_t pid, const std::string& cgroup) {
+  return file_head("/proc/" + std::to_string(pid) + "/cgroup").find(cgroup + "\n") != std::string::npos;
+}
+
+void kill_command_inside(const std::string& pid_file, const std::string& cgroup) {
+  const auto leader = command_inside(pid_file);
+  if (leader == 0)
     return;
   const auto stat = read_proc_stat(leader);
   // runc gives it a session of its own; from crun it has that of crun, which is ours for this command.

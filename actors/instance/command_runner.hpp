@@ -34,6 +34,12 @@ std::string process_file_of(const std::string& pid_file);
 /// Those two, when the command is over.
 void remove_files_of(const command_plan& plan);
 
+/// The pid that the runtime wrote into `pid_file`; 0: not yet. May be another process's by now.
+pid_t command_inside(const std::string& pid_file);
+
+/// False also when there is no such process.
+bool is_in_cgroup(pid_t pid, const std::string& cgroup);
+
 /// Kills the session of the command whose pid the runtime wrote into `pid_file`, as far as it is in `cgroup`.
 void kill_command_inside(const std::string& pid_file, const std::string& cgroup);
 

@@ -36,6 +36,16 @@ void set_window(int terminal, window_size window) {
   ::ioctl(terminal, TIOCSWINSZ, &size);
 }
 
+/// What the command has in its container is a terminal of the runtime's. runc hands a new size on to it, crun does not.
+void set_window_inside(const command_plan& plan, window_size window) {
+  const auto pid = plan.pid_file.empty() || plan.cgroup.empty() ? 0 : command_inside(plan.pid_file);
+  if (pid == 0 || !is_in_cgroup(pid, plan.cgroup))
+    return;
+  const unique_fd inside{::open(("/proc/" + std::to_string(pid) + "/fd/0").c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)};
+  if (inside && ::isatty(inside.get()) == 1)
+    set_window(inside.get(), window);
+}
+
 /// False: the other end is closed.
 bool read_some(int fd, std::string& into) {
   into.resize(max_chunk);
@@ -176,8 +186,10 @@ void interactive_command::run() {
 bool interactive_command::look() {
   {
     const std::lock_guard lock{mutex_};
-    if (new_window_ && terminal_)
+    if (new_window_ && terminal_) {
       set_window(terminal_.get(), *new_window_);
+      set_window_inside(plan_, *new_window_);
+    }
     new_window_.reset();
   }
   write_input();
