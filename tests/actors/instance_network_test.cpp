@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -243,6 +244,77 @@ TEST_CASE("a range in use, a foreign device and missing plugins are named, and n
 
   auto nobody = networks_of(data.path(), nullptr);
   CHECK(problem_of(nobody.join("default.shop.web-1", bridge, "a")).find("offers no `network: bridge`") != std::string::npos);
+}
+
+TEST_CASE("what the plugins are told is written once, not under the eyes of those that read it, and is mended when it was cut off") {
+  const auto room = network_room::open();
+  if (!room)
+    return;
+  const scratch_directory data;
+  const auto path = data.path() + "/networks/cni.json";
+  const auto made = std::make_shared<host_bridge>(bridge_options(data.path()));
+  auto networks = networks_of(data.path(), made);
+  const auto look = [&] {
+    struct stat status {};
+    REQUIRE(::stat(path.c_str(), &status) == 0);
+    return std::make_pair(status.st_ino, std::make_pair(status.st_mtim.tv_sec, status.st_mtim.tv_nsec));
+  };
+  static_cast<void>(networks.join("default.shop.web-1", bridge, "a"));
+  const auto first = look();
+  const auto text = read_text(path);
+  static_cast<void>(networks.join("default.shop.web-2", bridge, "b"));
+  CHECK(look() == first);
+  std::ofstream{path, std::ios::trunc} << text.substr(0, 20);
+  static_cast<void>(std::get<instance_network_place>(networks.join("default.shop.web-3", bridge, "c")));
+  CHECK(read_text(path) == text);
+  for (const auto* user : {"a", "b", "c"})
+    networks.leave("default.shop.web-" + std::to_string(user[0] - 'a' + 1), user, true);
+  made->remove();
+}
+
+TEST_CASE("an address that the plugin does not take back stays with its instance until it does, also over the next agent") {
+  const auto room = network_room::open();
+  if (!room)
+    return;
+  const scratch_directory data;
+  const std::filesystem::path plugins = data.path() + "/plugins", refuse = plugins / "refuse";
+  const std::filesystem::path real{default_cni_folder};
+  std::filesystem::create_directory(plugins);
+  std::filesystem::create_symlink(real / "host-local", plugins / "host-local");
+  std::ofstream{plugins / "bridge"} << "#!/bin/sh\n[ \"$CNI_COMMAND\" = DEL ] && [ -e " << refuse.string()
+                                    << " ] && echo '{\"code\":1,\"msg\":\"iptables is locked\"}' && exit 1\nexec " << (real / "bridge").string()
+                                    << "\n";
+  std::filesystem::permissions(plugins / "bridge", std::filesystem::perms::owner_all);
+  const auto made = std::make_shared<host_bridge>(bridge_options(data.path()));
+  const auto folder = data.path() + "/networks/instances/default.shop.web-1";
+  {
+    auto networks = networks_of(data.path(), made, plugins);
+    static_cast<void>(networks.join("default.shop.db-1", bridge, "z"));
+    static_cast<void>(networks.join("default.shop.web-1", bridge, "a"));
+    std::ofstream{refuse} << "";
+    networks.leave("default.shop.web-1", "a", true);
+    CHECK(std::filesystem::exists(folder));
+    CHECK(networks.address_of("default.shop.web-1") == "");
+    CHECK(problem_of(networks.join("default.shop.web-1", bridge, "b")).find("iptables is locked") != std::string::npos);
+    std::filesystem::remove(refuse);
+    CHECK(std::get<instance_network_place>(networks.join("default.shop.web-1", bridge, "b")).address != "");
+    CHECK(masquerade_rules() == 2);
+    std::ofstream{refuse} << "";
+    networks.leave("default.shop.web-1", "b", true);
+  }
+  {
+    auto next = networks_of(data.path(), made, plugins);
+    next.recover({{"default.shop.db-1", "z"}});
+    CHECK(std::filesystem::exists(folder));
+  }
+  std::filesystem::remove(refuse);
+  auto last = networks_of(data.path(), made, plugins);
+  last.recover({{"default.shop.db-1", "z"}});
+  CHECK_FALSE(std::filesystem::exists(folder));
+  CHECK(masquerade_rules() == 1);
+  last.leave("default.shop.db-1", "z", true);
+  CHECK(masquerade_rules() == 0);
+  made->remove();
 }
 
 TEST_CASE("containers of an instance share its network, reach the host, and keep it over a crash of the agent") {

@@ -1,14 +1,13 @@
 #include "actors/instance/network/instance_networks.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
 #include "actors/instance/file_head.hpp"
 #include "actors/instance/network/network_namespace.hpp"
+#include "storage/os_files.hpp"
 
 namespace prunella::actors {
 
@@ -18,14 +17,6 @@ namespace {
 
 driver_failure failed(const std::string& instance, const std::string& why) {
   return {driver_errc::network_failed, "the network of " + instance + " cannot be made: " + why};
-}
-
-/// False if not all of it could be written.
-bool write(const std::string& path, const std::string& text) {
-  std::ofstream file{path, std::ios::binary};
-  file << text;
-  file.close();
-  return static_cast<bool>(file);
 }
 
 std::string networks_folder(const std::string& data_directory) {
@@ -38,6 +29,10 @@ std::string namespace_in(const std::string& folder) {
 
 std::string address_in(const std::string& folder) {
   return folder + "/address";
+}
+
+std::string configuration_in(const std::string& data_directory) {
+  return networks_folder(data_directory) + "/cni.json";
 }
 
 } // namespace
@@ -58,14 +53,18 @@ void instance_networks::recover(const std::vector<std::pair<std::string, std::st
         x = std::make_shared<place>();
       x->users.insert(user);
       x->is_made = is_network_namespace(namespace_in(folder_of(instance)));
+      x->is_left = !x->is_made;
       x->address = file_head(address_in(folder_of(instance)));
     }
+  const bool has_users = !places_.empty();
   for (const auto& instance : known)
-    if (places_.count(instance) == 0)
-      remove(instance);
-  if (!places_.empty() && options_.bridge)
+    if (auto& x = places_[instance]; !x) {
+      x = std::make_shared<place>();
+      take_down(instance, *x);
+    }
+  if (has_users && options_.bridge)
     static_cast<void>(options_.bridge->ensure()); // the reason shows where the next instance is started
-  if (!places_.empty() || known.empty())
+  if (has_users || known.empty())
     return;
   fs::remove_all(networks_folder(options_.data_directory) + "/leases", none);
   if (options_.bridge)
@@ -92,14 +91,12 @@ driver_result<instance_network_place> instance_networks::join(const std::string&
   const std::lock_guard guard{x->mutex};
   const bool fits = x->is_made && (network == config::instance_network::bridge) == !x->address.empty();
   if (!fits) {
-    if (x->is_made) // the service has another network now
-      remove(instance);
-    x->is_made = false;
-    x->address.clear();
+    if (x->is_made || x->is_left) // the service has another network now, or its former one would not go
+      if (const auto problem = take_down(instance, *x); !problem.empty())
+        return failed(instance, "its former one cannot be taken away: " + problem);
     auto made = make(instance, network);
     if (auto* failure = std::get_if<driver_failure>(&made)) {
-      remove(instance);
-      x->unused_since = clock::now();
+      take_down(instance, *x);
       return std::move(*failure);
     }
     x->address = std::get<std::string>(std::move(made));
@@ -130,34 +127,52 @@ driver_result<std::string> instance_networks::attach(const std::string& instance
     return failed(instance, missing);
   if (const auto problem = options_.bridge->ensure(); !problem.empty())
     return failed(instance, problem);
-  const auto folder = networks_folder(options_.data_directory);
-  if (!write(folder + "/cni.json", cni_configuration(*options_.bridge, folder + "/leases")))
-    return failed(instance, "the file " + folder + "/cni.json cannot be written: " + std::strerror(errno)
-                              + "; free space or look after the disk");
+  if (const auto written = write_configuration(); !written)
+    return failed(instance, written.error().message);
+  std::ofstream{address_in(folder_of(instance))}.close(); // from here on there may be something for DEL
   auto answer = run_cni(call("ADD", instance), options_.patience);
   if (auto* failure = std::get_if<driver_failure>(&answer))
     return failed(instance, failure->message);
   auto address = parse_cni_address(std::get<std::string>(answer));
   if (auto* failure = std::get_if<driver_failure>(&address))
     return failed(instance, failure->message);
-  if (!write(address_in(folder_of(instance)), std::get<std::string>(address)))
-    return failed(instance, std::string{"its address cannot be written down: "} + std::strerror(errno));
+  if (const auto written = storage::write_file_atomically(address_in(folder_of(instance)), std::get<std::string>(address)); !written)
+    return failed(instance, written.error().message);
   return address;
 }
 
+/// Only if it is another one: plugins of other instances read it at any time, and the next agent's need it whole.
+storage::result<void> instance_networks::write_configuration() {
+  const auto path = configuration_in(options_.data_directory);
+  const auto text = cni_configuration(*options_.bridge, networks_folder(options_.data_directory) + "/leases");
+  const std::lock_guard guard{configuration_mutex_};
+  return file_head(path) == text ? storage::result<void>{} : storage::write_file_atomically(path, text);
+}
+
 cni_call instance_networks::call(const std::string& command, const std::string& instance) const {
-  return {options_.cni_folder, networks_folder(options_.data_directory) + "/cni.json", command, instance,
+  return {options_.cni_folder, configuration_in(options_.data_directory), command, instance,
           namespace_in(folder_of(instance))};
 }
 
-/// Whatever there is of it. DEL goes first: it looks into the namespace for the address that it takes away.
-void instance_networks::remove(const std::string& instance) {
+/// Whatever there is of it. DEL goes first: it looks into the namespace for the address that it takes away. Where it fails all
+/// stays, for the next try: the address is given away as long as the plugins say so.
+std::string instance_networks::take_down(const std::string& instance, place& x) {
   const auto folder = folder_of(instance);
   std::error_code ignored;
-  if (options_.bridge && fs::exists(networks_folder(options_.data_directory) + "/cni.json", ignored))
-    static_cast<void>(run_cni(call("DEL", instance), options_.patience));
+  x.is_made = false;
+  x.is_left = false;
+  x.address.clear();
+  x.unused_since = clock::now();
+  if (options_.bridge && fs::exists(address_in(folder), ignored)) {
+    const auto answer = run_cni(call("DEL", instance), options_.patience);
+    if (const auto* failure = std::get_if<driver_failure>(&answer)) {
+      x.is_left = true;
+      return failure->message;
+    }
+  }
   remove_network_namespace(namespace_in(folder));
   fs::remove_all(folder, ignored);
+  return {};
 }
 
 void instance_networks::leave(const std::string& instance, const std::string& user, bool for_good) {
@@ -173,11 +188,8 @@ void instance_networks::leave(const std::string& instance, const std::string& us
 
 /// The place stays in the map, and is made again when somebody joins.
 void instance_networks::remove_if_unused(const std::string& instance, place& x, clock::duration unused_for) {
-  if (!x.is_made || !x.users.empty() || clock::now() - x.unused_since < unused_for)
-    return;
-  remove(instance);
-  x.is_made = false;
-  x.address.clear();
+  if ((x.is_made || x.is_left) && x.users.empty() && clock::now() - x.unused_since >= unused_for)
+    take_down(instance, x);
 }
 
 void instance_networks::remove_unused() {
@@ -194,7 +206,7 @@ void instance_networks::remove_unused() {
   all.clear();
   const std::lock_guard guard{mutex_};
   for (auto it = places_.begin(); it != places_.end();) // who holds one is about to join it, or at work on it
-    it = it->second.use_count() == 1 && !it->second->is_made && it->second->users.empty() ? places_.erase(it) : std::next(it);
+    it = it->second.use_count() == 1 && !it->second->is_made && !it->second->is_left && it->second->users.empty() ? places_.erase(it) : std::next(it);
 }
 
 std::string instance_networks::address_of(const std::string& instance) const {

@@ -5,8 +5,9 @@
 //   DATA/networks/cni.json                        what the CNI plugins are told
 //   DATA/networks/leases/                         host-local's account of addresses
 //   DATA/networks/instances/INSTANCE/namespace    the namespace (a mount)
-//   DATA/networks/instances/INSTANCE/address      its address, once it is on the bridge
-// A folder is there before anything else of its instance, so the next agent finds whatever a crash left. Needs root.
+//   DATA/networks/instances/INSTANCE/address      its address; there, but empty, while it is put on the bridge
+// A folder is there before anything else of its instance and goes when nothing else is left, so the next agent finds whatever a
+// crash, or a plugin that failed, left. Needs root.
 
 #include <chrono>
 #include <map>
@@ -21,6 +22,7 @@
 #include "actors/instance/network/cni.hpp"
 #include "actors/instance/network/host_bridge.hpp"
 #include "actors/instance/process.hpp"
+#include "storage/errors.hpp"
 
 namespace prunella::actors {
 
@@ -66,6 +68,7 @@ private:
     std::set<std::string> users;
     std::string address;
     bool is_made = false;
+    bool is_left = false; ///< a part of it could not be taken away: that is tried again
     clock::time_point unused_since{};
   };
 
@@ -74,12 +77,14 @@ private:
   driver_result<std::string> make(const std::string& instance, config::instance_network network);
   driver_result<std::string> attach(const std::string& instance);
   cni_call call(const std::string& command, const std::string& instance) const;
-  void remove(const std::string& instance);
+  storage::result<void> write_configuration();
+  std::string take_down(const std::string& instance, place& x);
   void remove_if_unused(const std::string& instance, place& x, clock::duration unused_for);
   void remove_unused();
 
   const instance_networks_options options_;
   mutable std::mutex mutex_; ///< of the map; taken before a place's
+  std::mutex configuration_mutex_;
   std::map<std::string, std::shared_ptr<place>> places_;
 };
 
