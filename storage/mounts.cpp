@@ -1,9 +1,15 @@
 #include "storage/mounts.hpp"
 
 #include <cerrno>
+#include <fcntl.h>
 #include <filesystem>
 #include <sstream>
 #include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/mount.h>
+#include <linux/openat2.h>
 
 #include "storage/os_files.hpp"
 
@@ -82,6 +88,33 @@ result<void> unmount_all(const std::string& folder) {
   if (!mounted)
     return mounted.error();
   return mounted->empty() ? result<void>{} : os_error(why, "unmount " + mounted->back());
+}
+
+result<void> mount_bound(const std::string& from, const std::string& to, bool read_only) {
+  const auto failed = [&](int number) {
+    auto error = os_error(number, "show " + from + " at " + to);
+    error.code = storage_errc::inaccessible;
+    return error;
+  };
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_SYMLINKS;
+  const unique_fd there(static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, from.c_str(), &how, sizeof how)));
+  if (!there && errno == ELOOP)
+    return storage_error{storage_errc::refused, "a part of " + from + " has become a link; look who may write there"};
+  if (!there)
+    return os_error(errno, "open " + from);
+  const unique_fd copy(static_cast<int>(
+      ::syscall(SYS_open_tree, there.get(), "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
+  if (!copy)
+    return failed(errno);
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (read_only ? MOUNT_ATTR_RDONLY : 0);
+  attributes.propagation = MS_PRIVATE; // what is mounted or unmounted there later is no matter of whom it is shown to
+  if (::syscall(SYS_mount_setattr, copy.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) != 0 ||
+      ::syscall(SYS_move_mount, copy.get(), "", AT_FDCWD, to.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0)
+    return failed(errno);
+  return {};
 }
 
 result<void> remove_folder(const std::string& folder) {

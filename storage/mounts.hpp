@@ -22,4 +22,11 @@ result<void> unmount_all(const std::string& folder);
 /// `unmount_all`, and then nothing was deleted; else what could not be.
 result<void> remove_folder(const std::string& folder);
 
+/// Shows what is at `from` at `to`, which exists and is of the same kind (folder or file), with what is mounted below it now. There
+/// devices and set-user-id programs do not work, and with `read_only` nothing can be written, at any depth. Gone with
+/// `unmount_all(to)`. `from` is absolute, and no part of it is a link: so it is what was checked under that name, whatever
+/// somebody puts there meanwhile. Errors: `refused` (a part of it is a link by now), `inaccessible` (not there; needs root and
+/// Linux 5.12), `io_failed`.
+result<void> mount_bound(const std::string& from, const std::string& to, bool read_only);
+
 } // namespace prunella::storage

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <sys/mount.h>
+
 #include <fstream>
 
 #include "tests/actors/oci_fixture.hpp"
@@ -118,6 +120,27 @@ TEST_CASE("a host path is given where the host allows it, and refused elsewhere,
     CHECK_MESSAGE(is_driver_error(x->error, driver_errc::volume_refused), path);
   }
   CHECK(x->nothing_is_left());
+}
+
+TEST_CASE("a read-only host path is that below what is mounted in it too, and shows there for no longer than the start takes") {
+  const auto x = make_oci_driver();
+  if (!x)
+    return;
+  const auto allowed = x->data.path() + "/allowed";
+  fs::create_directories(allowed + "/media/usb");
+  fs::create_directory(x->data.path() + "/stick");
+  REQUIRE(::mount((x->data.path() + "/stick").c_str(), (allowed + "/media/usb").c_str(), nullptr, MS_BIND, nullptr) == 0);
+  std::ofstream{x->data.path() + "/stick/photo"} << "from the stick\n";
+  auto order = x->order("busybox cat /media/usb/photo; echo x > /media/usb/new || echo refused; exec busybox sleep 1000");
+  order.spec.volumes = {{"/media", volume_kind::host_path, "", allowed + "/media", 0, true}};
+  x->start(order);
+  CHECK(x->has_output("from the stick\nrefused\n"));
+  CHECK_FALSE(fs::exists(x->data.path() + "/stick/new"));
+  REQUIRE(x->starts().size() == 1);
+  CHECK(fs::is_empty(x->starts()[0] / "volumes/0"));
+  x->stop(1, 0ms);
+  CHECK(x->nothing_is_left());
+  CHECK(fs::exists(x->data.path() + "/stick/photo"));
 }
 
 TEST_CASE("a container has the host's network or only a loopback, and in both its own processes only") {

@@ -19,6 +19,7 @@
 #include "config/json.hpp"
 #include "storage/images/platform.hpp"
 #include "storage/images/root_filesystem.hpp"
+#include "storage/mounts.hpp"
 
 namespace prunella::actors {
 
@@ -82,6 +83,7 @@ public:
 
   driver_result<std::vector<container_mount>> run_mounts(const image_user& user) {
     request_.user = user;
+    for_engine_ = true;
     add_volumes();
     add_files();
     if (failure_)
@@ -161,7 +163,7 @@ private:
       if (auto* failure = std::get_if<driver_failure>(&real))
         failure_ = std::move(*failure);
       else
-        request_.mounts.push_back({std::get<std::string>(real), volume.target, volume.read_only, 0});
+        request_.mounts.push_back({held(std::get<std::string>(real), volume.read_only), volume.target, volume.read_only, 0});
       return;
     }
     const auto path = volume.kind == config::volume_kind::persistent
@@ -169,6 +171,22 @@ private:
                         : folder_ + "/volumes/" + std::to_string(request_.mounts.size());
     make_folder_of_user(path);
     request_.mounts.push_back({request_.users ? under_its_owners(path) : path, volume.target, volume.read_only, 0});
+  }
+
+  /// Where a path of the host shows that was found right: a mount holds what it was then. Who may write above it could put a link
+  /// to anything there until the runtime mounts it. An engine has to find it by its name.
+  std::string held(const std::string& path, bool read_only) {
+    if (for_engine_)
+      return path;
+    const auto shown = folder_ + "/volumes/" + std::to_string(request_.mounts.size());
+    std::error_code error;
+    fs::create_directories(fs::is_directory(path, error) ? shown : folder_ + "/volumes", error);
+    if (!error && !fs::exists(shown, error))
+      std::ofstream{shown}.close();
+    if (const auto mounted = storage::mount_bound(path, shown, read_only); !mounted.ok())
+      failure_ = driver_failure{driver_errc::volume_refused, "the host path `" + path + "` cannot be given to the container: "
+                                                               + mounted.error().message};
+    return shown;
   }
 
   /// Where a volume shows to a container with a user namespace; on the disk it belongs to the same as without one.
@@ -276,6 +294,7 @@ private:
   runtime_spec_request request_;
   container_users users_;           ///< if `request_.users`
   storage::unique_fd user_namespace_; ///< the same
+  bool for_engine_ = false;
   std::set<std::string> taken_; ///< targets in the container
   std::optional<driver_failure> failure_;
 };

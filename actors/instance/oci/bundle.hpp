@@ -4,7 +4,7 @@
 //   root          where the image's layers show, with upper/ and work/ beside it (`storage::mount_root`)
 //   config.json   for the OCI runtime
 //   files/        what the spec's `files` say, and /etc/hosts, /etc/hostname, /etc/resolv.conf
-//   volumes/      ephemeral ones
+//   volumes/      ephemeral ones, and where paths of the host show until the container has them
 //   conmon.pid, container.pid  (`conmon.hpp`)
 // Persistent volumes live elsewhere, in DATA/volumes/INSTANCE/NAME, and stay.
 

@@ -19,6 +19,7 @@
 #include "actors/instance/oci/cgroup.hpp"
 #include "actors/instance/oci/conmon.hpp"
 #include "actors/instance/oci/container_users.hpp"
+#include "actors/instance/oci/leftovers.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 #include "config/json.hpp"
 #include "config/signal.hpp"
@@ -35,6 +36,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds create_patience{60'000}; ///< for conmon and the runtime to make a container
 constexpr milliseconds command_patience{30'000}; ///< for any other command of the runtime
+constexpr milliseconds end_patience{1'000};      ///< for what was killed to be gone
 constexpr std::string_view exec_pid_prefix = "exec.pid."; ///< of files in the folder of a start
 constexpr std::size_t shown_name = 160;          ///< of the container, in its id: a file name has at most 255 bytes
 
@@ -149,12 +151,19 @@ driver_result<launched_container> oci_backend::launch(const container_order& ord
   auto started = make_folders(folder);
   if (started)
     return *std::move(started);
-  auto launched = run(order, *image, id, folder);
-  if (std::holds_alternative<driver_failure>(launched)) {
+  const auto undo = [&] {
     remove(order.name, id);
     options_.networks->leave(order.instance, id, false);
+  };
+  try {
+    auto launched = run(order, *image, id, folder);
+    if (std::holds_alternative<driver_failure>(launched))
+      undo();
+    return launched;
+  } catch (const std::exception&) { // no memory, no thread: the driver says so
+    undo();
+    throw;
   }
-  return launched;
 }
 
 driver_result<launched_container> oci_backend::run(const container_order& order, const provided_image& image,
@@ -178,6 +187,7 @@ driver_result<launched_container> oci_backend::run(const container_order& order,
   auto created = launch_conmon(request, create_patience);
   if (auto* failure = std::get_if<driver_failure>(&created))
     return std::move(*failure);
+  static_cast<void>(storage::unmount_all(folder + "/volumes")); // the container has mounts of its own now
   auto main = find_process(std::get<conmon_report>(created).pid);
   auto conmon = find_process(pid_in(conmon_pid_path(folder)));
   if (!main || !conmon)
@@ -270,9 +280,10 @@ std::optional<driver_failure> write_process(const std::string& folder, const std
   std::ofstream file{path, std::ios::binary};
   file << config::json_text(made);
   file.close();
-  if (!file)
-    return driver_failure{driver_errc::data_directory_unusable, "the file `" + path + "` cannot be made; free space or look after the disk"};
-  return std::nullopt;
+  if (file)
+    return std::nullopt;
+  ::unlink(path.c_str());
+  return driver_failure{driver_errc::data_directory_unusable, "the file `" + path + "` cannot be made; free space or look after the disk"};
 }
 
 driver_result<command_plan> oci_backend::plan(const launched_container& container, const container_order&,
@@ -342,14 +353,22 @@ void oci_backend::clear(const storage::container_record& record, bool stopped) {
   options_.networks->leave(instance_of(record.name), record.runtime_id, stopped);
 }
 
-/// Whatever of it there is; what cannot be removed now is tried again by the next agent.
+/// Whether conmon wrote its pid down and has ended since: then nothing is being made for this start any more.
+bool conmon_has_ended(const std::string& folder, const std::string& id) {
+  const auto pid = pid_in(conmon_pid_path(folder));
+  return pid > 0 && file_head("/proc/" + std::to_string(pid) + "/cmdline").find(id) == std::string::npos;
+}
+
+/// Whatever of it there is. The folder goes last, and only if all else is gone: by it the next agent finds what is left.
 void oci_backend::remove(const std::string& name, const std::string& id) const {
   const auto folder = run_folder(name) + "/" + id;
+  // First who might still make the container, which the runtime would not find yet.
+  const bool is_made = conmon_has_ended(folder, id) || end_processes_naming(id, end_patience);
   static_cast<void>(runtime({"delete", "--force", id}));
-  if (const auto conmon = find_process(pid_in(conmon_pid_path(folder)));
-      conmon && file_head("/proc/" + std::to_string(conmon->pid) + "/cmdline").find(id) != std::string::npos)
-    signal_process(*conmon, SIGKILL);
   std::error_code ignored;
+  const bool is_deleted = !fs::exists(runtime_root() + "/" + id, ignored);
+  if (!remove_cgroup(cgroup_of_container(id), end_patience) || !is_made || !is_deleted)
+    return;
   release_users(folder);
   static_cast<void>(storage::remove_folder(folder));
   fs::remove(exit_folder() + "/" + id, ignored);

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -178,4 +179,36 @@ TEST_CASE("a layer shown under other owners for reading cannot be written to, no
   CHECK(refused == std::errc::read_only_file_system);
   must(storage::unmount_all(folder.path()));
   CHECK(read_bytes(folder / "layer/motd") == "hello");
+}
+
+TEST_CASE("a folder shown for reading is that at any depth, with what is mounted below it, and a link in its name is refused") {
+  if (!is_root())
+    return;
+  const temporary_folder folder;
+  for (const auto* made : {"media/usb", "stick", "shown", "real"})
+    std::filesystem::create_directories(folder / made);
+  write_bytes(folder / "stick/photo", "from the stick");
+  write_bytes(folder / "media/list", "a list");
+  REQUIRE(::mount((folder / "stick").c_str(), (folder / "media/usb").c_str(), nullptr, MS_BIND, nullptr) == 0);
+  must(storage::mount_bound(folder / "media", folder / "shown", true));
+  CHECK(read_bytes(folder / "shown/usb/photo") == "from the stick");
+  for (const auto* at : {"shown", "shown/usb"}) {
+    struct statvfs disk {};
+    REQUIRE(::statvfs((folder / at).c_str(), &disk) == 0);
+    CHECK((disk.f_flag & (ST_RDONLY | ST_NOSUID | ST_NODEV)) == (ST_RDONLY | ST_NOSUID | ST_NODEV));
+  }
+  must(storage::unmount_all(folder / "shown"));
+  CHECK(read_bytes(folder / "media/usb/photo") == "from the stick");
+  must(storage::mount_bound(folder / "media", folder / "shown", false));
+  write_bytes(folder / "shown/usb/photo", "changed");
+  CHECK(read_bytes(folder / "stick/photo") == "changed");
+  must(storage::unmount_all(folder.path()));
+  must(storage::mount_bound(folder / "media/list", folder / "stick/photo", true)); // a file
+  CHECK(read_bytes(folder / "stick/photo") == "a list");
+  must(storage::unmount_all(folder.path()));
+  std::filesystem::create_directory_symlink("/etc", folder / "real/link");
+  check_refused(storage::mount_bound(folder / "real/link", folder / "shown", true), storage_errc::refused, "has become a link");
+  check_refused(storage::mount_bound(folder / "real/link/ssl", folder / "shown", true), storage_errc::refused, "has become a link");
+  check_refused(storage::mount_bound(folder / "nothing", folder / "shown", true), storage_errc::inaccessible, "check the path");
+  CHECK(std::filesystem::is_empty(folder / "shown"));
 }
