@@ -42,6 +42,7 @@ inline constexpr std::int64_t least_disk_bytes = 1024 * 1024;                ///
 inline constexpr std::int64_t least_bandwidth = 64 * 1024;                   ///< per second; less would never end
 inline constexpr std::chrono::milliseconds window = std::chrono::hours{24}; ///< restart periods
 inline constexpr std::chrono::milliseconds pause = std::chrono::hours{1};   ///< backoff and grace
+inline constexpr std::chrono::milliseconds probe_timeout = std::chrono::minutes{1}; ///< a host asks only so many at a time
 inline constexpr std::chrono::milliseconds least_log_age = std::chrono::minutes{1};
 inline constexpr std::chrono::milliseconds cut_off = std::chrono::hours{720};
 

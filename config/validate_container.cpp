@@ -254,7 +254,7 @@ void check_probe(checker& c, const std::string& path, const probe_spec& probe, c
           "is " + std::to_string(http.expect_min) + '-' + std::to_string(http.expect_max),
           "write a status or a range of them from 100 to 599, such as 200-399");
   c.duration(path + ".period", probe.period, milliseconds{100}, limits::window);
-  c.duration(path + ".timeout", probe.timeout, milliseconds{1}, limits::pause);
+  c.duration(path + ".timeout", probe.timeout, milliseconds{1}, limits::probe_timeout);
   c.range(path + ".failures", probe.failures, 1U, limits::intensity);
   c.range(path + ".successes", probe.successes, 1U, is_readiness ? limits::intensity : 1U);
   c.duration(path + ".start-delay", probe.start_delay, milliseconds{0}, limits::pause);

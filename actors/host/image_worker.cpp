@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -153,6 +154,20 @@ fetch_outcome run(caf::actor_system& system, shared_parts& parts, const fetch_or
   return fetch_image(order, tools);
 }
 
+/// Whoever waits hears of an end in any case: no memory, or a file system that fails, costs this image only.
+fetch_outcome run_or_why(caf::actor_system& system, shared_parts& parts, const fetch_order& order,
+                         const std::function<bool(const fetch_progress&)>& progress) {
+  try {
+    return run(system, parts, order, progress);
+  } catch (const std::exception& error) {
+    fetch_outcome outcome;
+    outcome.failed = true;
+    outcome.failure = {image_errc::store_unusable,
+                       "the image " + order.reference + " cannot be fetched: " + error.what() + "; see the host's memory and disk"};
+    return outcome;
+  }
+}
+
 } // namespace
 
 storage::registry_access access_of(const registry_options& options, const std::string& registry) {
@@ -172,7 +187,7 @@ image_runner make_image_runner(caf::actor_system& system, image_worker_options o
     // A worker is nobody's child: it always ends by itself, and the keeper hears how.
     system.spawn<caf::detached>([&system, parts, order, progress = std::move(progress),
                                  done = std::move(done)](caf::event_based_actor*) {
-      done(run(system, *parts, order, progress));
+      done(run_or_why(system, *parts, order, progress));
     });
   };
 }

@@ -181,7 +181,9 @@ void command_runner::work() {
 void command_runner::begin(command next) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
-    next.tell({cannot_begin(next.plan.container, "pipe"), {}});
+    auto failure = cannot_begin(next.plan.container, "pipe");
+    remove_files_of(next.plan);
+    next.tell({std::move(failure), {}});
     return;
   }
   next.output = unique_fd{ends[0]};
@@ -190,6 +192,7 @@ void command_runner::begin(command next) {
   next.started = clock::now();
   auto process = start_command(next.plan, {{}, -1, writing.get(), writing.get()});
   if (auto* failure = std::get_if<driver_failure>(&process)) {
+    remove_files_of(next.plan);
     next.tell({std::move(*failure), {}});
     return;
   }

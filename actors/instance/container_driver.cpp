@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <exception>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -281,7 +282,10 @@ void container_driver_state::on_clear_due() {
 void container_driver_state::clear_all() {
   for (auto& next : std::exchange(to_clear_, {}))
     jobs_->run([this, next = std::move(next)]() -> job_threads::completion {
-      next.backend->clear(next.record, next.stopped);
+      try {
+        next.backend->clear(next.record, next.stopped);
+      } catch (const std::exception&) { // what is left of it is found by the next agent
+      }
       return [this, name = next.record.name] { clearing_.erase(clearing_.find(name)); };
     });
 }

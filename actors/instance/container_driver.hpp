@@ -40,6 +40,7 @@ struct container_driver_options {
   std::size_t max_containers = 1024;               ///< start → too_many beyond
   std::size_t max_waiting = 64;                    ///< stop and wait requests per container; then too_many
   std::size_t max_commands = 16;                   ///< in containers at a time; exec → too_many beyond
+  std::size_t max_commands_of_instance = 3;        ///< of these
   std::size_t threads = 4;                         ///< that start and clear away containers of slow backends
   bool detached = true;                            ///< an own thread; only tests want false
 };

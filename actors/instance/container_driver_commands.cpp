@@ -51,22 +51,36 @@ caf::result<command_plan> container_driver_state::on_plan(const plan_command& re
   return std::get<command_plan>(std::move(plan));
 }
 
+/// No instance takes all of the host's places: commands that hang would keep the probes of everybody else from being asked.
+std::optional<driver_failure> container_driver_state::check_commands(const std::string& instance) const {
+  const auto refuse = [](std::size_t running, const std::string& where, const std::string& whose) {
+    return driver_failure{driver_errc::too_many, std::to_string(running) + " commands run in containers of " + where + ", as many as "
+                                                   + whose + " may have; try again when one has ended"};
+  };
+  if (commands_.size() >= options_.max_commands)
+    return refuse(commands_.size(), "this host", "it");
+  const auto own = std::count_if(commands_.begin(), commands_.end(),
+                                 [&](const auto& x) { return instance_of(x.second.container) == instance; });
+  if (static_cast<std::size_t>(own) >= options_.max_commands_of_instance)
+    return refuse(static_cast<std::size_t>(own), instance, "one instance");
+  return std::nullopt;
+}
+
 caf::result<exec_result> container_driver_state::on_exec(const exec_container& request) {
   if (request.timeout.count() < 1 || request.timeout > longest_command)
     return to_error({driver_errc::invalid_request, "the timeout of a command must be between 1 ms and 1 h, not "
                                                      + std::to_string(request.timeout.count()) + " ms"});
-  auto plan = plan_for({request.name, request.generation, request.command, false});
-  if (const auto* failure = std::get_if<driver_failure>(&plan))
+  if (auto failure = check_commands(instance_of(request.name)))
     return to_error(*failure);
-  if (commands_.size() >= options_.max_commands)
-    return to_error({driver_errc::too_many, std::to_string(commands_.size()) + " commands run in containers of this host, as many "
-                                              "as its driver is set to; try again when one has ended"});
   try {
     if (!runner_)
       runner_ = std::make_unique<command_runner>();
   } catch (const std::system_error& error) {
     return to_error({driver_errc::fork_failed, error.what()});
   }
+  auto plan = plan_for({request.name, request.generation, request.command, false}); // last: it leaves files until the command ended
+  if (const auto* failure = std::get_if<driver_failure>(&plan))
+    return to_error(*failure);
   const auto key = ++last_command_;
   auto promise = self_->make_response_promise();
   auto& ready = std::get<command_plan>(plan);

@@ -1,4 +1,5 @@
 #include <csignal>
+#include <exception>
 #include <utility>
 
 #include "actors/instance/container_driver_state.hpp"
@@ -22,6 +23,16 @@ caf::error stale(std::uint64_t current, const container_order& order) {
 
 caf::error superseded(const container_order& order, const std::string& why) {
   return to_error({driver_errc::superseded, why.empty() ? "a newer start of " + order.name + " took this one's place" : why});
+}
+
+/// Threads and memory that the system has not are the end of this start, not of the agent.
+driver_result<launched_container> launch_or_why(driver_backend& backend, const container_order& order, const provided_image* image) {
+  try {
+    return backend.launch(order, image);
+  } catch (const std::exception& error) {
+    return driver_failure{driver_errc::fork_failed,
+                          order.name + " could not be started: " + error.what() + "; see the host's memory, and the limits of the agent"};
+  }
 }
 
 } // namespace
@@ -213,9 +224,9 @@ void container_driver_state::launch(const std::string& container, std::shared_pt
   const auto& order = rising.start.order;
   auto& backend = *std::get<driver_backend*>(backend_for(order)); // it was there when this start began
   if (!backend.is_slow())
-    return on_launched(container, backend, backend.launch(order, image.get()));
+    return on_launched(container, backend, launch_or_why(backend, order, image.get()));
   jobs_->run([this, &backend, order, image]() -> job_threads::completion {
-    auto result = std::make_shared<driver_result<launched_container>>(backend.launch(order, image.get()));
+    auto result = std::make_shared<driver_result<launched_container>>(launch_or_why(backend, order, image.get()));
     return [this, &backend, name = order.name, result] { on_launched(name, backend, std::move(*result)); };
   });
 }

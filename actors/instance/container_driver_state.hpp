@@ -145,6 +145,7 @@ private:
   void on_grace_over(const grace_over& event);
 
   driver_result<command_plan> plan_for(const plan_command& request);
+  std::optional<driver_failure> check_commands(const std::string& instance) const;
   driver_result<driver_backend*> backend_for(const container_order& order);
   caf::result<container_started> start_beside(running_container& current, const container_order& order);
   caf::result<container_started> start_beside(rising_container& current, const container_order& order);

@@ -1,10 +1,23 @@
 #include "actors/instance/job_threads.hpp"
 
+#include <exception>
 #include <utility>
 
 #include "actors/instance/thread_without_signals.hpp"
 
 namespace prunella::actors {
+
+namespace {
+
+job_threads::completion run_to_end(const job_threads::job& job) {
+  try {
+    return job();
+  } catch (const std::exception&) { // no memory, no thread: who cares for the reason catches it in the job
+    return {};
+  }
+}
+
+} // namespace
 
 job_threads::job_threads(std::size_t threads, std::function<void(std::uint64_t)> on_done) : on_done_{std::move(on_done)} {
   for (std::size_t i = 0; i < threads; ++i)
@@ -52,7 +65,7 @@ void job_threads::work() {
       next = std::move(waiting_.front());
       waiting_.pop_front();
     }
-    auto completed = next();
+    auto completed = run_to_end(next);
     std::uint64_t key = 0;
     {
       const std::lock_guard lock{mutex_};

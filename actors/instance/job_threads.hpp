@@ -18,7 +18,7 @@ namespace prunella::actors {
 class job_threads {
 public:
   using completion = std::function<void()>;
-  /// Runs in one of the threads. Bounded in time by itself.
+  /// Runs in one of the threads. Bounded in time by itself. One that throws is over and hands nothing back.
   using job = std::function<completion()>;
 
   /// `on_done(key)` is called in a job's thread when it ended; the owner is then to call `finish(key)` in its own.

@@ -17,6 +17,7 @@
 
 #include "actors/api/api_call.hpp"
 #include "actors/api/api_requests.hpp"
+#include "actors/instance/command_runner.hpp"
 #include "actors/instance/driver_error.hpp"
 #include "actors/site/requests.hpp"
 #include "actors/terminal/interactive_command.hpp"
@@ -132,11 +133,13 @@ private:
     const auto id = options_.draw_session();
     const auto self = caf::actor_cast<caf::actor>(self_);
     open_session made;
+    const auto files_of = plan;
     try {
       made.command = std::make_unique<interactive_command>(
         std::move(plan), interactive_options{x.has_terminal, x.has_input, x.window},
         [self, id] { caf::anon_send(self, session_changed{id}); });
     } catch (const std::system_error& error) {
+      remove_files_of(files_of);
       promise.deliver(to_error({driver_errc::fork_failed, error.what()}));
       return;
     }

@@ -529,15 +529,21 @@ TEST_CASE_FIXTURE(fixture, "a command is refused when it does not exist, is empt
   refused({name, 2, {"true"}}, driver_errc::released);
 }
 
-TEST_CASE_FIXTURE(fixture, "the seventeenth command at a time is refused, and all end with their container") {
+TEST_CASE_FIXTURE(fixture, "an instance's fourth command at a time is refused, another's is not, and all end with their container") {
   start(order("exec sleep 1000"));
   const auto name = order("").name;
+  auto other = order("exec sleep 1000");
+  other.name = "default.shop.web-2.server";
+  other.instance = "default.shop.web-2";
+  start(other);
   using handle = decltype(self->request(driver, 20s, exec_container{}));
   std::vector<handle> pending;
-  for (int i = 0; i < 16; ++i)
+  for (int i = 0; i < 3; ++i)
     pending.push_back(self->request(driver, 20s, exec_container{name, 1, {"sleep", "1000"}, 1h}));
   ask<exec_result>(exec_container{name, 1, {"true"}});
   CHECK(is_driver_error(error, driver_errc::too_many));
+  CHECK(ask<exec_result>(exec_container{other.name, 1, {"echo", "asked"}}).output == "asked\n");
+  CHECK_FALSE(error);
   stop(1, 0ms);
   for (auto& one : pending)
     one.receive([](exec_result&) { FAIL("its container ended"); },

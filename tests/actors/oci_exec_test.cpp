@@ -127,6 +127,34 @@ TEST_CASE("a command ends with its container, and with the driver that runs it")
   x->stop(1, 0ms);
 }
 
+TEST_CASE("a command that is refused for want of a place leaves no file in the container's folder") {
+  const auto x = make_oci_driver();
+  if (!x)
+    return;
+  const auto order = x->order("exec busybox sleep 1000");
+  x->start(order);
+  const auto files_of_commands = [&] {
+    std::size_t count = 0;
+    for (const auto& file : fs::directory_iterator(x->starts().at(0)))
+      count += file.path().filename().string().rfind("exec.pid.", 0) == 0 ? 1 : 0;
+    return count;
+  };
+  using handle = decltype(x->self->request(x->driver, 60s, exec_container{}));
+  std::vector<handle> pending;
+  for (int i = 0; i < 3; ++i)
+    pending.push_back(x->self->request(x->driver, 60s, shell("exec busybox sleep 2000", 1h)));
+  REQUIRE(eventually([&] { return files_of_commands() == 6; })); // a pid and a process each
+  for (int i = 0; i < 5; ++i) {
+    x->ask<exec_result>(shell("true"));
+    CHECK(is_driver_error(x->error, driver_errc::too_many));
+  }
+  CHECK(files_of_commands() == 6);
+  x->stop(1, 0ms);
+  for (auto& one : pending)
+    one.receive([](exec_result&) { FAIL("its container ended"); },
+                [](caf::error& why) { CHECK(is_driver_error(why, driver_errc::not_running)); });
+}
+
 TEST_CASE("a person at a terminal in a container has its size, and a command that runs there ends when the line is cut") {
   const auto x = make_oci_driver();
   if (!x)

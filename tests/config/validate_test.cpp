@@ -279,6 +279,8 @@ TEST_CASE("a probe asks one thing, in bounds, and only readiness may need more t
   CHECK(bad_probe([](auto& p) { p.period = 100ms, p.timeout = 1ms, p.failures = 1; }) == paths{});
   CHECK(bad_probe([](auto& p) { p.period = 99ms, p.timeout = 0ms, p.failures = 0; }) ==
         paths{at + ".period", at + ".timeout", at + ".failures"});
+  CHECK(bad_probe([](auto& p) { p.timeout = 60s; }) == paths{});
+  CHECK(bad_probe([](auto& p) { p.timeout = 60s + 1ms; }) == paths{at + ".timeout"});
   CHECK(bad_probe([](auto& p) { p.successes = 2; }) == paths{at + ".successes"});
   CHECK(bad_probe([](auto& p) { p.successes = 2; }, true) == paths{});
   CHECK(bad_probe([](auto& p) { p.max_latency = p.timeout; }) == paths{});
