@@ -45,7 +45,10 @@ http_response to_response(const http_problem& problem) {
   document["cause"] = problem.cause;
   document["fix"] = problem.fix;
   document["errors"] = boost::json::array(problem.errors.begin(), problem.errors.end());
-  return {problem.status, "application/problem+json", boost::json::serialize(document), {}};
+  http_response response{problem.status, "application/problem+json", boost::json::serialize(document), {}};
+  if (problem.status == 401)
+    response.headers.push_back({"WWW-Authenticate", "Bearer"}); // RFC 9110, 15.5.2
+  return response;
 }
 
 struct http_responder::slot {

@@ -38,6 +38,7 @@ struct http_call_options {
   std::chrono::milliseconds timeout{10'000};       ///< for the whole call
   std::size_t max_answer_bytes = 64 * 1024 * 1024; ///< of the answer's body
   std::string content_type = "application/json";   ///< of the request's body, if there is one
+  std::string token{};                             ///< shown as `Authorization: Bearer TOKEN`; empty: none
 };
 
 /// Sends one request to `endpoint` (`http://HOST[:PORT]`, or without `http://`; port 80 if not given) and waits for its

@@ -58,6 +58,8 @@ public:
     request.set(http::field::host, host);
     request.set(http::field::user_agent, "prunella");
     request.set(http::field::accept, "application/json");
+    if (!options_.token.empty())
+      request.set(http::field::authorization, "Bearer " + options_.token);
     if (version == 11)
       request.keep_alive(false);
     return request;

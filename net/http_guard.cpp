@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include <arpa/inet.h>
+#include <openssl/crypto.h>
 
 namespace prunella::net {
 
@@ -98,6 +99,25 @@ std::optional<http_problem> check_origin(const http_request& request, const std:
                       "a web page of another origin sent this request",
                       "its `Origin` is not the address this request was sent to",
                       "open the page that the agent itself serves, or use the command line",
+                      {}};
+}
+
+std::optional<http_problem> check_token(const http_request& request, const std::string& token,
+                                        const std::vector<std::string>& open_paths) {
+  const auto path = std::string_view(request.target).substr(0, request.target.find('?'));
+  if (token.empty() || std::find(open_paths.begin(), open_paths.end(), path) != open_paths.end())
+    return std::nullopt;
+  constexpr std::string_view scheme = "Bearer ";
+  const auto shown = request.header("Authorization");
+  if (shown.size() == scheme.size() + token.size() && equal_ignoring_case(shown.substr(0, scheme.size()), scheme) &&
+      CRYPTO_memcmp(shown.data() + scheme.size(), token.data(), token.size()) == 0)
+    return std::nullopt;
+  return http_problem{401,
+                      shown.empty() ? "the request does not show the secret of this agent's API"
+                                    : "the request shows another secret than that of this agent's API",
+                      "being on this machine is not enough: containers with the host's network are, too",
+                      "use the command line as root or as the agent's user, who can read the secret, or give it as PRUNELLA_TOKEN; "
+                      "other clients send `Authorization: Bearer SECRET`",
                       {}};
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
-// Who may talk to a server on loopback. Any web page a user opens can make the browser send requests to 127.0.0.1:
+// Who may talk to a server on loopback. Whoever is on this machine reaches it, containers with the host's network too: so it
+// may ask for a secret. And any web page a user opens can make the browser send requests to 127.0.0.1:
 // under a name of its own that it rebinds to loopback (then `Host` is that name), or across origins (then `Origin` is
 // its own). Both are refused before the handler sees them.
 
@@ -33,5 +34,10 @@ struct listen_address {
 /// or 403 (`Origin` is there and is not the same host and port).
 [[nodiscard]] std::optional<http_problem> check_origin(const http_request& request,
                                                        const std::vector<std::string>& more_host_names);
+
+/// Nothing if the request may pass: it shows `token` as `Authorization: Bearer TOKEN` (RFC 6750), or none is asked for (`token`
+/// is empty), or its path is one of `open_paths`. Otherwise 401. Takes as long for a token that is nearly right as for any other.
+[[nodiscard]] std::optional<http_problem> check_token(const http_request& request, const std::string& token,
+                                                      const std::vector<std::string>& open_paths);
 
 } // namespace prunella::net

@@ -94,6 +94,8 @@ bool http_reader::take_head() {
     request_.headers.push_back({std::string(field.name_string()), std::string(field.value())});
   if (auto problem = check_origin(request_, options_.more_host_names))
     return refuse(std::move(*problem)), false;
+  if (auto problem = check_token(request_, options_.token, options_.open_paths))
+    return refuse(std::move(*problem)), false;
   return true;
 }
 

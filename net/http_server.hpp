@@ -37,6 +37,9 @@ struct http_server_options {
   int niceness = 0;
   /// Names besides `localhost` and loopback addresses that requests may carry as `Host` and `Origin`, without port.
   std::vector<std::string> more_host_names;
+  /// The secret that requests must show (`check_token`), but those for `open_paths`; empty: none. Other answers: 401.
+  std::string token;
+  std::vector<std::string> open_paths;
 };
 
 /// Counted since the start; `open_connections` is the present number.

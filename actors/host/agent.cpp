@@ -165,6 +165,8 @@ agent::parts::parts(agent_options x)
     inside(system, {options.site, options.host, options.version}, outside()) {
   net::http_server_options api;
   api.address = options.api;
+  api.token = options.api_token;
+  api.open_paths = {"/healthz", "/readyz"};
   api.niceness = 5; // who asks as fast as they can must not make a heartbeat late
   http = std::make_unique<net::http_server>(api, inside.router());
   for (const auto& why : drivers.missing)

@@ -19,6 +19,7 @@ struct agent_options {
   std::string data_dir; ///< of this host
   std::string identity_dir;
   std::string api = "127.0.0.1:7070"; ///< loopback only
+  std::string api_token{};            ///< who uses the API must show it, but for `/healthz` and `/readyz`; empty: nobody must
   std::string version;
   registry_options registries; ///< an `auth_file` that is not given is `DATA_DIR/registry-auth.json`, if that is there
   std::vector<std::string> engine_helper{}; ///< program and arguments that run a command in a container of an engine

@@ -10,6 +10,7 @@
 
 #include <fstream>
 
+#include "net/http_client.hpp"
 #include "tests/cluster/site_processes.hpp"
 
 using namespace prunella;
@@ -160,4 +161,20 @@ TEST_CASE("a data directory that is a file, of a newer format or not empty is re
   std::ofstream{site.data_dir("host-2") / "thesis.txt"} << "do not delete";
   check_refused(site, site.run_words("host-2"), {"thesis.txt"});
   CHECK(file_text(site.data_dir("host-2") / "thesis.txt") == "do not delete");
+}
+
+TEST_CASE("who cannot read the API's secret, as a container with the host's network, learns that the agent lives and nothing else") {
+  site_processes site{config::liveness_profile::balanced, 1};
+  site.start("host-1");
+  const auto status_of = [&](const std::string& method, const std::string& target) {
+    const auto outcome = net::http_call(site.endpoint("host-1").url, method, target);
+    const auto* answer = std::get_if<net::http_answer>(&outcome);
+    return answer == nullptr ? 0 : answer->status;
+  };
+  site.wait_for("the host is ready", [&] { return status_of("GET", "/readyz") == 200; });
+  CHECK(status_of("GET", "/status") == 401);
+  CHECK(status_of("GET", "/v1/applications") == 401);
+  CHECK(status_of("PUT", "/v1/applications/default.shop") == 401);
+  CHECK(status_of("POST", "/v1/sessions") == 401);
+  CHECK(site.call("host-1", "GET", "/status").status == 200);
 }

@@ -15,6 +15,7 @@
 #include "actors/instance/proc_filesystem.hpp"
 #include "tests/cluster/image_containers.hpp"
 #include "net/http_client.hpp"
+#include "tools/cli/api_token.hpp"
 #include "net/identity.hpp"
 #include "storage/data_dir.hpp"
 
@@ -224,6 +225,7 @@ api_answer call_api(const api_endpoint& endpoint, const std::string& method, con
                     const std::string& body, milliseconds limit) {
   net::http_call_options options;
   options.timeout = limit;
+  options.token = tools::find_api_token(tools::api_token_path());
   const inside_network there{endpoint.network};
   const auto start = std::chrono::steady_clock::now();
   const auto outcome = net::http_call(endpoint.url, method, target, body, options);

@@ -6,6 +6,7 @@
 
 #include "actors/instance/proc_filesystem.hpp"
 #include "net/http_client.hpp"
+#include "tools/cli/api_token.hpp"
 #include "tests/cluster/site_processes.hpp"
 
 using namespace prunella;
@@ -29,7 +30,9 @@ std::size_t containers_below(const std::filesystem::path& data, const std::vecto
 }
 
 unsigned status_of(const std::string& url, const std::string& method, const std::string& target, std::string body = {}) {
-  const auto outcome = net::http_call(url, method, target, std::move(body));
+  net::http_call_options options;
+  options.token = tools::find_api_token(tools::api_token_path());
+  const auto outcome = net::http_call(url, method, target, std::move(body), options);
   const auto* answer = std::get_if<net::http_answer>(&outcome);
   return answer == nullptr ? 0 : answer->status;
 }

@@ -180,3 +180,20 @@ TEST_CASE("a page may only call the server it came from: another host, port or n
   CHECK(refused({{"Host", "127.0.0.1:7070"}, {"Origin", "https://evil.example"}}) == 403);
   CHECK(refused({{"Host", "127.0.0.1:7070"}, {"Origin", "null"}}) == 403);
 }
+
+TEST_CASE("a request shows the whole secret as a bearer token, or asks for an open path itself, or is answered 401") {
+  const auto status = [](const std::string& target, std::vector<http_header> headers, const std::string& token = "5ec3e7") {
+    const auto problem = check_token({"PUT", target, std::move(headers), {}}, token, {"/healthz", "/readyz"});
+    return problem ? problem->status : 0;
+  };
+  CHECK(status("/v1/x", {{"authorization", "Bearer 5ec3e7"}}) == 0);
+  CHECK(status("/v1/x", {{"Authorization", "bearer 5ec3e7"}}) == 0);
+  for (const auto* wrong : {"Bearer 5ec3e", "Bearer 5ec3e70", "Bearer 5ec3e8", "Bearer ", "5ec3e7", "Basic 5ec3e7", "Bearer  5ec3e"})
+    CHECK(status("/v1/x", {{"Authorization", wrong}}) == 401);
+  CHECK(status("/v1/x", {}) == 401);
+  CHECK(status("/v1/x", {}, "") == 0);
+  CHECK(status("/healthz", {}) == 0);
+  CHECK(status("/readyz?why", {}) == 0);
+  for (const auto* near : {"/healthz/", "/healthz/../v1/x", "/HEALTHZ", "/", "", "?/healthz", "http://localhost/healthz"})
+    CHECK(status(near, {}) == 401);
+}

@@ -491,3 +491,24 @@ TEST_CASE("2,000 requests with random damage leave a server that answers, counts
     std::this_thread::yield();
   CHECK(server.counters().connections == 2'001);
 }
+
+TEST_CASE("a server with a secret refuses who does not show it before it reaches the handler, and says which scheme it wants") {
+  http_server server(with([](auto& o) {
+                       o.token = "5ec3e7";
+                       o.open_paths = {"/healthz"};
+                     }),
+                     echo);
+  http_call_options options;
+  const auto ask = [&](const std::string& target) { return std::get<http_answer>(http_call(server.url(), "PUT", target, "body", options)); };
+  CHECK(ask("/healthz").status == 200);
+  CHECK(ask("/v1/x").status == 401);
+  options.token = "guessed";
+  CHECK(ask("/v1/x").status == 401);
+  CHECK(contains(ask("/v1/x").body, "another secret"));
+  CHECK(server.counters().requests == 1);
+  options.token = "5ec3e7";
+  CHECK(ask("/v1/x").body == "PUT /v1/x 4");
+  raw_client client(server.port());
+  client.send(get("/v1/x"));
+  CHECK(contains(client.read_answer(), "WWW-Authenticate: Bearer\r\n"));
+}

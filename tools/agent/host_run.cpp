@@ -14,6 +14,7 @@
 #include "storage/data_dir.hpp"
 #include "tools/agent/agent_log.hpp"
 #include "tools/agent/site_file.hpp"
+#include "tools/cli/api_token.hpp"
 
 namespace prunella::tools {
 
@@ -28,6 +29,7 @@ actors::agent_options options_of(const host_run_options& options, config::site_s
   result.data_dir = fs::absolute(options.data_dir).string();
   result.identity_dir = (fs::path{result.data_dir} / storage::tls_folder).string();
   result.api = options.api;
+  result.api_token = make_api_token(api_token_path());
   result.version = PRUNELLA_VERSION;
   // This very program, also when its file was replaced meanwhile.
   result.engine_helper = {"/proc/" + std::to_string(getpid()) + "/exe", actors::engine_command_word};

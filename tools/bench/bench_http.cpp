@@ -28,6 +28,7 @@
 #include "tools/bench/child_process.hpp"
 #include "tools/bench/figures.hpp"
 #include "tools/bench/http_load.hpp"
+#include "tools/cli/api_token.hpp"
 
 using namespace prunella;
 using namespace prunella::bench;
@@ -71,7 +72,9 @@ std::uint16_t free_port() {
 boost::json::value get(const std::string& endpoint, const std::string& target) {
   const auto deadline = std::chrono::steady_clock::now() + 20s;
   for (;;) {
-    const auto outcome = net::http_call(endpoint, "GET", target);
+    net::http_call_options options;
+    options.token = tools::find_api_token(tools::api_token_path());
+    const auto outcome = net::http_call(endpoint, "GET", target, {}, options);
     if (const auto* failed = std::get_if<net::http_failure>(&outcome))
       stop(failed->sentence);
     const auto& answer = std::get<net::http_answer>(outcome);
@@ -146,6 +149,7 @@ struct arguments {
 
   http_load_options load(std::uint16_t port) const {
     http_load_options result;
+    result.token = tools::find_api_token(tools::api_token_path());
     result.port = port;
     result.connections = connections;
     result.length = std::chrono::duration<double>(length);

@@ -92,8 +92,9 @@ private:
 } // namespace
 
 http_load_result run_http_load(const http_load_options& options) {
+  const auto shown = options.token.empty() ? std::string{} : "Authorization: Bearer " + options.token + "\r\n";
   const std::string request =
-    "GET " + options.target + " HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(options.port) + "\r\nAccept: */*\r\n\r\n";
+    "GET " + options.target + " HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(options.port) + "\r\n" + shown + "Accept: */*\r\n\r\n";
   const int poller = ::epoll_create1(EPOLL_CLOEXEC);
   std::vector<std::unique_ptr<connection>> connections;
   for (int i = 0; i < options.connections; ++i) {

@@ -14,6 +14,7 @@ namespace prunella::bench {
 struct http_load_options {
   std::uint16_t port = 0; ///< of 127.0.0.1
   std::string target = "/status";
+  std::string token; ///< shown with each request; empty: none
   int connections = 32; ///< each keeps one request under way, on one connection
   std::chrono::duration<double> length{1};
 };

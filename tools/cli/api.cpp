@@ -54,6 +54,7 @@ api_result call_api(const connection_options& connection, std::string_view metho
                     const std::string& body, bool repeatable) {
   net::http_call_options options;
   options.timeout = connection.timeout;
+  options.token = connection.token;
   const auto outcome = net::http_call_any(connection.endpoints, method, target, body, repeatable, options);
   if (const auto* failure = std::get_if<net::http_failure>(&outcome))
     return {nullptr, 0, failure_text(*failure), {}};

@@ -23,6 +23,7 @@ inline constexpr std::string_view default_endpoint = "http://127.0.0.1:7070";
 struct connection_options {
   std::vector<std::string> endpoints{std::string(default_endpoint)}; ///< tried in order
   std::chrono::milliseconds timeout{10'000};                         ///< per call and endpoint
+  std::string token{};                                               ///< `api_token.hpp`; empty: none is known
 };
 
 /// The parsed body of a 2xx answer, or why there is none.

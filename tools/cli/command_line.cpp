@@ -14,6 +14,7 @@
 #include "config/did_you_mean.hpp"
 #include "config/time.hpp"
 #include "net/http_client.hpp"
+#include "tools/cli/api_token.hpp"
 #include "tools/cli/console.hpp"
 #include "tools/cli/grammar/grammar.hpp"
 #include "tools/cli/standard_streams.hpp"
@@ -55,6 +56,8 @@ public:
       : io_(io), words_(io), timeout_(config::duration_text((console ? *console : connection_options{}).timeout)) {
     if (console)
       words_.connection = *console;
+    else
+      words_.connection.token = find_api_token(api_token_path());
     app_.name("prunella");
     app_.require_subcommand(1);
     app_.fallthrough();
