@@ -38,7 +38,7 @@ TEST_CASE("a container is started again without its image being asked for anew, 
   REQUIRE(x->nothing_is_left());
   SUBCASE("to another generation a tag may mean something else") {
     x->ask<container_started>(start_container{x->order("", 2)});
-    CHECK(is_driver_error(x->error, driver_errc::image_unavailable));
+    CHECK(is_driver_error(x->error, driver_errc::image_awaited));
     return;
   }
   REQUIRE(eventually([&] { // not while the last start is being cleared away
