@@ -63,11 +63,9 @@ struct host_heartbeat {
   std::uint64_t since_revision = 0; ///< 0: what was reported before is no longer true
   std::vector<instance_report> reports;
   std::vector<std::string> gone; ///< instances no longer on this host; none of them is in `reports`
-  std::vector<config::driver_kind> drivers; ///< that the host has, ascending
-  std::vector<host_lack> lacks;             ///< ascending
+  host_offer offer; ///< its software only when the leader may not know it yet
 
-  PRUNELLA_FIELDS(host_heartbeat, host, incarnation, sent_at_ns, has_reports, revision, since_revision, reports, gone, drivers,
-                  lacks)
+  PRUNELLA_FIELDS(host_heartbeat, host, incarnation, sent_at_ns, has_reports, revision, since_revision, reports, gone, offer)
 };
 
 /// The leader's answer. Lease fields are carried from the first version on; a leader that grants none says 0.

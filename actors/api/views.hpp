@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/site/host_offer.hpp"
 #include "config/spec.hpp"
 
 namespace prunella::actors {
@@ -26,8 +27,11 @@ struct host_view {
   /// The most that one of its heartbeats came later to the leader than promised, within the last 5 to 10 s; 0 also when no
   /// leader answers.
   std::uint64_t heartbeat_late_us = 0;
+  std::vector<std::string> drivers;   ///< with what they are: `process`, `oci (runc 1.1.5)`; none: it has not said yet
+  std::vector<host_weakness> without; ///< what containers do without there, and why
 
-  PRUNELLA_FIELDS(host_view, id, state, role, address, labels, capacity, reserved, instances, reason, heartbeat_late_us)
+  PRUNELLA_FIELDS(host_view, id, state, role, address, labels, capacity, reserved, instances, reason, heartbeat_late_us, drivers,
+                  without)
 };
 
 struct container_view {

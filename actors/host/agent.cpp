@@ -23,6 +23,7 @@
 
 #include "actors/host/addresses.hpp"
 #include "actors/host/composition.hpp"
+#include "actors/host/driver_watch.hpp"
 #include "actors/instance/container_driver.hpp"
 #include "actors/instance/driver_error.hpp"
 #include "actors/instance/network/cni.hpp"
@@ -129,7 +130,8 @@ struct agent::parts {
 
   outer_parts outside();
   void give_images(outer_parts& x);
-  bool has_oci() const;
+  const config::driver_spec* image_driver() const;
+  host_findings find_abilities() const;
   std::shared_ptr<host_bridge> make_bridge() const;
   void watch_root();
   const config::host_spec& own() const;
@@ -139,6 +141,7 @@ struct agent::parts {
   storage::data_dir data;
   available_drivers drivers;
   std::shared_ptr<host_bridge> bridge; ///< null: no container here can be on one
+  std::unique_ptr<driver_watch> offer;
   agent_config config;
   caf::actor_system system;
   std::shared_ptr<storage::container_records> records;
@@ -196,21 +199,23 @@ outer_parts agent::parts::outside() {
     require_free(links.listen, options.host);
     return net::make_links(system, std::move(links));
   };
-  x.drivers.clear();
-  for (const auto& driver : drivers.drivers)
-    x.drivers.push_back(driver.kind);
-  std::sort(x.drivers.begin(), x.drivers.end());
-  if (!bridge || !missing_for_cni(std::string{default_cni_folder}, options.site.networks.outbound).empty())
-    x.lacks.push_back(host_lack::bridge);
-  if (!has_oci() || !storage::idmapping_obstacle(data.path()).empty())
-    x.lacks.push_back(host_lack::user_namespaces);
-  if (const auto why = has_oci() ? seccomp_obstacle() : std::string{}; !why.empty())
-    x.warnings.push_back("containers of images run here without a filter of system calls: " + why + " and restart the agent");
-  if (auto why = has_oci() ? cgroup_obstacle(prepare_cgroups()) : std::string{}; !why.empty())
+  const auto found = find_abilities();
+  if (!found.seccomp_obstacle.empty())
+    x.warnings.push_back(found.seccomp_obstacle);
+  const auto* images = image_driver();
+  const bool has_oci = images != nullptr && images->kind == config::driver_kind::oci;
+  if (auto why = has_oci ? cgroup_obstacle(prepare_cgroups()) : std::string{}; !why.empty())
     x.warnings.push_back(std::move(why));
   for (const auto& warning : x.warnings)
     if (options.log)
       options.log(log_level::warning, warning);
+  offer = std::make_unique<driver_watch>(found, [this](const std::string& why) {
+    if (options.log)
+      options.log(log_level::warning, options.host + " runs no new containers of images: " + why);
+  });
+  if (images != nullptr && images->kind == config::driver_kind::engine)
+    offer->watch_engine(images->socket);
+  x.offer = [this] { return offer->offer(); };
   x.probe = [this](net::probe_question question, std::function<void(const net::probe_finding&)> done) {
     probes.ask(std::move(question), std::move(done));
   };
@@ -273,10 +278,27 @@ outer_parts agent::parts::outside() {
 }
 
 /// What has an image goes to oci here: the first driver for images takes it.
-bool agent::parts::has_oci() const {
+/// What runs images; null: nothing does.
+const config::driver_spec* agent::parts::image_driver() const {
   const auto first = std::find_if(drivers.drivers.begin(), drivers.drivers.end(),
                                   [](const auto& x) { return x.kind != config::driver_kind::process; });
-  return first != drivers.drivers.end() && first->kind == config::driver_kind::oci;
+  return first == drivers.drivers.end() ? nullptr : &*first;
+}
+
+host_findings agent::parts::find_abilities() const {
+  host_findings found;
+  for (const auto& driver : drivers.drivers)
+    found.drivers.push_back(driver.kind);
+  found.bridge_obstacle = bridge ? missing_for_cni(std::string{default_cni_folder}, options.site.networks.outbound)
+                                 : "the site's document has no range of networks for its hosts (`networks`)";
+  const auto* images = image_driver();
+  if (images == nullptr || images->kind != config::driver_kind::oci)
+    return found;
+  found.oci_runtime = version_of_runtime(images->runtime);
+  found.users_obstacle = storage::idmapping_obstacle(data.path());
+  if (const auto why = seccomp_obstacle(); !why.empty())
+    found.seccomp_obstacle = "containers of images run here without a filter of system calls: " + why + " and restart the agent";
+  return found;
 }
 
 /// The host's part of the site's range; nothing is made before somebody needs it.

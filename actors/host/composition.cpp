@@ -398,8 +398,7 @@ caf::actor composition::start_host(const runtime::start_context& my) {
   x.containers.clock = outer_.clock;
   x.containers.disk = [this] { return local("use"); };
   x.figures = figures_;
-  x.drivers = outer_.drivers;
-  x.lacks = outer_.lacks;
+  x.offer = outer_.offer;
   x.clock = outer_.clock;
   if (door_.door) {
     x.containers.door = [this] { return local("door"); };

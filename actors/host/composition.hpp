@@ -64,9 +64,8 @@ struct outer_parts {
   /// Links of this host. `options` names host, peers, exports and timeouts; addresses are as in the site's document.
   /// Called once.
   std::function<std::shared_ptr<net::links>(net::link_options options)> make_links;
-  /// What the driver actor can run, ascending; the site places by it.
-  std::vector<config::driver_kind> drivers{config::driver_kind::process};
-  std::vector<host_lack> lacks; ///< what else it cannot do, ascending
+  /// What the driver actor can run, as it is known now; the site places by it. Any thread may ask.
+  std::function<host_offer()> offer = [] { return host_offer{{config::driver_kind::process}, {}, {}}; };
   std::vector<std::string> warnings; ///< sentences: what it does with less than it should; told in its status and once as events
   /// The front door of this host; empty: it has none. Called once. `options` names the host and its addresses as in the
   /// site's document, and what to tell.

@@ -58,7 +58,7 @@ struct host_actor_state {
     assigned_ = std::make_unique<assigned_applications>(plan_place{options_.site, options_.host, options_.address});
     reporter_ = std::make_unique<host_reporter>(
       self_, host_reporter_options{options_.host, options_.incarnation, options_.leader,
-                                   options_.actor_on, options_.figures, options_.drivers, options_.lacks});
+                                   options_.actor_on, options_.figures, options_.offer});
     for (const auto& instance : memory().instances.instances())
       refresh(instance);
     sync_by_ = self_->clock().now() + options_.sync_patience;

@@ -65,8 +65,7 @@ struct host_actor_options {
   std::string applications_path;                             ///< of the supervisor of applications
   container_context containers;
   runtime::liveness_figures figures;
-  std::vector<config::driver_kind> drivers; ///< that this host has, ascending
-  std::vector<host_lack> lacks;             ///< what it cannot do, ascending
+  std::function<host_offer()> offer = [] { return host_offer{}; }; ///< of this host, as it is known now
   wall_clock clock = wall_clock_ms;
   /// At start nothing is decided before the log was heard from, or this long if no quorum is there: then the host
   /// works from its own copy.

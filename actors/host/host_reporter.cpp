@@ -14,6 +14,7 @@ host_reporter::host_reporter(caf::event_based_actor* self, host_reporter_options
 
 void host_reporter::on_leader_changed() {
   confirmed_ = 0;
+  known_software_ = {};
   ++epoch_;
   unanswered_ = 0;
   reports_are_under_way_ = false;
@@ -51,26 +52,35 @@ void host_reporter::send() {
   host_heartbeat beat;
   beat.host = options_.host;
   beat.incarnation = options_.incarnation;
-  beat.drivers = options_.drivers;
-  beat.lacks = options_.lacks;
   beat.sent_at_ns = self_->clock().now().time_since_epoch().count();
   beat.has_reports = !reports_are_under_way_;
   if (beat.has_reports)
     log_.fill(beat, confirmed_);
+  give_offer(beat);
   const bool had_reports = beat.has_reports;
   const bool had_everything = had_reports && beat.since_revision == 0;
   reports_are_under_way_ = true;
   ++unanswered_;
   self_->request(leader, options_.figures.down_after, std::move(beat))
     .then(
-      [this, had_reports, epoch = epoch_](const heartbeat_answer& x) {
-        if (epoch == epoch_)
-          on_answer(x, had_reports);
+      [this, had_reports, epoch = epoch_, software = beat.offer.software](const heartbeat_answer& x) {
+        if (epoch != epoch_)
+          return;
+        if (!software.drivers.empty())
+          known_software_ = software;
+        on_answer(x, had_reports);
       },
       [this, had_everything, had_reports, epoch = epoch_](const caf::error&) {
         if (epoch == epoch_)
           on_error(had_everything, had_reports);
       });
+}
+
+/// Its texts go along until this leader has them, or when it has forgotten all.
+void host_reporter::give_offer(host_heartbeat& beat) {
+  beat.offer = options_.offer();
+  if (beat.offer.software == known_software_)
+    beat.offer.software = {};
 }
 
 void host_reporter::on_answer(const heartbeat_answer& x, bool had_reports) {
@@ -80,6 +90,8 @@ void host_reporter::on_answer(const heartbeat_answer& x, bool had_reports) {
   reports_are_under_way_ = false;
   // Only what moved asks again at once: a leader that keeps nothing would be asked in a circle.
   const auto before = std::exchange(confirmed_, x.confirmed_revision);
+  if (confirmed_ < before)
+    known_software_ = {};
   if (confirmed_ > before && confirmed_ != log_.revision())
     send();
 }

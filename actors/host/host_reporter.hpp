@@ -31,8 +31,7 @@ struct host_reporter_options {
   std::shared_ptr<leadership_cell> leader;
   std::function<caf::actor(const std::string& host, const std::string& name)> actor_on;
   runtime::liveness_figures figures;
-  std::vector<config::driver_kind> drivers{}; ///< that this host has, ascending
-  std::vector<host_lack> lacks{};             ///< what it cannot do, ascending
+  std::function<host_offer()> offer = [] { return host_offer{}; }; ///< of this host, as it is known now
 };
 
 class host_reporter {
@@ -55,6 +54,7 @@ public:
 private:
   void send_news();
   caf::actor site() const;
+  void give_offer(host_heartbeat& beat);
   void on_answer(const heartbeat_answer& x, bool had_reports);
   void on_error(bool had_everything, bool had_reports);
 
@@ -64,6 +64,7 @@ private:
   std::uint64_t confirmed_ = 0;      ///< revision that the leader holds
   bool reports_are_under_way_ = false;
   std::size_t unanswered_ = 0;       ///< heartbeats of this epoch that want an answer
+  host_software known_software_; ///< that the leader has confirmed
   std::uint64_t epoch_ = 0;          ///< counts leaders: answers to heartbeats to an earlier one say nothing
 };
 

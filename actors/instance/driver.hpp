@@ -173,7 +173,7 @@ struct container_exited {
   std::chrono::microseconds system_time{0};
   std::int64_t max_rss_bytes = 0; ///< 0: not known (adopted)
   std::int64_t exited_at_ms = 0;  ///< Unix time at which the driver noticed
-  std::string last_words;         ///< the last line of its standard error if it failed by itself; else empty
+  std::string last_words;         ///< the last line of its standard error if it failed by itself, or why, if the driver knows; else empty
   bool out_of_memory = false;     ///< it failed, and the kernel had killed a process of it for lack of memory
   std::int64_t memory_limit_bytes = 0; ///< that it ran out of; 0: its own limit was not the reason, or is not known
 

@@ -15,6 +15,8 @@ constexpr unsigned needs_processes = 1;
 constexpr unsigned needs_images = 2;
 constexpr unsigned needs_bridge = 4;
 constexpr unsigned needs_user_namespaces = 8;
+constexpr unsigned needs_disk_limits = 16;
+constexpr unsigned needs_own_networks = 32;
 constexpr unsigned needs_oci = 64;
 constexpr unsigned needs_engine = 128;
 
@@ -69,6 +71,9 @@ std::string to_text(rejection why, const config::service_spec& service) {
   case rejection::avoided: return "avoided because it gave up there";
   case rejection::bridge: return "without what `network: bridge` needs";
   case rejection::user_namespace: return "without user namespaces";
+  case rejection::disk_limit: return "whose container engine cannot limit disk (it takes the driver oci, or no `disk`)";
+  case rejection::own_network:
+    return "whose Docker takes no network from outside (it takes the driver oci or Podman, or `network: host`)";
   case rejection::host_path: return "not allowing a host path it needs";
   case rejection::anti_affinity: return "holding a service that it must not share a host with";
   case rejection::port: return "with a port it needs already reserved";
@@ -155,24 +160,39 @@ placement_board::demand& placement_board::demand_of(demand wanted) {
 }
 
 placement_board::ability_set placement_board::needs_of(const config::service_spec& service) {
-  unsigned needs = service.network == config::instance_network::bridge ? needs_bridge : 0;
+  unsigned needs = 0;
+  if (service.network == config::instance_network::bridge)
+    needs = needs_bridge;
+  if (service.network != config::instance_network::host)
+    needs |= needs_own_networks;
   for_each_container(service, [&](const auto& x) {
     needs |= x.image.empty() ? needs_processes : needs_images;
     needs |= x.user_namespace ? needs_user_namespaces : 0;
     needs |= x.driver == config::driver_choice::oci ? needs_oci : x.driver == config::driver_choice::engine ? needs_engine : 0;
+    needs |= !x.image.empty() && x.disk_bytes > 0 ? needs_disk_limits : 0;
   });
   return static_cast<ability_set>(needs);
 }
 
+unsigned placement_board::need_of(host_lack lack) {
+  switch (lack) {
+  case host_lack::bridge: return needs_bridge;
+  case host_lack::user_namespaces: return needs_user_namespaces;
+  case host_lack::disk_limits: return needs_disk_limits;
+  case host_lack::own_networks: return needs_own_networks;
+  }
+  return 0;
+}
+
 /// A host that has not said anything yet runs plain processes, as every host of an earlier version does.
 placement_board::ability_set placement_board::offered_by(const host_record& host) {
-  unsigned offers = needs_bridge | needs_user_namespaces | (host.drivers.empty() ? needs_processes : 0);
+  unsigned offers = needs_bridge | needs_user_namespaces | needs_disk_limits | needs_own_networks | (host.drivers.empty() ? needs_processes : 0);
   for (const auto driver : host.drivers)
     offers |= driver == config::driver_kind::process ? needs_processes
               : driver == config::driver_kind::oci   ? needs_images | needs_oci
                                                      : needs_images | needs_engine;
   for (const auto lack : host.lacks)
-    offers &= ~(lack == host_lack::bridge ? needs_bridge : needs_user_namespaces);
+    offers &= ~need_of(lack);
   return static_cast<ability_set>(offers);
 }
 
@@ -281,8 +301,10 @@ std::optional<rejection> placement_board::crowded(const demand& wants, host_slot
   const auto& at = slots_[index];
   if (const auto lacks = static_cast<unsigned>(wants.needs & ~at.offers); lacks != 0)
     return (lacks & (needs_processes | needs_images | needs_oci | needs_engine)) != 0 ? rejection::driver
+           : (lacks & needs_own_networks) != 0             ? rejection::own_network
            : (lacks & needs_bridge) != 0                   ? rejection::bridge
-                                                           : rejection::user_namespace;
+           : (lacks & needs_user_namespaces) != 0          ? rejection::user_namespace
+                                                           : rejection::disk_limit;
   if (wants.forbids != nullptr && (*wants.forbids)[index])
     return rejection::host_path;
   for (const auto foe : wants.foes)

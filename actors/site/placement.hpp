@@ -31,13 +31,15 @@ enum class rejection : std::uint8_t {
   driver,        ///< it cannot run such containers: of images, or plain processes
   bridge,        ///< it has no `network: bridge`
   user_namespace, ///< it cannot give a container a user namespace
+  disk_limit,    ///< its driver for images cannot limit what a container writes
+  own_network,   ///< its driver for images gives an instance no network of its own
   host_path,     ///< its `host-paths` do not allow one that is asked for
   anti_affinity, ///< a service that must not share its host is there
   port,          ///< a port it needs is reserved there
   cpu,           ///< less cpu left than it reserves
   memory,        ///< less memory left than it reserves
 };
-inline constexpr std::size_t rejection_count = 11;
+inline constexpr std::size_t rejection_count = 13;
 
 /// How a rejection reads behind a host or a count: "with too little cpu left".
 std::string to_text(rejection why, const config::service_spec& service);
@@ -89,7 +91,8 @@ public:
 
 private:
   using port_key = std::uint32_t;
-  using ability_set = std::uint8_t; ///< bits: 1 plain processes, 2 images, 4 bridge, 8 user namespaces, 64 oci, 128 an engine
+  using ability_set = std::uint8_t; ///< bits: 1 plain processes, 2 images, 4 bridge, 8 user namespaces, 16 limits of disk,
+                                    ///< 32 own networks, 64 oci, 128 an engine
 
   struct slot {
     const host_record* host = nullptr;
@@ -139,6 +142,7 @@ private:
   };
 
   static ability_set needs_of(const config::service_spec& service);
+  static unsigned need_of(host_lack lack);
   static ability_set offered_by(const host_record& host);
   static const image_places& no_images();
   const label_match& match_of(const std::string& expression);

@@ -146,8 +146,7 @@ private:
     if (seen_.revision() != revision || seen_.has_heard(beat.host) != was_heard)
       ready_watch_->on_change();
     confirm_status();
-    if (config::has_known_enumerators(beat.drivers) && config::has_known_enumerators(beat.lacks)) // bytes of another host
-      offered_[beat.host] = {beat.host, beat.drivers, beat.lacks};
+    take_offer(beat);
     if ((settled_ && !is_settled(*state())) || next_drivers(*state()))
       decide();
     return answer;
@@ -284,13 +283,24 @@ private:
     return x;
   }
 
+  void take_offer(const host_heartbeat& beat) {
+    if (beat.offer.drivers.empty() || !config::has_known_enumerators(beat.offer)) // bytes of another host
+      return;
+    auto& known = offered_[beat.host];
+    auto software = beat.offer.software.drivers.empty() ? std::move(known.software) : bounded(beat.offer.software);
+    known = {beat.offer.drivers, beat.offer.lacks, std::move(software)};
+  }
+
   /// A host that says it can do something else than the site knows of.
   std::optional<set_host_drivers> next_drivers(const site_state& now) const {
     for (const auto& [id, can] : offered_) {
       const auto host = now.hosts.find(id);
-      if (host != now.hosts.end() && !can.drivers.empty()
-          && (host->second.drivers != can.drivers || host->second.lacks != can.lacks))
-        return can;
+      if (host == now.hosts.end())
+        continue;
+      const auto& before = host->second;
+      const auto& software = can.software.drivers.empty() ? before.software : can.software;
+      if (before.drivers != can.drivers || before.lacks != can.lacks || before.software != software)
+        return set_host_drivers{id, can.drivers, can.lacks, software};
     }
     return std::nullopt;
   }
@@ -448,7 +458,7 @@ private:
   std::unique_ptr<host_liveness> liveness_;
   std::unique_ptr<ready_watch> ready_watch_;
   observations seen_;
-  std::map<std::string, set_host_drivers> offered_; ///< by host: what it can do, of its last heartbeat
+  std::map<std::string, host_offer> offered_; ///< by host: what it said last
   std::optional<image_board> board_; ///< made when the site's settings are known
   std::deque<change_assignments> portions_; ///< of the last plan, not proposed yet
   std::uint64_t gave_up_at_plan_ = 0;

@@ -179,10 +179,11 @@ public:
     auto it = state_.hosts.find(x.host);
     if (it == state_.hosts.end())
       return not_found("host " + x.host);
-    if (it->second.drivers == x.drivers && it->second.lacks == x.lacks)
+    if (it->second.drivers == x.drivers && it->second.lacks == x.lacks && it->second.software == x.software)
       return result(command_result::unchanged);
     it->second.drivers = x.drivers;
     it->second.lacks = x.lacks;
+    it->second.software = x.software;
     row("host", x.host);
     result(command_result::updated);
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "actors/site/application_images.hpp"
+#include "actors/site/host_offer.hpp"
 #include "config/spec.hpp"
 
 namespace prunella::actors {
@@ -20,12 +21,6 @@ using time_ms = std::int64_t;
 
 // -- state ---------------------------------------------------------------------------------------------------------------
 
-/// What not every host with the right driver can do.
-enum class host_lack : std::uint8_t {
-  bridge,          ///< `network: bridge`
-  user_namespaces, ///< `user-namespace: true`
-};
-
 /// A host as the site sees it. One row of kind "host", key = id.
 struct host_record {
   config::host_spec spec;
@@ -34,8 +29,9 @@ struct host_record {
   time_ms since = 0;  ///< of the last change of `up`
   std::vector<config::driver_kind> drivers{}; ///< that it said it has, ascending; none: it has not said yet
   std::vector<host_lack> lacks{}; ///< what it said it cannot do, ascending
+  host_software software{};       ///< as it said
 
-  PRUNELLA_FIELDS(host_record, spec, up, reason, since, drivers, lacks)
+  PRUNELLA_FIELDS(host_record, spec, up, reason, since, drivers, lacks, software)
 };
 
 /// A version that ran before the present one, to go back to.
@@ -197,7 +193,8 @@ struct set_host_drivers {
   std::string host;
   std::vector<config::driver_kind> drivers; ///< ascending
   std::vector<host_lack> lacks{};           ///< ascending
-  PRUNELLA_FIELDS(set_host_drivers, host, drivers, lacks)
+  host_software software{};
+  PRUNELLA_FIELDS(set_host_drivers, host, drivers, lacks, software)
 };
 
 /// What tags of an application mean, as they were found; proposed by the leader. A service that runs something else by such a
@@ -280,10 +277,6 @@ const char* to_text(command_result result);
 
 namespace prunella::config {
 
-template <>
-struct enum_texts<actors::host_lack> {
-  static constexpr std::array<std::string_view, 2> value{"bridge", "user-namespaces"};
-};
 template <>
 struct enum_texts<actors::update_phase> {
   static constexpr std::array<std::string_view, 3> value{"done", "running", "paused"};

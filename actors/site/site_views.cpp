@@ -173,6 +173,8 @@ std::vector<host_view> host_views(const view_source& from, const row_range& rang
     row.labels = host.spec.labels;
     row.capacity = host.spec.capacity;
     row.reason = host.reason;
+    row.drivers = host.software.drivers;
+    row.without = host.software.without;
     if (const auto late = from.late_us.find(id); late != from.late_us.end())
       row.heartbeat_late_us = late->second;
     if (id == from.only_host) {

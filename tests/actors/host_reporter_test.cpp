@@ -34,7 +34,8 @@ struct reporting {
     host = world.own(world.system().spawn([this, site, leader](caf::event_based_actor* self) {
       reporter.emplace(self, actors::host_reporter_options{
                                "host-1", 1, leader, [site](const std::string&, const std::string&) { return site; },
-                               runtime::figures_of(config::liveness_profile::balanced)});
+                               runtime::figures_of(config::liveness_profile::balanced),
+                               [this] { return offer; }});
       return caf::behavior{[this](const actors::instance_report& x) { reporter->put(x); },
                            [this](const tick&) { reporter->send(); }};
     }));
@@ -48,6 +49,7 @@ struct reporting {
     return heartbeats.size() - before;
   }
 
+  actors::host_offer offer;
   tests::virtual_time world;
   std::vector<actors::host_heartbeat> heartbeats;
   std::optional<actors::host_reporter> reporter;
@@ -62,6 +64,25 @@ TEST_CASE("a leader that forgets every report hears it once per heartbeat, not i
   for (int i = 0; i < 3; ++i)
     CHECK(at.sent_by([&] { caf::anon_send(at.host, tick{}); }) == 1);
   CHECK(at.heartbeats.back().reports.size() == 1);
+}
+
+TEST_CASE("texts about drivers go along until a leader has confirmed them, when they change, and to one that forgot") {
+  std::uint64_t confirmed = 0;
+  reporting at([&](const actors::host_heartbeat& x) { return confirmed = x.revision; });
+  const auto beat = [&] {
+    at.sent_by([&] { caf::anon_send(at.host, tick{}); });
+    return at.heartbeats.back().offer;
+  };
+  CHECK(beat().drivers.empty()); // an engine that has not told what it is
+  at.offer = {{config::driver_kind::engine}, {}, {{"engine (Docker 20.10.24)"}, {}}};
+  CHECK(beat() == at.offer);
+  CHECK(beat().software == actors::host_software{});
+  CHECK(beat().drivers == at.offer.drivers); // by these it places
+  at.offer.software.drivers = {"engine (Docker 28.0.1)"};
+  CHECK(beat() == at.offer);
+  CHECK(beat().software == actors::host_software{});
+  at.sent_by([&] { at.reporter->on_leader_changed(); });
+  CHECK(at.heartbeats.back().offer == at.offer);
 }
 
 TEST_CASE("reports that need several heartbeats follow each other at once") {

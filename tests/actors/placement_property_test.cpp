@@ -54,8 +54,9 @@ private:
 
   std::vector<actors::host_lack> any_lacks() {
     using actors::host_lack;
-    const std::vector<std::vector<host_lack>> sets{{}, {}, {host_lack::bridge}, {host_lack::user_namespaces}};
-    return sets[pick(4)];
+    const std::vector<std::vector<host_lack>> sets{{}, {}, {}, {host_lack::bridge}, {host_lack::user_namespaces}, {host_lack::disk_limits},
+                                                   {host_lack::bridge, host_lack::own_networks}};
+    return sets[pick(7)];
   }
 
   std::vector<config::host_spec> hosts() {
@@ -84,13 +85,15 @@ private:
       if (pick(4) == 0)
         x.containers[0].ports = {{"http", static_cast<std::uint16_t>(80 + pick(2)), config::port_protocol::tcp}};
       if (pick(4) == 0)
-        x.network = config::instance_network::bridge;
+        x.network = pick(2) == 0 ? config::instance_network::bridge : config::instance_network::none;
       if (pick(4) == 0)
         x.containers.push_back(x.containers[0]);
       if (pick(4) == 0)
         x.containers.back().image = "shop/web:1";
       if (pick(8) == 0)
         x.containers.back().user_namespace = true;
+      if (pick(8) == 0)
+        x.containers.back().disk_bytes = 1 << 30;
       if (pick(8) == 0)
         x.containers.back().volumes = {{"/media", config::volume_kind::host_path, "", pick(2) == 0 ? "/srv/media" : "/srv-2", 0, false}};
       if (pick(4) == 0)

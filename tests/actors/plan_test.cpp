@@ -289,6 +289,38 @@ TEST_CASE("an image goes to a host with a driver for images, a command to one fo
   CHECK(site.run(actors::set_host_drivers{"host-9", {driver_kind::oci}}).outcome.result == actors::command_result::not_found);
 }
 
+TEST_CASE("what an engine cannot do goes to a host that can, and if none can the refusal says what would be right") {
+  using actors::host_lack;
+  small_site site{{host("host-1"), host("host-2"), host("host-3")}};
+  const std::vector<host_lack> podman{host_lack::user_namespaces, host_lack::disk_limits};
+  const std::vector<host_lack> docker{host_lack::bridge, host_lack::user_namespaces, host_lack::disk_limits, host_lack::own_networks};
+  site.run(actors::set_host_drivers{"host-1", {config::driver_kind::engine}, docker});
+  site.run(actors::set_host_drivers{"host-2", {config::driver_kind::engine}, podman});
+  site.run(actors::set_host_drivers{"host-3", {config::driver_kind::oci}});
+  auto closed = service("closed", 1);
+  closed.network = config::instance_network::none;
+  closed.containers[0].image = "shop/web:1";
+  auto small = service("small", 1);
+  small.containers[0].image = "shop/web:1";
+  small.containers[0].disk_bytes = 1 << 30;
+  auto both = small;
+  both.name = "both";
+  both.network = config::instance_network::none;
+  site.run(actors::put_application{application("shop", {closed, small, both})});
+  site.settle();
+  CHECK(site.host_of("default.shop.closed-1") != "host-1");
+  CHECK(site.host_of("default.shop.small-1") == "host-3");
+  CHECK(site.host_of("default.shop.both-1") == "host-3");
+  site.run(actors::set_host_drivers{"host-3", {config::driver_kind::process}});
+  site.settle();
+  CHECK(site.host_of("default.shop.closed-1") == "host-2");
+  CHECK(site.state.assignments.at("default.shop.small-1").reason
+        == "0 of 3 hosts fit: 1 without a driver for images, 2 whose container engine cannot limit disk (it takes the driver oci, or no `disk`)");
+  CHECK(site.state.assignments.at("default.shop.both-1").reason
+        == "0 of 3 hosts fit: 1 without a driver for images, 1 whose container engine cannot limit disk (it takes the driver oci, or no `disk`), "
+           "1 whose Docker takes no network from outside (it takes the driver oci or Podman, or `network: host`)");
+}
+
 TEST_CASE("what a host lacks, and a host path that it does not allow, keep instances away, and the explanation counts each") {
   auto hosts = std::vector{host("host-1"), host("host-2"), host("host-3")};
   hosts[2].host_paths = {"/srv/"};

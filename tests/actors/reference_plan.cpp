@@ -58,16 +58,22 @@ std::optional<rejection> lacks(const host_record& host, const config::service_sp
   const auto has = [&](host_lack lack) { return std::find(host.lacks.begin(), host.lacks.end(), lack) != host.lacks.end(); };
   bool users = false;
   bool paths = false;
+  bool disk = false;
   for (const auto* containers : {&service.containers, &service.init_containers})
     for (const auto& container : *containers) {
       users = users || container.user_namespace;
+      disk = disk || (!container.image.empty() && container.disk_bytes > 0);
       for (const auto& volume : container.volumes)
         paths = paths || (volume.kind == config::volume_kind::host_path && !config::is_below(volume.path, host.spec.host_paths));
     }
+  if (service.network != config::instance_network::host && has(host_lack::own_networks))
+    return rejection::own_network;
   if (service.network == config::instance_network::bridge && has(host_lack::bridge))
     return rejection::bridge;
   if (users && has(host_lack::user_namespaces))
     return rejection::user_namespace;
+  if (disk && has(host_lack::disk_limits))
+    return rejection::disk_limit;
   return paths ? std::optional{rejection::host_path} : std::nullopt;
 }
 

@@ -140,6 +140,18 @@ TEST_CASE("hosts are listed with what is reserved of what they have") {
         "host-1  up     follower  127.0.0.1:7001          0  500m/4  96Mi/2Gi  disk=ssd,room=shop\n");
 }
 
+TEST_CASE("hosts that said so are listed with their drivers and, in short, what containers do without there") {
+  auto plain = host("host-1");
+  auto docker = host("host-2");
+  plain.drivers = {"process"};
+  docker.drivers = {"process", "engine (Docker 20.10.24)"};
+  docker.without = {{"own networks", "a sentence"}, {"disk limits", "a sentence"}};
+  CHECK(render(to_table(std::vector<actors::host_view>{plain, docker}, noon), false) ==
+        "ID      STATE  ROLE      ADDRESS         INSTANCES  CPU  MEMORY  DRIVERS                            WITHOUT\n"
+        "host-1  up     follower  127.0.0.1:7001          0  0/4   0/2Gi  process\n"
+        "host-2  up     follower  127.0.0.1:7001          0  0/4   0/2Gi  process, engine (Docker 20.10.24)  own networks, disk limits\n");
+}
+
 TEST_CASE("an instance without host and pid shows a dash for each") {
   auto waiting = instance("default.popcorn.web-2", "", "pending");
   waiting.reason = "no host is large enough";

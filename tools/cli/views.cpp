@@ -159,13 +159,21 @@ table to_table(const std::vector<host_view>& hosts, time_point) {
                {"INSTANCES", true},
                {"CPU", true},
                {"MEMORY", true},
+               {"DRIVERS", false, false, true},
+               {"WITHOUT", false, false, true},
                {"LABELS", false, false, true},
                {"REASON", false, false, true}};
+  const auto names = [](const auto& without) {
+    std::vector<std::string> list;
+    for (const auto& x : without)
+      list.push_back(x.what);
+    return list;
+  };
   for (const auto& h : hosts)
     t.rows.push_back({h.id, h.state, h.role, h.address, std::to_string(h.instances),
                       config::cpu_text(h.reserved.cpu_millis) + '/' + config::cpu_text(h.capacity.cpu_millis),
                       bytes_text(h.reserved.memory_bytes) + '/' + bytes_text(h.capacity.memory_bytes),
-                      labels_text(h.labels), h.reason});
+                      list_text(h.drivers), list_text(names(h.without)), labels_text(h.labels), h.reason});
   return t;
 }
 

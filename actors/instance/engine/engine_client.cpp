@@ -93,6 +93,10 @@ driver_result<engine_version> engine_client::version() {
     if (version_)
       return *version_;
   }
+  return ask_version();
+}
+
+driver_result<engine_version> engine_client::ask_version() {
   auto answer = ask("GET", "/version", {}, quick);
   if (const auto* failure = failure_in(answer))
     return *failure;

@@ -33,6 +33,8 @@ public:
 
   /// Asked once, and again after the engine was away.
   driver_result<engine_version> version();
+  /// Asks in any case.
+  driver_result<engine_version> ask_version();
 
   /// Has the image at the engine, under `engine_image_name`; what is called so and has other layers is replaced. Loads it from
   /// the host's image store, so that a start never needs the uplink.
