@@ -57,6 +57,7 @@ private:
 
 class podman_service final : public engine_service {
 public:
+  static constexpr auto product = "Podman";
   /// It joins containers to networks that are there.
   static constexpr bool joins_networks = true;
   /// Its containers go on without it, and are known again.
@@ -78,6 +79,7 @@ private:
 /// Without live-restore, as Docker is installed.
 class docker_service final : public engine_service {
 public:
+  static constexpr auto product = "Docker";
   static constexpr bool joins_networks = false;
   static constexpr bool keeps_containers = false;
   static constexpr bool tells_of_memory = true;

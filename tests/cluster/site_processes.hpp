@@ -50,6 +50,11 @@ public:
   /// cores and 1 GiB each. `balanced` (the default of a site) survives busy machines and finds a host down after 1 s.
   explicit site_processes(config::liveness_profile liveness = config::liveness_profile::balanced, int hosts = 3)
     : site_processes{liveness, hosts, false} {}
+  /// The same; `change` may change the site's document.
+  static site_processes with_document(config::liveness_profile liveness, int hosts,
+                                      const std::function<void(config::site_spec&)>& change) {
+    return {liveness, hosts, false, change};
+  }
   /// The same with a network namespace for each host (`network()`); `change` may change the site's document.
   static site_processes with_network(config::liveness_profile liveness, int hosts,
                                      const std::function<void(config::site_spec&)>& change = {}) {
