@@ -46,6 +46,7 @@ TEST_CASE_TEMPLATE("a site on an engine heals a killed container in place and a 
   });
   CHECK(site.instance(instance).host == first.host);
   CHECK(site.instance(instance).restarts == 1);
+  site.wait_for("the ended one is cleared away", [&] { return engine.containers().size() == 1; });
 
   site.kill_agent(first.host);
   const auto moved = site.wait_for("another host has the work", [&] {
