@@ -6,6 +6,7 @@
 #include <csignal>
 #include <exception>
 #include <filesystem>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -17,6 +18,7 @@
 #include "actors/instance/engine/engine_backend.hpp"
 #include "actors/instance/oci/oci_backend.hpp"
 #include "actors/instance/process_backend.hpp"
+#include "actors/instance/process_recovery.hpp"
 
 namespace prunella::actors {
 
@@ -158,15 +160,17 @@ std::optional<driver_failure> container_driver_state::recover() {
       take_over(std::move(found), *backend);
   }
   find_networks();
-  const auto is_ours = [&](const storage::container_record& record) { // others wait for a host that offers their driver again
-    return std::any_of(backends_.begin(), backends_.end(), [&](const auto& x) { return x->kind() == record.driver; });
-  };
+  std::vector<storage::container_record> nobodys; // of a driver that this host had
+  std::copy_if(records->begin(), records->end(), std::back_inserter(nobodys), [&](const auto& record) {
+    return std::none_of(backends_.begin(), backends_.end(), [&](const auto& x) { return x->kind() == record.driver; });
+  });
+  kill_recorded(nobodys, boot_id_);
   for (const auto& [container, entry] : containers_) // a backend may know one by its own means
     if (std::none_of(records->begin(), records->end(), [&, id = entry.record().runtime_id](const auto& x) { return x.runtime_id == id; }))
       if (const auto kept = options_.records->put(entry.record()); !kept)
         return record_failure("the record of " + container + ", which was found running, cannot be kept", kept.error());
   for (const auto& record : *records)
-    if (is_ours(record) && containers_.count(record.name) == 0)
+    if (containers_.count(record.name) == 0)
       if (const auto erased = options_.records->erase(record.name); !erased)
         return record_failure("the record of " + record.name + ", which ended, cannot be removed", erased.error());
   return std::nullopt;

@@ -49,6 +49,17 @@ process_recovery recover_processes(const std::vector<storage::container_record>&
   return recovery;
 }
 
+std::size_t kill_recorded(const std::vector<storage::container_record>& records, const std::string& boot_id) {
+  const auto found = recover_processes(records, boot_id).running;
+  for (const auto& [record, process] : found) {
+    if (const auto monitor = open_process(static_cast<pid_t>(record.monitor_pid), record.monitor_start_ticks))
+      signal_process(*monitor, SIGKILL);
+    signal_group(process, SIGKILL); // of a container it is the first process: what else is in there ends with it
+    signal_process(process, SIGKILL);
+  }
+  return found.size();
+}
+
 std::vector<marked_process> find_orphans(std::vector<marked_process> marked,
                                          const std::vector<storage::container_record>& running) {
   const auto belongs = [&](const marked_process& process) {

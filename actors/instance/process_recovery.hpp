@@ -25,6 +25,10 @@ struct process_recovery {
 /// Opens the recorded processes of boot `boot_id`. Never takes over a process that was not recorded with its start time.
 process_recovery recover_processes(const std::vector<storage::container_record>& records, const std::string& boot_id);
 
+/// Kills what `records` say runs since boot `boot_id`, and its monitors: where nobody offers its driver any more, nobody could
+/// ever look after it, and its instance is about to be started elsewhere or otherwise. Returns how many containers that were.
+std::size_t kill_recorded(const std::vector<storage::container_record>& records, const std::string& boot_id);
+
 /// Which of `marked` belong to none of the `running` containers: started in the moment before a crash of the agent, so
 /// never reported to anybody, or left behind by a container that is gone. Members of a running container with the right
 /// generation stay, also when they left its process group.

@@ -241,6 +241,31 @@ TEST_CASE_FIXTURE(bench, "records of another boot, of an ended process or with a
   end_of(process);
 }
 
+TEST_CASE_FIXTURE(bench, "what ran under a driver that a host has no more is killed with its monitor, and nothing that got its number later") {
+  const auto process = launch(request("sleep 1000 & exec sleep 1000"));
+  const auto monitor = launch(request("exec sleep 1000"));
+  const auto other = launch(request("exec sleep 1000"));
+  prunella::storage::container_record record;
+  record.name = "c";
+  record.pid = process.pid;
+  record.start_time_ticks = process.start_ticks;
+  record.monitor_pid = monitor.pid;
+  record.monitor_start_ticks = monitor.start_ticks;
+  record.boot_id = read_boot_id();
+  auto reused = record;
+  reused.pid = other.pid;
+  --reused.start_time_ticks;
+  CHECK(kill_recorded({reused}, read_boot_id()) == 0);
+  CHECK(kill_recorded({record}, "another boot") == 0);
+  CHECK(is_alive(process));
+  CHECK(kill_recorded({record, reused}, read_boot_id()) == 1);
+  CHECK(end_of(process).signal == SIGKILL);
+  CHECK(end_of(monitor).signal == SIGKILL);
+  CHECK(is_alive(other));
+  signal_group(other, SIGKILL);
+  end_of(other);
+}
+
 TEST_CASE_FIXTURE(bench, "kill_orphans ends marked processes without a record and spares the recorded and the foreign") {
   const auto recorded = launch(request("exec sleep 100"));
   auto wanted = request("setsid sleep 1000 & exec sleep 1000");
