@@ -59,15 +59,16 @@ void host_reporter::send() {
   give_offer(beat);
   const bool had_reports = beat.has_reports;
   const bool had_everything = had_reports && beat.since_revision == 0;
+  const auto told = beat.offer.software;
   reports_are_under_way_ = true;
   ++unanswered_;
   self_->request(leader, options_.figures.down_after, std::move(beat))
     .then(
-      [this, had_reports, epoch = epoch_, software = beat.offer.software](const heartbeat_answer& x) {
+      [this, had_reports, epoch = epoch_, told](const heartbeat_answer& x) {
         if (epoch != epoch_)
           return;
-        if (!software.drivers.empty())
-          known_software_ = software;
+        if (!told.drivers.empty())
+          known_software_ = told;
         on_answer(x, had_reports);
       },
       [this, had_everything, had_reports, epoch = epoch_](const caf::error&) {

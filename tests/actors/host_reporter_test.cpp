@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "actors/host/host_reporter.hpp"
+#include "actors/site/leadership_actor.hpp"
 #include "tests/actors/report_fixture.hpp"
 #include "tests/runtime/virtual_time.hpp"
 
@@ -37,7 +38,8 @@ struct reporting {
                                runtime::figures_of(config::liveness_profile::balanced),
                                [this] { return offer; }});
       return caf::behavior{[this](const actors::instance_report& x) { reporter->put(x); },
-                           [this](const tick&) { reporter->send(); }};
+                           [this](const tick&) { reporter->send(); },
+                           [this](const actors::leader_changed&) { reporter->on_leader_changed(); }};
     }));
     world.settle();
   }
@@ -81,7 +83,7 @@ TEST_CASE("texts about drivers go along until a leader has confirmed them, when 
   at.offer.software.drivers = {"engine (Docker 28.0.1)"};
   CHECK(beat() == at.offer);
   CHECK(beat().software == actors::host_software{});
-  at.sent_by([&] { at.reporter->on_leader_changed(); });
+  at.sent_by([&] { caf::anon_send(at.host, actors::leader_changed{}); });
   CHECK(at.heartbeats.back().offer == at.offer);
 }
 

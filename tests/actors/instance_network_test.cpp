@@ -39,6 +39,9 @@ struct network_room {
   network_namespace made = network_namespace::make();
   inside_network here{made.fd()};
 
+  /// A new one begins with what the machine is set to.
+  network_room() { std::ofstream{"/proc/sys/net/ipv4/ip_forward"} << "0\n"; }
+
   static std::unique_ptr<network_room> open() {
     if (const auto why = obstacle(); !why.empty()) {
       MESSAGE("SKIPPED: " << why);

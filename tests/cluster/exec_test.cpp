@@ -196,7 +196,7 @@ TEST_CASE("a person has a terminal of the right size in a container on another h
   someone.resize(44, 122);
   someone.type("while [ \"$(stty size)\" != '44 122' ]; do sleep 0.05; done; echo resized\n");
   CHECK(someone.sees("\nresized"));
-  someone.type("echo be''fore; sleep 1000; echo not this\n");
+  someone.type("sh -c \"echo be''fore; exec sleep 1000\"; echo not this\n"); // who says so is who gets the signal
   CHECK(someone.sees("before"));
   someone.type("\x03");
   CHECK(someone.sees("^C"));

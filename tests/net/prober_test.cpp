@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <future>
+#include <vector>
 
 #include "net/http_server.hpp"
 #include "tests/net/door_fixture.hpp"
@@ -100,10 +101,11 @@ TEST_CASE("a prober that ends does not wait for open questions") {
   auto question = http_question(silent.address());
   question.timeout = 1h;
   bool is_answered = false;
+  std::vector<test_socket> served; // stays open, or its end would be an answer
   {
     net::prober prober;
     prober.ask(question, [&](const net::probe_finding&) { is_answered = true; });
-    silent.accept();
+    served.emplace_back(silent.accept());
   }
   CHECK_FALSE(is_answered);
 }
