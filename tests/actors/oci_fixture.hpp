@@ -50,11 +50,10 @@ inline caf::behavior one_image(provided_image image) {
   };
 }
 
-/// What `log` has of standard output; every line of it must be one.
+/// What `log` has of standard output; every line of it must be one. The last may be on its way.
 inline std::string lines_of(const std::string& log) {
   std::string lines;
-  for (std::size_t at = 0; at < log.size();) {
-    const auto end = std::min(log.find('\n', at), log.size());
+  for (std::size_t at = 0, end = log.find('\n'); end != std::string::npos; end = log.find('\n', at)) {
     const auto line = parse_log_line(std::string_view{log}.substr(at, end - at));
     CHECK(line);
     if (line && !line->is_error)

@@ -58,7 +58,7 @@ TEST_CASE("a container with a hundredth of a core starts as fast as another, and
   };
   const auto from = used();
   const auto since = std::chrono::steady_clock::now();
-  REQUIRE(eventually([&] { return used() - from >= 40ms; })); // clock ticks of 10 ms
+  REQUIRE(eventually([&] { return used() - from >= 40ms; }, 60s)); // clock ticks of 10 ms; a busy machine gives it less than it may have
   CHECK(std::chrono::steady_clock::now() - since >= 2s); // at that rate 4 s; 2 where ticks and bursts are in its favour
   x->stop(1, 0ms);
 }
