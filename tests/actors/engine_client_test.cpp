@@ -187,3 +187,21 @@ TEST_CASE("a log goes on behind its last line when the engine cuts the stream, a
   CHECK(again.wait_until_over("ab", 20s));
   CHECK(std::filesystem::file_size(path) == 88);
 }
+
+TEST_CASE("pieces of one long line with one time, and a line whose time is before that of the one before it, are all kept") {
+  temporary_folder folder;
+  const auto path = folder / "log";
+  const auto long_line = piece(1, "2026-11-21T17:59:24.3Z part ") + piece(1, "2026-11-21T17:59:24.3Z and rest\n");
+  const auto late = piece(2, "2026-11-21T17:59:24.2Z late\n");
+  fake_engine engine{[&](const std::string& line) -> std::optional<std::string> {
+    if (line == "GET /version")
+      return docker_version();
+    return "HTTP/1.0 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n" + long_line + late;
+  }};
+  engine_client client{engine.socket()};
+  engine_log_follower logs{[&](const std::string& id, const std::string& since) { return client.logs(id, since); }};
+  logs.follow("ab", path, 0, [] { return false; });
+  CHECK(logs.wait_until_over("ab", 20s));
+  CHECK(read_text(path) == "2026-11-21T17:59:24.300000000Z stdout P part \n2026-11-21T17:59:24.300000000Z stdout F and rest\n"
+                           "2026-11-21T17:59:24.200000000Z stderr F late\n");
+}

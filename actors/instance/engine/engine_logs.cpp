@@ -138,6 +138,7 @@ void engine_log_follower::open_due() {
       continue;
     ::fcntl(fd.get(), F_SETFL, O_NONBLOCK);
     one.stream = std::move(fd);
+    one.resumed_at = one.last;
     one.is_over = false;
     one.was_cut = one.was_cut && !one.lives(); // it let it live
     take(one, stream->first);
@@ -186,9 +187,13 @@ void engine_log_follower::wait_and_read() {
 void engine_log_follower::take(followed& one, std::string_view bytes) const {
   std::string lines;
   for (const auto& piece : one.pieces.take(bytes)) {
-    lines += log_lines(piece, one.last);
-    if (auto time = log_time(piece.text); time > one.last)
-      one.last = std::move(time);
+    // Times only tell what was there before: all pieces of a long line have one, both streams have theirs, and clocks are set.
+    const auto more = log_lines(piece, one.resumed_at);
+    if (more.empty())
+      continue;
+    lines += more;
+    one.resumed_at.clear();
+    one.last = log_time(piece.text);
   }
   if (one.pieces.is_broken())
     one.stream.reset();

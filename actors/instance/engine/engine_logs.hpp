@@ -52,6 +52,7 @@ private:
     std::chrono::steady_clock::time_point open_at{};
     stream_demultiplexer pieces{};
     std::string last{}; ///< `log_time` of what was written last
+    std::string resumed_at{}; ///< the same when the stream was opened; empty: it is past that
     bool is_over = false;
     bool was_cut = false;
   };
