@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdlib>
+#include <memory>
 
 #include "actors/instance/container_folder.hpp"
 #include "actors/instance/container_input.hpp"
@@ -55,23 +56,24 @@ TEST_CASE("a container with input reads what is written to it to its end, and it
   auto order = x->order("busybox cat; echo end; exit 4");
   order.has_input = true;
   order.spec.logs.max_size_bytes = 64 << 20;
-  container_input input{container_folder(x->data.path(), order.name)};
+  auto input = std::make_unique<container_input>(container_folder(x->data.path(), order.name));
   x->start(order);
   std::string text;
   for (int i = 0; i < 100'000; ++i)
     text += "line " + std::to_string(i) + '\n';
   std::string_view left{text};
   CHECK(eventually([&] {
-    input.drain();
-    left.remove_prefix(input.write(left));
+    input->drain();
+    left.remove_prefix(input->write(left));
     return left.empty();
   }));
-  input.close();
+  input->close();
   CHECK(eventually([&] {
-    input.drain();
+    input->drain();
     return x->output().size() >= text.size() + 4;
   }));
   CHECK((x->output() == text + "end\n"));
+  input = nullptr; // who is attached and reads nothing holds conmon up
   CHECK(x->next_exit().exit_code == 4);
 }
 
