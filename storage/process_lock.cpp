@@ -21,6 +21,11 @@ long holder_of(int fd) {
 
 } // namespace
 
+process_lock::~process_lock() {
+  if (fd_)
+    ::flock(fd_.get(), LOCK_UN); // closing it would not do while a copy of it is open
+}
+
 result<process_lock> process_lock::acquire(const std::string& path, const std::string& what) {
   unique_fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd)

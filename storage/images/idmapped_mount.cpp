@@ -47,9 +47,12 @@ result<unique_fd> idmapped_copy(const std::string& from, const unique_fd& users_
 result<unique_fd> make_user_namespace(const id_range& range) {
   // A user namespace lives as long as a process in it or a descriptor of it. A thread cannot have its own, so this process
   // has a child for a moment, which does nothing that could need a lock that another thread held.
+  const auto parent = ::getpid();
   const auto child = static_cast<pid_t>(::syscall(SYS_clone, CLONE_NEWUSER, nullptr, nullptr, nullptr, nullptr));
   if (child == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) // killed before that: nobody else would end this, and it has copies of all locks
+      ::_exit(1);
     for (;;)
       ::pause();
   }

@@ -5,6 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
+
+#include "storage/process_lock.hpp"
 #include "tests/storage/damage.hpp"
 #include "tests/storage/raft_log_fixture.hpp"
 
@@ -88,6 +91,22 @@ TEST_CASE("the data directory of another host or site is refused, and both are n
   check_refused(data_dir::open(folder / "data", {"harbour", "host-2"}), storage_errc::foreign,
                 "belongs to host host-1 of site harbour, not to host host-2");
   check_refused(data_dir::open(folder / "data", {"mill", "host-1"}), storage_errc::foreign, "of site mill");
+}
+
+TEST_CASE("a lock that is let go of is free, also while a child that was forked meanwhile lives") {
+  temporary_folder folder;
+  pid_t child = 0;
+  {
+    const auto lock = must(storage::process_lock::acquire(folder / "lock", "the lock"));
+    child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0)
+      for (;;)
+        ::pause();
+  }
+  CHECK(storage::process_lock::acquire(folder / "lock", "the lock").ok());
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
 }
 
 TEST_CASE("a second agent on the same data directory is refused with the first one's process id") {
