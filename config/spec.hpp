@@ -84,7 +84,7 @@ enum class publish_scope : std::uint8_t {
 enum class driver_kind : std::uint8_t {
   process, ///< plain processes: what names no image
   oci,     ///< images, by runc or crun under conmon
-  engine,  ///< images, by a Docker engine that is there already; not yet offered
+  engine,  ///< images, by a Docker or Podman that is there already
 };
 
 /// What runs a container, where its spec says so.

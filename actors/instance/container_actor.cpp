@@ -31,7 +31,7 @@ constexpr std::int64_t longest_age_ms = 24 * 3'600'000;
 constexpr milliseconds ask_again_after{1'000};
 
 /// Nothing has failed: what it takes comes by itself, or somebody has to do something that no other host can spare them.
-bool is_to_be_awaited(const caf::error& why) {
+bool is_not_there_yet(const caf::error& why) {
   return is_driver_error(why, driver_errc::engine_away) || is_driver_error(why, driver_errc::image_awaited);
 }
 
@@ -315,7 +315,7 @@ void container_state::on_refused(const caf::error& why) {
     on_driver_down();
     return;
   }
-  if (report.phase == container_phase::starting && is_to_be_awaited(why))
+  if (report.phase == container_phase::starting && is_not_there_yet(why))
     return ask_again_later(runtime::reason_text(why));
   const bool silent = why == caf::sec::request_timeout;
   auto reason = silent ? caf::make_error(container_errc::driver_unavailable, "the driver did not answer in time") : why;

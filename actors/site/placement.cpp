@@ -55,10 +55,16 @@ void for_each_container(const config::service_spec& service, Visit visit) {
 }
 
 std::string driver_text(const config::service_spec& service) {
-  bool images = false;
-  bool processes = false;
-  for_each_container(service, [&](const auto& x) { (x.image.empty() ? processes : images) = true; });
-  return std::string{"without a driver for "} + (images && processes ? "images and processes" : images ? "images" : "processes");
+  std::set<std::string> wanted;
+  for_each_container(service, [&](const auto& x) {
+    wanted.insert(x.driver != config::driver_choice::automatic ? "the driver " + std::string{config::to_text(x.driver)}
+                  : x.image.empty()                             ? "a driver for processes"
+                                                                : "a driver for images");
+  });
+  std::string text;
+  for (const auto& x : wanted)
+    text += (text.empty() ? "without " : " and ") + x;
+  return text;
 }
 
 } // namespace

@@ -274,13 +274,9 @@ private:
 
   awaited_image awaited_at(const application_record& record, const config::service_spec& service, const std::string& host,
                            const image_places& places) {
-    awaited_image x;
-    x.reference = missing_image(record, service, host, places);
-    if (x.reference.empty())
-      return x;
-    x.why = why_hopeless(x.reference, board().reports());
-    x.is_hopeless = !x.why.empty();
-    return x;
+    auto missing = missing_image(record, service, host, places);
+    auto hopeless = why_hopeless(missing, board().reports());
+    return {std::move(missing), std::move(hopeless)};
   }
 
   void take_offer(const host_heartbeat& beat) {

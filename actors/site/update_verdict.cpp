@@ -86,10 +86,10 @@ private:
       return {};
     const auto awaited = images_(record, service, x.host);
     const bool is_late = now_ >= record.updated_at + service.update.deadline.count();
-    if (awaited.reference.empty() || !(awaited.is_hopeless || is_late))
+    if (awaited.reference.empty() || (awaited.hopeless.empty() && !is_late))
       return {};
     return "the image " + awaited.reference + " is not on " + x.host + ", where " + name + " is to run it"
-           + (awaited.is_hopeless ? "" : ", after " + config::duration_text(service.update.deadline)) + (awaited.why.empty() ? "" : ": " + awaited.why);
+           + (awaited.hopeless.empty() ? ", after " + config::duration_text(service.update.deadline) : ": " + awaited.hopeless);
   }
 
   /// Of an instance that runs what the update brought; empty: it has not failed (yet).

@@ -22,11 +22,10 @@ struct update_verdicts {
 /// What is seen of an instance as it is assigned, as a sentence; empty: nothing to say.
 using sight_reason = std::function<std::string(const std::string& instance, const assignment& x)>;
 
-/// What an instance that is to be updated to `record` waits for at `host`; `is_hopeless` while nothing but people can bring it.
+/// What an instance that is to be updated to `record` waits for at `host`.
 struct awaited_image {
   std::string reference; ///< empty: it does not wait
-  std::string why;       ///< it is not there, as a sentence; empty: it is on its way
-  bool is_hopeless = false;
+  std::string hopeless;  ///< why nothing but people can bring it, as a sentence; empty: it may be on its way
 };
 using image_sight =
   std::function<awaited_image(const application_record& record, const config::service_spec& service, const std::string& host)>;

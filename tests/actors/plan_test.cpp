@@ -372,6 +372,9 @@ TEST_CASE("a container that names its driver is placed where that is") {
   site.settle();
   for (int i = 1; i <= 3; ++i)
     CHECK(site.host_of("default.shop.web-" + std::to_string(i)) == "host-2");
+  site.state.hosts.at("host-2").drivers = {config::driver_kind::oci};
+  site.settle();
+  CHECK(site.state.assignments.at("default.shop.web-1").reason == "0 of 3 hosts fit: 3 without the driver engine");
 }
 
 TEST_CASE("where a change asks for more than there is, the changed application has to leave and not the others") {

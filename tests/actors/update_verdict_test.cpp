@@ -126,7 +126,7 @@ TEST_CASE("an updated instance that gives up takes the site back, and only what 
 
 TEST_CASE("an update whose image nobody can bring fails at once, one whose image does not come when its time is over") {
   updated_site site{2};
-  actors::awaited_image awaited{"r.example/web:2", "no such image", true};
+  actors::awaited_image awaited{"r.example/web:2", "no such image"};
   const auto decisions = [&] {
     return actors::judge_updates(site.state, {}, site.now, site.seen, site.reasons,
                                  [&](const auto&, const auto&, const auto&) { return awaited; })
@@ -135,8 +135,7 @@ TEST_CASE("an update whose image nobody can bring fails at once, one whose image
   REQUIRE(decisions().size() == 1);
   CHECK(std::get<actors::roll_back>(decisions()[0]).reason
         == "the image r.example/web:2 is not on " + site.at(web(1)).host + ", where " + web(1) + " is to run it: no such image");
-  awaited.is_hopeless = false;
-  awaited.why.clear();
+  awaited.hopeless.clear();
   CHECK(decisions().empty());
   site.now += 299'999;
   CHECK(decisions().empty());

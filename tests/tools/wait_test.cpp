@@ -110,4 +110,5 @@ TEST_CASE("apply --wait does not wait for what the site gave up, what was delete
   const auto changed = run_at(site, {"apply", "-f", "-", "--wait"}, document, 1'000'000);
   CHECK(changed.code == 1);
   CHECK(contains(changed.err, "cause: it was changed meanwhile: went back from version 2: it crashed"));
+  CHECK_FALSE(contains(changed.err, "stays applied"));
 }

@@ -40,7 +40,8 @@ public:
     last_ = now.error.empty() ? now.seen.text : now.error;
     if (!now.error.empty())
       return outcome::waiting; // a host that restarts, or a site that elects: it may be back at the next look
-    if (now.is_other)
+    is_other_ = now.is_other;
+    if (is_other_)
       return outcome::failed;
     if (now.seen.text != told_) {
       io_->err << which_.name << ": " << printable(now.seen.text) << '\n' << std::flush;
@@ -55,6 +56,8 @@ public:
 
   const std::string& name() const { return which_.name; }
   const std::string& last() const { return last_; }
+  /// Somebody, or the site, changed or deleted it meanwhile.
+  bool is_other() const { return is_other_; }
 
 private:
   look take_look() const {
@@ -96,11 +99,12 @@ private:
   std::uint64_t starts_ = 0;
   std::string told_;
   std::string last_;
+  bool is_other_ = false;
 };
 
 int refuse(const follower& application, const std::string& what, terminal& io) {
   io.err << "prunella: " << application.name() << ' ' << what << "\n  cause: " << printable(application.last())
-         << "\n  fix: it stays applied; `prunella get instances -a " << application.name()
+         << "\n  fix: " << (application.is_other() ? "" : "it stays applied; ") << "`prunella get instances -a " << application.name()
          << "` and `prunella get events` show how it goes on\n";
   return exit_failed;
 }
