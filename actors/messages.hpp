@@ -18,7 +18,14 @@ namespace prunella::actors {
 
 // -- host → site (actor "site" on the leader) ------------------------------------------------------------------------------
 
-enum class instance_phase : std::uint8_t { pending, starting, running, stopping, failed };
+enum class instance_phase : std::uint8_t {
+  pending,
+  starting,
+  running,
+  stopping,
+  failed,   ///< it ended, or gave up, and is not started again here
+  finished, ///< all of its containers ended as they should, and are not started again
+};
 
 /// As the API says it.
 constexpr const char* to_text(instance_phase phase) {
@@ -28,6 +35,7 @@ constexpr const char* to_text(instance_phase phase) {
   case instance_phase::running: return "running";
   case instance_phase::stopping: return "stopping";
   case instance_phase::failed: return "failed";
+  case instance_phase::finished: return "finished";
   }
   return "unknown";
 }
@@ -63,9 +71,12 @@ struct host_heartbeat {
   std::uint64_t since_revision = 0; ///< 0: what was reported before is no longer true
   std::vector<instance_report> reports;
   std::vector<std::string> gone; ///< instances no longer on this host; none of them is in `reports`
+  /// The site's log up to here is carried out: what it takes from this host runs here no more, and never will, unless `reports` have
+  /// it. 0: it cannot say so yet, or there are changes that did not fit in here.
+  std::uint64_t carried_out = 0;
   host_offer offer; ///< its software only when the leader may not know it yet
 
-  PRUNELLA_FIELDS(host_heartbeat, host, incarnation, sent_at_ns, has_reports, revision, since_revision, reports, gone, offer)
+  PRUNELLA_FIELDS(host_heartbeat, host, incarnation, sent_at_ns, has_reports, revision, since_revision, reports, gone, carried_out, offer)
 };
 
 /// The leader's answer. Lease fields are carried from the first version on; a leader that grants none says 0.

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <cstdio>
 
 namespace prunella::config {
 
@@ -97,6 +98,18 @@ std::string memory_text(std::int64_t bytes) {
     if (bytes % u.factor == 0)
       return std::to_string(bytes / u.factor).append(u.suffix);
   return std::to_string(bytes);
+}
+
+std::string shown_bytes(std::int64_t bytes) {
+  constexpr std::array<const char*, 5> units{"B", "KiB", "MiB", "GiB", "TiB"};
+  auto amount = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; amount >= 1024 && unit + 1 < units.size(); ++unit)
+    amount /= 1024;
+  std::array<char, 32> text{};
+  const bool is_whole = unit == 0 || amount >= 9.95 || amount * 10 - static_cast<double>(static_cast<std::int64_t>(amount)) * 10 < 0.5;
+  std::snprintf(text.data(), text.size(), is_whole ? "%.0f %s" : "%.1f %s", amount, units[unit]);
+  return text.data();
 }
 
 } // namespace prunella::config

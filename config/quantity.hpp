@@ -28,4 +28,7 @@ std::string cpu_text(std::int64_t millis);
 /// 0.
 std::string memory_text(std::int64_t bytes);
 
+/// For people, two digits or more: "999 B", "1.2 GiB", "64 MiB". `bytes` ≥ 0; rounded to the nearest tenth below ten.
+std::string shown_bytes(std::int64_t bytes);
+
 } // namespace prunella::config

@@ -11,6 +11,7 @@
 #include "config/time.hpp"
 #include "config/validate.hpp"
 #include "config/yaml/binder.hpp"
+#include "config/yaml/port_names.hpp"
 #include "config/yaml/characters.hpp"
 #include "config/yaml/tree.hpp"
 
@@ -306,10 +307,17 @@ std::optional<document_kind> read_kind(binding& b, const node& root, std::option
   return default_kind;
 }
 
+/// A probe whose port could not be read would be said to ask nothing.
+bool is_probe_with_problem(const std::string& path, const std::vector<std::string>& reported) {
+  const auto at = path.find(".probes.");
+  return at != std::string::npos && path.find_first_of(".[", at + 8) == std::string::npos
+         && std::any_of(reported.begin(), reported.end(), [&](const auto& known) { return known.compare(0, path.size() + 1, path + '.') == 0; });
+}
+
 /// Adds what `validate` says about things that could be read.
 void add_validation(binding& b, std::vector<problem> found) {
   for (problem& p : found)
-    if (!is_reported(p.path, b.reported)) {
+    if (!is_reported(p.path, b.reported) && !is_probe_with_problem(p.path, b.reported)) {
       p.file = b.file;
       p.at = b.positions.find(p.path);
       b.problems.push_back(std::move(p));
@@ -365,7 +373,8 @@ read_result read_all(std::string_view text, const std::string& file_name, std::o
     default_kind.reset();
   std::set<std::string> names;
   std::size_t unreported = 0;
-  for (const node& root : parsed.documents) {
+  for (node& root : parsed.documents) {
+    yaml::number_probe_ports(root);
     binding b;
     b.file = file_name;
     document next = read_document(b, root, default_kind);

@@ -25,6 +25,10 @@ public:
     return with_index([&](int index) { return remove_address(index, as_held(index, address)); });
   }
 
+  std::string obstacle() const override {
+    return with_index([](int) { return std::string{}; });
+  }
+
   std::string announce(const config::interface_address& address) override {
     return with_index([&](int) { return announce_address(name_, address); });
   }

@@ -22,6 +22,9 @@ public:
   /// One that is not there is no problem.
   virtual std::string remove(const config::interface_address& address) = 0;
 
+  /// Why it cannot be given any address; empty: nothing is known that speaks against it. Costs next to nothing.
+  virtual std::string obstacle() const = 0;
+
   /// Tells the neighbours that the address is here now.
   virtual std::string announce(const config::interface_address& address) = 0;
 };

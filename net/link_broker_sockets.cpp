@@ -217,7 +217,7 @@ void link_broker_state::on_closed(connection_handle handle) {
   socket.fd = -1; // CAF's to close, and soon another one's
   if (!socket.abort_at) {
     socket.connection.lost(socket.was_open ? "the connection was closed"
-                                           : "the connection was refused or closed before hello");
+                                           : "the connection was refused, or closed before that host had said who it is");
     frame ignored;
     if (socket.connection.next(ignored, now()) == link_input::ended)
       on_ended(socket);

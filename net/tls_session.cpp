@@ -167,6 +167,20 @@ void tls_session::close() {
   SSL_shutdown(impl_->ssl.get());
 }
 
+void tls_session::give_back() {
+  // A memory BIO keeps the room of the longest it ever held.
+  if (BIO_ctrl_pending(impl_->in) == 0)
+    if (bio_ptr fresh{BIO_new(BIO_s_mem())}) {
+      impl_->in = fresh.get();
+      SSL_set0_rbio(impl_->ssl.get(), fresh.release());
+    }
+  if (BIO_ctrl_pending(impl_->out) == 0)
+    if (bio_ptr fresh{BIO_new(BIO_s_mem())}) {
+      impl_->out = fresh.get();
+      SSL_set0_wbio(impl_->ssl.get(), fresh.release());
+    }
+}
+
 void tls_session::take_output(byte_buffer& out) {
   const auto pending = BIO_ctrl_pending(impl_->out);
   if (pending == 0)

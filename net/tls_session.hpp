@@ -55,6 +55,9 @@ public:
   /// Queues close_notify.
   void close();
 
+  /// Gives the memory back that earlier records needed.
+  void give_back();
+
   /// Appends the ciphertext for the peer to `out`.
   void take_output(byte_buffer& out);
 

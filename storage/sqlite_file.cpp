@@ -207,6 +207,10 @@ void sqlite_file::preallocate_wal() {
   const auto wal = path_ + "-wal";
   if (!options_.preallocate_wal || file_exists(wal))
     return; // a clean close removed it; one that is still there holds commits
+  const auto bytes = wal_frame_bytes * static_cast<std::size_t>(options_.wal_pages) * 9 / 8;
+  std::error_code unknown;
+  if (const auto space = std::filesystem::space(std::filesystem::path{path_}.parent_path(), unknown); unknown || space.available < 4 * bytes)
+    return; // who opens another file there meanwhile would find the disk full
   unique_fd fd(::open(wal.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   // Zeros, not fallocate: converting unwritten extents costs the same journal commit as growing the file. SQLite takes
   // a log whose header is zero for an empty one.

@@ -69,6 +69,10 @@ private:
     case api_route::delete_application: return writes_.begin(call, delete_command(call.request));
     case api_route::scale_service: return writes_.begin(call, scale_command(call.request));
     case api_route::roll_back: return writes_.begin(call, roll_back_command(call.request));
+    case api_route::restart_service: return writes_.begin(call, restart_service_command(call.request));
+    case api_route::restart_instance: return writes_.begin(call, restart_instance_command(call.request));
+    case api_route::drain_host:
+    case api_route::undrain_host: return writes_.begin(call, drain_command(call.route, call.request));
     case api_route::kill_actor: return kill_actor(call);
     }
   }
@@ -91,7 +95,7 @@ private:
       return on_alone(leader.empty() ? std::string{"no leader is known"} : leader + " is taking up leadership");
     self_->request(site, options_.read_timeout, std::move(request))
       .then(on_answer, [on_alone, leader](const caf::error& reason) {
-        on_alone("the leader " + leader + " does not answer: " + runtime::reason_text(reason));
+        on_alone(silence_text(leader, reason));
       });
   }
 

@@ -12,6 +12,7 @@
 #include "config/did_you_mean.hpp"
 #include "config/json.hpp"
 #include "config/reader.hpp"
+#include "config/validate.hpp"
 
 namespace prunella::actors {
 
@@ -28,6 +29,19 @@ struct roll_back_body {
   std::uint64_t revision = 0;
 
   PRUNELLA_FIELDS(roll_back_body, revision)
+};
+
+struct restart_service_body {
+  std::string service;
+  std::uint64_t revision = 0;
+
+  PRUNELLA_FIELDS(restart_service_body, service, revision)
+};
+
+struct restart_instance_body {
+  std::uint64_t generation = 0;
+
+  PRUNELLA_FIELDS(restart_instance_body, generation)
 };
 
 struct kill_body {
@@ -50,6 +64,13 @@ struct outcome_body {
   std::uint64_t revision = 0;
 
   PRUNELLA_FIELDS(outcome_body, application, result, revision)
+};
+
+struct host_outcome_body {
+  std::string host;
+  std::string result;
+
+  PRUNELLA_FIELDS(host_outcome_body, host, result)
 };
 
 /// Key of the application in the path; empty if it is not a name.
@@ -212,6 +233,32 @@ or_problem<site_command> roll_back_command(const net::routed_request& request) {
   return site_command{0, roll_back{key, std::get<roll_back_body>(body).revision, {}}};
 }
 
+or_problem<site_command> restart_service_command(const net::routed_request& request) {
+  const auto key = path_key(request);
+  if (key.empty())
+    return bad_name(request);
+  auto body = read_body<restart_service_body>(request.request.body, {"service", "revision"}, R"({"service": "web", "revision": 7})");
+  if (auto* problem = std::get_if<problem_view>(&body))
+    return std::move(*problem);
+  const auto& x = std::get<restart_service_body>(body);
+  return site_command{0, restart_instances{key, x.service, x.revision, {}, 0}};
+}
+
+or_problem<site_command> restart_instance_command(const net::routed_request& request) {
+  auto body = read_body<restart_instance_body>(request.request.body, {"generation"}, R"({"generation": 3})");
+  if (auto* problem = std::get_if<problem_view>(&body))
+    return std::move(*problem);
+  return site_command{0, restart_instances{{}, {}, 0, request.path.at("instance"), std::get<restart_instance_body>(body).generation}};
+}
+
+or_problem<site_command> drain_command(api_route route, const net::routed_request& request) {
+  const auto name = request.path.find("name");
+  if (name == request.path.end() || !config::is_name(name->second))
+    return make_problem(400, '`' + (name == request.path.end() ? std::string{} : name->second) + "` is not the name of a host",
+                        "names are 1 to 63 of a-z, 0-9 and `-`", "`prunella get hosts` lists what there is");
+  return site_command{0, drain_host{name->second, route == api_route::drain_host}};
+}
+
 or_problem<events_request> events_query(const net::routed_request& request) {
   auto page = page_query(request);
   if (auto* problem = std::get_if<problem_view>(&page))
@@ -289,8 +336,10 @@ net::http_response page_response(const view_answer& page, const net::routed_requ
   return response;
 }
 
-net::http_response outcome_response(const std::string& application, const command_outcome& outcome) {
-  const outcome_body body{application, to_text(outcome.result), outcome.revision};
+net::http_response outcome_response(const changed_subject& subject, const command_outcome& outcome) {
+  if (!subject.host.empty())
+    return json_response(config::json_text(config::to_json(host_outcome_body{subject.host, to_text(outcome.result)})));
+  const outcome_body body{subject.application, to_text(outcome.result), outcome.revision};
   return json_response(config::json_text(config::to_json(body)), outcome.result == command_result::created ? 201 : 200);
 }
 

@@ -33,6 +33,16 @@ or_problem<site_command> scale_command(const net::routed_request& request);
 /// goes back once.
 or_problem<site_command> roll_back_command(const net::routed_request& request);
 
+/// `POST /v1/applications/{name}/restart` with `{"service": "web", "revision": 7}`: the revision as it was seen, so that a repeated
+/// request restarts once.
+or_problem<site_command> restart_service_command(const net::routed_request& request);
+
+/// `POST /v1/instances/{instance}/restart` with `{"generation": 3}`, likewise.
+or_problem<site_command> restart_instance_command(const net::routed_request& request);
+
+/// `POST /v1/hosts/{name}/drain` and `…/undrain`, without a body.
+or_problem<site_command> drain_command(api_route route, const net::routed_request& request);
+
 /// `GET /v1/events?after=ID&limit=N`; limit 100 unless told.
 or_problem<events_request> events_query(const net::routed_request& request);
 
@@ -70,7 +80,13 @@ net::http_response problem_response(const problem_view& problem);
 /// `</v1/instances?after=KEY>; rel="next"`, with the other parameters of the request.
 net::http_response page_response(const view_answer& page, const net::routed_request& request);
 
-/// `{"application", "result", "revision"}`; 201 for a created one.
-net::http_response outcome_response(const std::string& application, const command_outcome& outcome);
+/// What a change was asked of: an application, or else a host.
+struct changed_subject {
+  std::string application; ///< tenant.name
+  std::string host;
+};
+
+/// `{"application", "result", "revision"}`, 201 for a created one; `{"host", "result"}`.
+net::http_response outcome_response(const changed_subject& subject, const command_outcome& outcome);
 
 } // namespace prunella::actors

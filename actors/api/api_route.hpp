@@ -29,6 +29,10 @@ enum class api_route : std::uint8_t {
   delete_application,
   scale_service,
   roll_back,
+  restart_service,
+  restart_instance,
+  drain_host,
+  undrain_host,
   kill_actor,
 };
 

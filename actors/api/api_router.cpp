@@ -36,12 +36,16 @@ net::http_router make_api_router(std::function<caf::actor()> api, const api_opti
       ask(std::move(request), std::move(respond));
   });
   router.add("GET", "/v1/hosts", to(api_route::hosts));
+  router.add("POST", "/v1/hosts/{name}/drain", to(api_route::drain_host));
+  router.add("POST", "/v1/hosts/{name}/undrain", to(api_route::undrain_host));
   router.add("GET", "/v1/applications", to(api_route::applications));
   router.add("GET", "/v1/applications/{name}", to(api_route::application));
   router.add("PUT", "/v1/applications/{name}", to(api_route::put_application));
   router.add("DELETE", "/v1/applications/{name}", to(api_route::delete_application));
   router.add("POST", "/v1/applications/{name}/scale", to(api_route::scale_service));
   router.add("POST", "/v1/applications/{name}/rollback", to(api_route::roll_back));
+  router.add("POST", "/v1/applications/{name}/restart", to(api_route::restart_service));
+  router.add("POST", "/v1/instances/{instance}/restart", to(api_route::restart_instance));
   router.add("GET", "/v1/instances", to(api_route::instances));
   router.add("GET", "/v1/images", to(api_route::images));
   router.add("POST", "/v1/images", to(api_route::import_image));

@@ -26,6 +26,17 @@ problem_view unconfirmed(const std::string& why) {
                       "look with `prunella get applications`, and send it once more, which is harmless");
 }
 
+changed_subject subject_of(const api_call& call) {
+  if (call.route == api_route::restart_instance) {
+    const auto parts = parse_instance_name(call.request.path.at("instance"));
+    return {application_key(parts.tenant, parts.application), {}};
+  }
+  const auto& name = call.request.path.at("name");
+  if (call.route == api_route::drain_host || call.route == api_route::undrain_host)
+    return {{}, name};
+  return {application_key_of(name), {}};
+}
+
 } // namespace
 
 void api_writes::begin(const api_call& call, or_problem<site_command> command) {
@@ -36,8 +47,8 @@ void api_writes::begin(const api_call& call, or_problem<site_command> command) {
       make_problem(503, "too many unfinished requests", "this host takes " + std::to_string(options_.max_calls),
                    "nothing was changed; ask again in a moment"))));
   const auto id = ++last_write_;
-  const auto key = application_key_of(call.request.path.at("name"));
-  writes_.emplace(id, write{key, encode(std::get<site_command>(command)), call.respond,
+  const auto subject = subject_of(call);
+  writes_.emplace(id, write{subject, encode(std::get<site_command>(command)), call.respond,
                             self_->clock().now() + options_.write_deadline,
                             call.route == api_route::delete_application, false, std::nullopt});
   attempt(id);
@@ -84,11 +95,11 @@ void api_writes::finish(std::uint64_t id, const site_answer& answer) {
   const auto x = std::move(it->second);
   writes_.erase(it);
   if (x.is_delete && x.may_be_done && answer.outcome.result == command_result::not_found)
-    x.respond(outcome_response(x.application, {command_result::deleted, 0, {}})); // by an earlier attempt
+    x.respond(outcome_response(x.subject, {command_result::deleted, 0, {}})); // by an earlier attempt
   else if (answer.problem.status != 0)
     x.respond(problem_response(answer.problem));
   else
-    x.respond(outcome_response(x.application, answer.outcome));
+    x.respond(outcome_response(x.subject, answer.outcome));
 }
 
 void api_writes::retry(std::uint64_t id, std::string why) {

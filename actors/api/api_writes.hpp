@@ -38,7 +38,7 @@ public:
 
 private:
   struct write {
-    std::string application;
+    changed_subject subject;
     std::string command;
     net::http_responder respond;
     runtime::instant deadline;

@@ -26,8 +26,9 @@ struct logs_view {
   std::string next;                 ///< cursor: `after` of the next request
   bool more = false;                ///< there is more at once
   std::vector<std::string> notes;   ///< sentences: which host does not answer, which lines are gone
+  std::vector<std::string> unread{}; ///< hosts that could not be asked for what they keep; a note says why
 
-  PRUNELLA_FIELDS(logs_view, lines, containers, next, more, notes)
+  PRUNELLA_FIELDS(logs_view, lines, containers, next, more, notes, unread)
 };
 
 } // namespace prunella::actors

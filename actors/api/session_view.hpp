@@ -19,8 +19,9 @@ struct session_request_view {
   std::uint16_t rows = 0;
   std::uint16_t columns = 0;
   bool task = false; ///< once, in a container of its own, with image and environment of a container of `of`: APPLICATION/SERVICE
+  std::string term{}; ///< of a terminal: what kind it is (TERM); empty: `xterm`
 
-  PRUNELLA_FIELDS(session_request_view, of, command, terminal, input, rows, columns, task)
+  PRUNELLA_FIELDS(session_request_view, of, command, terminal, input, rows, columns, task, term)
 };
 
 /// Its answer, 201.

@@ -6,8 +6,16 @@
 #include "actors/site/site_difference.hpp"
 #include "actors/site/site_views.hpp"
 #include "config/json.hpp"
+#include "net/link_errors.hpp"
+#include "runtime/exit_reason.hpp"
 
 namespace prunella::actors {
+
+std::string silence_text(const std::string& leader, const caf::error& reason) {
+  if (reason == net::link_errc::not_running) // it was elected a moment ago, or led until then
+    return leader + " does not lead the site at this moment";
+  return "the leader " + leader + " does not answer: " + runtime::reason_text(reason);
+}
 
 net::http_response status_response(status_view status, const api_options& here) {
   const auto leader = here.leader->get();

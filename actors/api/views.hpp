@@ -16,14 +16,14 @@ namespace prunella::actors {
 /// `GET /v1/hosts` → array of these, ordered by id.
 struct host_view {
   std::string id;
-  std::string state;   ///< up | down | unknown: no leader answers, and it is not the host that does
+  std::string state;   ///< up | draining | drained | down | unknown: no leader answers, and it is not the host that does
   std::string role;    ///< leader | controller | follower
   std::string address; ///< of its links
   config::labels labels;
   config::resources capacity;
   config::resources reserved; ///< by the instances assigned to it
   std::uint32_t instances = 0;
-  std::string reason; ///< why it is down or unknown; empty while up
+  std::string reason; ///< why it is down or unknown, or what is the matter with it; empty: all is well
   /// The most that one of its heartbeats came later to the leader than promised, within the last 5 to 10 s; 0 also when no
   /// leader answers.
   std::uint64_t heartbeat_late_us = 0;
@@ -51,7 +51,7 @@ struct instance_view {
   std::string service;
   std::uint32_t replica = 0; ///< N, counted from 1
   std::string host;          ///< empty: not placed
-  std::string state;         ///< pending | starting | running | stopping | failed
+  std::string state;         ///< pending | starting | running | stopping | failed | finished
   std::uint64_t generation = 0;
   std::uint32_t restarts = 0;
   std::int64_t pid = 0; ///< of its first container; 0: none
@@ -68,9 +68,10 @@ struct instance_view {
 struct service_view {
   std::string name;
   std::uint32_t replicas = 0; ///< asked for
-  std::uint32_t running = 0;
+  std::uint32_t running = 0; ///< and ready
+  std::uint32_t finished = 0; ///< ended as they should and are not started again (`restart: {type: transient}`)
 
-  PRUNELLA_FIELDS(service_view, name, replicas, running)
+  PRUNELLA_FIELDS(service_view, name, replicas, running, finished)
 };
 
 /// `GET /v1/applications` → array of these, ordered by tenant and name.
@@ -78,7 +79,7 @@ struct application_view {
   std::string name;
   std::string tenant;
   std::string version;
-  std::string state; ///< pending | starting | running | degraded | failed
+  std::string state; ///< pending | starting | running | updating | degraded | failed | finished
   std::vector<service_view> services;
   std::uint64_t revision = 0; ///< counts changes of this application's spec at this site
   std::string updated_at;
@@ -147,6 +148,7 @@ struct status_view {
   std::uint32_t hosts = 0;
   std::uint32_t applications = 0;
   std::uint32_t instances_running = 0;
+  std::uint32_t instances_finished = 0;
   std::uint32_t instances = 0;
   std::uint64_t term = 0;
   std::uint64_t committed = 0; ///< log index
@@ -156,7 +158,7 @@ struct status_view {
   std::string reason;     ///< why it is not healthy
 
   PRUNELLA_FIELDS(status_view, site, host, role, leader, quorum, health, hosts_up, hosts, applications,
-                  instances_running, instances, term, committed, applied, version, started_at, reason)
+                  instances_running, instances_finished, instances, term, committed, applied, version, started_at, reason)
 };
 
 /// `GET /v1/actors` → array of these in tree order (parents before children), for every reachable host of the site.

@@ -41,6 +41,7 @@ port_set host_ports(const door_knowledge& x) {
   return result;
 }
 
+/// A service that is wanted nowhere is not listened for: who comes is refused at once, and does not wait for an instance.
 served_ports list_services(const door_knowledge& x, net::door_plan& plan) {
   served_ports result;
   port_set taken;
@@ -57,7 +58,7 @@ served_ports list_services(const door_knowledge& x, net::door_plan& plan) {
             result.emplace(std::pair{key, service.name}, served{port.port, plan.services.size()});
             plan.services.push_back(std::move(served_here));
           };
-          if (port.publish != 0 && taken.insert({port.publish, port.protocol}).second) {
+          if (port.publish != 0 && service.replicas > 0 && taken.insert({port.publish, port.protocol}).second) {
             net::door_service published;
             published.port = port.publish;
             published.scope = port.publish_on;
@@ -69,7 +70,7 @@ served_ports list_services(const door_knowledge& x, net::door_plan& plan) {
           named.port = port.port;
           named.is_named = true;
           const auto known = x.service_addresses.find(key + '.' + service.name);
-          if (known != x.service_addresses.end() && listened_on.count({port.port, port.protocol}) == 0)
+          if (service.replicas > 0 && known != x.service_addresses.end() && listened_on.count({port.port, port.protocol}) == 0)
             named.address = known->second;
           add(std::move(named));
         }

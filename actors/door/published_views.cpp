@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "actors/names.hpp"
+#include "actors/site/address_holder.hpp"
 #include "config/address.hpp"
 #include "config/networks.hpp"
 
@@ -66,8 +67,12 @@ published_view row_of(const config::service_spec& service, const config::port_sp
       for (const auto& backend : x.backends)
         add(backends, backend, door.host);
     }
-  if (const auto address = config::parse_interface_address(state.site.address); address && is_at_site_address)
+  const auto address = config::parse_interface_address(state.site.address);
+  const auto why_nowhere = why_no_address_holder(state);
+  if (address && is_at_site_address && why_nowhere.empty())
     row.addresses.insert(row.addresses.begin(), config::address_text({address->address, row.port}));
+  if (is_at_site_address && !why_nowhere.empty())
+    row.problems.push_back(why_nowhere);
   for (auto& [key, x] : backends) {
     row.ready += x.view.state == "ready" ? 1 : 0;
     row.connections += x.view.connections;

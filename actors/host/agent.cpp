@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <condition_variable>
 #include <filesystem>
@@ -21,8 +22,10 @@
 #include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
 
+#include "actors/host/address_guard.hpp"
 #include "actors/host/addresses.hpp"
 #include "actors/host/composition.hpp"
+#include "actors/host/disk_room.hpp"
 #include "actors/host/driver_watch.hpp"
 #include "actors/instance/container_driver.hpp"
 #include "actors/instance/driver_error.hpp"
@@ -117,6 +120,13 @@ std::vector<std::string> door_addresses(const std::string& own) {
   return result;
 }
 
+template <class T>
+T opened(storage::result<T> outcome) {
+  if (!outcome.ok() && outcome.error().code == storage::storage_errc::disk_full)
+    throw no_room{outcome.error().message};
+  return storage::or_throw(std::move(outcome));
+}
+
 std::uint64_t random_seed() {
   std::random_device device;
   return (static_cast<std::uint64_t>(device()) << 32) | device();
@@ -132,6 +142,7 @@ struct agent::parts {
   void give_images(outer_parts& x);
   const config::driver_spec* image_driver() const;
   host_findings find_abilities() const;
+  std::shared_ptr<net::address_device> make_address_device() const;
   std::shared_ptr<host_bridge> make_bridge() const;
   void watch_root();
   const config::host_spec& own() const;
@@ -142,6 +153,7 @@ struct agent::parts {
   available_drivers drivers;
   std::shared_ptr<host_bridge> bridge; ///< null: no container here can be on one
   std::unique_ptr<driver_watch> offer;
+  std::atomic<bool> disk_is_full{false};
   agent_config config;
   caf::actor_system system;
   std::shared_ptr<storage::container_records> records;
@@ -160,11 +172,11 @@ struct agent::parts {
 agent::parts::parts(agent_options x)
   : options(checked(std::move(x))),
     owner{options.site.name, options.host},
-    data(storage::or_throw(storage::data_dir::open(options.data_dir, owner))),
+    data(opened(storage::data_dir::open(options.data_dir, owner))),
     drivers(find_drivers(own().drivers)),
     bridge(make_bridge()),
     system(config),
-    records(storage::or_throw(storage::open_container_records(data.file("containers.db"), owner))),
+    records(opened(storage::open_container_records(data.file("containers.db"), owner))),
     inside(system, {options.site, options.host, options.version}, outside()) {
   net::http_server_options api;
   api.address = options.api;
@@ -215,7 +227,13 @@ outer_parts agent::parts::outside() {
   });
   if (images != nullptr && images->kind == config::driver_kind::engine)
     offer->watch_engine(images->socket);
-  x.offer = [this] { return offer->offer(); };
+  x.offer = [this] {
+    auto all = offer->offer();
+    disk_is_full = is_full(space_of(options.data_dir), disk_is_full);
+    if (disk_is_full)
+      add_full_disk(all);
+    return all;
+  };
   x.probe = [this](net::probe_question question, std::function<void(const net::probe_finding&)> done) {
     probes.ask(std::move(question), std::move(done));
   };
@@ -240,7 +258,7 @@ outer_parts agent::parts::outside() {
     return made;
   };
   if (!own().interface.empty())
-    x.address_device = net::make_address_device(own().interface);
+    x.address_device = make_address_device();
   x.spawn_driver = [this] {
     container_driver_options driver;
     driver.data_directory = data.path();
@@ -283,6 +301,17 @@ const config::driver_spec* agent::parts::image_driver() const {
   const auto first = std::find_if(drivers.drivers.begin(), drivers.drivers.end(),
                                   [](const auto& x) { return x.kind != config::driver_kind::process; });
   return first == drivers.drivers.end() ? nullptr : &*first;
+}
+
+/// What takes the site's address.
+std::shared_ptr<net::address_device> agent::parts::make_address_device() const {
+  auto device = net::make_address_device(own().interface);
+  if (options.address_guard.empty())
+    return device;
+  return make_guarded_device(std::move(device), own().interface, options.address_guard, [this](const std::string& why) {
+    if (options.log)
+      options.log(log_level::warning, options.host + ": " + why);
+  });
 }
 
 host_findings agent::parts::find_abilities() const {

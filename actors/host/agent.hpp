@@ -4,6 +4,7 @@
 // its outer parts, links over TLS, processes and files, and decides which actors get threads of their own.
 
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct agent_options {
   std::string version;
   registry_options registries; ///< an `auth_file` that is not given is `DATA_DIR/registry-auth.json`, if that is there
   std::vector<std::string> engine_helper{}; ///< program and arguments that run a command in a container of an engine
+  std::vector<std::string> address_guard{}; ///< program and arguments of the guard of the site's address; empty: it has none
   log_sink log;
 };
 
@@ -32,10 +34,16 @@ struct agent_end {
   std::string reason;
 };
 
+/// The disk of the data directory is full, so nothing was started. Nothing is wrong: with room it can be.
+class no_room : public std::runtime_error {
+public:
+  using std::runtime_error::runtime_error;
+};
+
 class agent {
 public:
   /// Opens the data directory and starts everything. Throws std::runtime_error with a sentence and a next step: foreign or
-  /// locked data, missing identity, port in use.
+  /// locked data, missing identity, port in use; `no_room`.
   explicit agent(agent_options options);
   ~agent();
 

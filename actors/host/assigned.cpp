@@ -13,7 +13,7 @@ const application_plans& assigned_applications::plans(const site_state& state, c
     return plans_;
   std::map<std::string, basis> bases;
   for (const auto& [name, x] : state.assignments)
-    if (x.host == place_.host && !instances.has_given_up(name, x.generation)) {
+    if (x.host == place_.host && x.leaves_since == 0 && !instances.has_given_up(name, x.generation)) {
       const auto key = application_key(x.tenant, x.application);
       const auto record = state.applications.find(key);
       const bool is_outdated = record != state.applications.end() && &version_of(record->second, x) != &record->second.spec;
@@ -73,16 +73,29 @@ std::chrono::milliseconds grace_of(const site_state& state, const std::string& i
   return grace.value_or(config::container_spec{}.grace);
 }
 
-std::vector<std::string> known_containers(const site_state& state) {
+namespace {
+
+template <class Which>
+std::vector<std::string> containers_of(const site_state& state, Which is_asked_for) {
   std::set<std::string> names;
   for (const auto& [instance, x] : state.assignments) {
     const auto record = state.applications.find(application_key(x.tenant, x.application));
-    if (record == state.applications.end())
+    if (record == state.applications.end() || !is_asked_for(x))
       continue;
     visit_containers(record->second, x.service,
                      [&, name = &instance](const config::container_spec& container) { names.insert(container_name(*name, container.name)); });
   }
   return {names.begin(), names.end()};
+}
+
+} // namespace
+
+std::vector<std::string> known_containers(const site_state& state) {
+  return containers_of(state, [](const assignment&) { return true; });
+}
+
+std::vector<std::string> assigned_containers(const site_state& state, const std::string& host) {
+  return containers_of(state, [&](const assignment& x) { return x.host == host; });
 }
 
 } // namespace prunella::actors

@@ -52,4 +52,7 @@ std::chrono::milliseconds grace_of(const site_state& state, const std::string& i
 /// Names of the containers of all instances that the site has, on whichever host; what others left here may go.
 std::vector<std::string> known_containers(const site_state& state);
 
+/// Those of them that `host` is to run.
+std::vector<std::string> assigned_containers(const site_state& state, const std::string& host);
+
 } // namespace prunella::actors

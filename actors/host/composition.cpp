@@ -13,6 +13,7 @@
 #include "actors/host/image_keeper.hpp"
 #include "actors/host/journal_actor.hpp"
 #include "actors/host/link_watch.hpp"
+#include "actors/host/host_findings.hpp"
 #include "actors/host/site_address.hpp"
 #include "actors/host/tree_actor.hpp"
 #include "actors/host/use_actor.hpp"
@@ -225,6 +226,11 @@ void composition::on_replaced_file(const std::string& what) {
   record({"", 0, 0, "host/" + options_.host, "", "a damaged file was replaced", what, ""});
 }
 
+caf::actor composition::site_of_leader() {
+  const auto leader = leader_->get().leader;
+  return leader.empty() ? caf::actor{} : actor_on(leader, "site");
+}
+
 caf::actor composition::start_images(const runtime::start_context& my) {
   image_keeper_options x;
   x.host = options_.host;
@@ -233,10 +239,7 @@ caf::actor composition::start_images(const runtime::start_context& my) {
   x.may_unpack = outer_.may_unpack_images;
   x.run = run_fetch_;
   x.find_name = outer_.find_image_name;
-  x.site = [this] {
-    const auto leader = leader_->get().leader;
-    return leader.empty() ? caf::actor{} : actor_on(leader, "site");
-  };
+  x.site = [this] { return site_of_leader(); };
   x.peers = [this] {
     std::vector<std::string> hosts;
     for (const auto& [id, host] : state_->get()->hosts)
@@ -357,6 +360,7 @@ caf::actor composition::start_terminals(const runtime::start_context& my) {
     x.address = address->host;
   x.state = state_;
   x.actor_on = [this](const std::string& host, const std::string& name) { return actor_on(host, name); };
+  x.site = [this] { return site_of_leader(); };
   x.draw_session = [this] { return std::to_string(outer_.draw_seed()) + std::to_string(outer_.draw_seed()); };
   x.log_path = [this](const std::string& container) { return container_log_path(outer_.data_directory, container); };
   return spawn_terminals(my.self, std::move(x));
@@ -398,7 +402,7 @@ caf::actor composition::start_host(const runtime::start_context& my) {
   x.containers.clock = outer_.clock;
   x.containers.disk = [this] { return local("use"); };
   x.figures = figures_;
-  x.offer = outer_.offer;
+  x.offer = [this] { return with_address_obstacle(outer_.offer(), address_trouble_->get()); };
   x.clock = outer_.clock;
   if (door_.door) {
     x.containers.door = [this] { return local("door"); };
@@ -454,6 +458,7 @@ caf::actor composition::start_address(const runtime::start_context& my) {
   x.device = outer_.address_device;
   x.state = state_;
   x.leader = leader_;
+  x.trouble = address_trouble_;
   x.record = [this](storage::journal_event event) {
     say(log_level::info, event.object + ": " + event.to + (event.reason.empty() ? "" : ": " + event.reason));
     record(std::move(event));

@@ -170,6 +170,7 @@ private:
   void record(storage::journal_event event) const;
   caf::actor lookup(const std::string& path) const;
   caf::actor actor_on(const std::string& host, const std::string& name);
+  caf::actor site_of_leader(); ///< an invalid handle if none is known
 
   caf::actor_system& system_;
   composition_options options_;
@@ -182,6 +183,7 @@ private:
   std::shared_ptr<status_cell> status_ = std::make_shared<status_cell>();
   std::shared_ptr<leadership_cell> leader_ = std::make_shared<leadership_cell>();
   std::shared_ptr<trouble_cell> trouble_ = std::make_shared<trouble_cell>();
+  std::shared_ptr<trouble_cell> address_trouble_ = std::make_shared<trouble_cell>(); ///< why this host cannot hold the site's address
   const hosts_by_member hosts_; ///< of the site's document
   std::shared_ptr<host_contacts> contacts_; ///< by consensus
   std::shared_ptr<host_memory> memory_ = std::make_shared<host_memory>();

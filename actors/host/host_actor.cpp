@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include <caf/event_based_actor.hpp>
 #include <caf/local_actor.hpp>
@@ -12,6 +13,7 @@
 #include "actors/host/assigned.hpp"
 #include "actors/host/host_reporter.hpp"
 #include "actors/host/journal_actor.hpp"
+#include "actors/host/leftovers.hpp"
 #include "actors/site/leadership_actor.hpp"
 #include "runtime/consensus/consensus_actor.hpp"
 #include "runtime/exit_reason.hpp"
@@ -58,7 +60,7 @@ struct host_actor_state {
     assigned_ = std::make_unique<assigned_applications>(plan_place{options_.site, options_.host, options_.address});
     reporter_ = std::make_unique<host_reporter>(
       self_, host_reporter_options{options_.host, options_.incarnation, options_.leader,
-                                   options_.actor_on, options_.figures, options_.offer});
+                                   options_.actor_on, options_.figures, options_.offer, [this] { return carried_out(); }});
     for (const auto& instance : memory().instances.instances())
       refresh(instance);
     sync_by_ = self_->clock().now() + options_.sync_patience;
@@ -124,15 +126,16 @@ private:
       return;
     self_->request(driver, request_margin, recover_containers{true})
       .then(
-        [this, driver](const recovered_containers& found) {
+        [this, driver, doubts = doubts_](const recovered_containers& found) {
           if (!synchronised_)
             return;
-          for (const auto& x : unwanted_containers(found.containers, plans_in_force())) {
-            if (!ending_.insert({x.name, x.generation}).second)
-              continue; // told before, within its grace
+          for (const auto& x : leftovers_.take(unwanted_containers(found.containers, plans_in_force()), self_->clock().now())) {
             note("container/" + x.name, "running", "stopping", "no longer assigned to " + options_.host, "instance/" + x.instance);
             stop_leftover(driver, x);
           }
+          report_leftovers();
+          if (doubts == doubts_ && !std::exchange(knows_leftovers_, true))
+            reporter_->send();
           tidy(driver);
         },
         [](const caf::error&) {
@@ -143,19 +146,59 @@ private:
   /// Never by a copy of the state that may lack what the site has decided.
   void tidy(const caf::actor& driver) {
     if (heard_the_log_)
-      self_->request(driver, request_margin, tidy_folders{known_containers(*options_.state->get())})
+      self_->request(driver, request_margin,
+                     tidy_folders{known_containers(*options_.state->get()), assigned_containers(*options_.state->get(), options_.host)})
         .then([] {}, [](const caf::error&) {}); // the next sweep tries again
   }
 
   void stop_leftover(const caf::actor& driver, const recovered_container& x) {
     const auto grace = grace_of(*options_.state->get(), x.instance, x.name);
+    leftovers_.told(x, grace);
     self_->request(driver, grace + request_margin, stop_container{x.name, x.generation, grace})
-      .then([this, x](const container_exited&) { ending_.erase({x.name, x.generation}); },
-            [this, x](const caf::error&) {
-              // It is gone, or a newer one runs in its place, or the driver is being restarted: see above.
-              ending_.erase({x.name, x.generation});
-            });
+      .then(
+        [this, x](const container_exited&) {
+          leftovers_.ended(x);
+          report_leftovers();
+        },
+        // It is gone, or a newer one runs in its place, or the driver is being restarted: the next sweep knows.
+        [this, x](const caf::error&) { leftovers_.failed(x); });
   }
+
+  /// What is reported of instances that are none of this host's any more, and still run here.
+  void report_leftovers() {
+    const auto left = leftovers_.instances(self_->clock().now());
+    const auto before = std::exchange(reported_leftovers_, {left.begin(), left.end()});
+    for (const auto& instance : left)
+      report_leftover(instance);
+    for (const auto& instance : before)
+      if (reported_leftovers_.count(instance) == 0)
+        report_leftover(instance);
+  }
+
+  void report_leftover(const std::string& instance) {
+    if (memory().instances.report(instance))
+      return; // it runs here again
+    instance_report report;
+    report.instance = instance;
+    report.generation = leftovers_.generation_of(instance, self_->clock().now());
+    report.phase = instance_phase::stopping;
+    report.reason = "no longer assigned to " + options_.host;
+    if (report.generation != 0)
+      reporter_->put(report);
+    else
+      reporter_->remove(instance);
+  }
+
+  /// Actors ended, and what they looked after may run on: until that is known, this host does not say that anything ended.
+  void doubt_leftovers() {
+    knows_leftovers_ = false;
+    ++doubts_;
+    if (synchronised_)
+      stop_leftovers();
+  }
+
+  /// See `host_heartbeat`. What is told to stop stays in the reports until it has.
+  std::uint64_t carried_out() const { return synchronised_ && knows_leftovers_ ? reconciled_index_ : 0; }
 
   // -- reconcile -------------------------------------------------------------------------------------------------------
 
@@ -279,7 +322,11 @@ private:
   void stop_application(const std::string& application, bool keeps_containers) {
     ask<runtime::child_done>(application, options_.applications_path,
                              runtime::terminate_child{application_id(application), keeps_containers}, stop_time(application),
-                             [](const caf::error&) {}, [this, application] { drop_application(application); });
+                             [](const caf::error&) {}, [this, application] {
+                               if (!all_ended(application))
+                                 doubt_leftovers();
+                               drop_application(application);
+                             });
   }
 
   void stop_instance(const reconcile_action& action, bool keeps_containers) {
@@ -290,8 +337,17 @@ private:
       [](const caf::error&) {},
       [this, action, id] {
         delete_child(path_of(action.application), id);
+        if (!memory().instances.is_at_rest(action.instance))
+          doubt_leftovers();
         drop_instance(action.application, action.instance);
       });
+  }
+
+  bool all_ended(const std::string& application) {
+    const auto it = memory().running.find(application);
+    return it == memory().running.end()
+           || std::all_of(it->second.instances.begin(), it->second.instances.end(),
+                          [this](const auto& x) { return memory().instances.is_at_rest(x.name); });
   }
 
   void delete_child(const std::string& path, const std::string& id) {
@@ -383,12 +439,12 @@ private:
         kept.insert(instance.name);
     for (const auto& instance : memory().instances.instances()) {
       const auto it = state->assignments.find(instance);
-      const bool is_assigned = it != state->assignments.end() && it->second.host == options_.host;
+      const bool is_assigned = it != state->assignments.end() && it->second.host == options_.host && it->second.leaves_since == 0;
       if (is_assigned || kept.count(instance) != 0)
         continue;
       memory().instances.forget(instance);
       memory().started.erase(instance);
-      reporter_->remove(instance);
+      report_leftover(instance);
       if (options_.on_gone)
         options_.on_gone(instance);
     }
@@ -408,6 +464,7 @@ private:
   void on_event(const host_event& x) {
     if (x.path == options_.applications_path && x.report.kind == runtime::report_kind::exited) {
       memory().running.clear(); // its successor starts empty
+      doubt_leftovers();
       may_forget_ = true;
       return reconcile_all();
     }
@@ -419,9 +476,9 @@ private:
     const auto application = rest.substr(0, slash);
     if (slash == std::string::npos && x.report.kind == runtime::report_kind::exited) {
       drop_application(application);
+      doubt_leftovers();
       reconcile_one(application);
       forget_unassigned();
-      stop_leftovers();
     } else if (slash != std::string::npos && rest.find('/', slash + 1) == std::string::npos
                && x.report.kind == runtime::report_kind::gave_up) {
       on_application_gave_up(application, rest.substr(slash + 1), x.report.reason);
@@ -445,12 +502,8 @@ private:
 
   /// What an operator wants to know is how the container ended, not that supervisors gave up over it.
   std::string last_container_reason(const std::string& instance) {
-    const auto report = memory().instances.report(instance);
-    if (report)
-      for (const auto& container : report->containers)
-        if (!container.reason.empty())
-          return container.name + ' ' + container.reason + ", more often than its restart intensity allows";
-    return {};
+    const auto cause = memory().instances.cause_of(instance);
+    return cause.empty() ? cause : cause + ", more often than its restart intensity allows";
   }
 
   /// Puts what is known of `instance` into the reports; a change goes to the leader at once and into the journal.
@@ -470,13 +523,18 @@ private:
     // That it waits to be started is no news beside its assignment, which is an event of its own.
     if (old_phase != to_text(report->phase) && report->phase != instance_phase::pending)
       note("instance/" + instance, old_phase, to_text(report->phase),
-           report->phase == instance_phase::running && report->restarts > old_restarts
-             ? "restarted " + std::to_string(report->restarts) + " times"
-             : report->reason,
+           report->phase != instance_phase::running ? report->reason : why_it_runs(*report, old_restarts),
            "host/" + options_.host);
     else if (report->phase == instance_phase::running && (was_ready != is_ready(*report) || old_reason != report->reason))
       note("instance/" + instance, was_ready ? "ready" : "not ready", is_ready(*report) ? "ready" : "not ready", report->reason,
            "host/" + options_.host);
+  }
+
+  /// Of an instance that has just come to run.
+  std::string why_it_runs(const instance_report& report, std::uint32_t old_restarts) {
+    if (report.restarts > old_restarts)
+      return "restarted " + std::to_string(report.restarts) + (report.restarts == 1 ? " time" : " times");
+    return report.reason.empty() && memory().instances.is_adopted(report.instance) ? "adopted: it had gone on running" : report.reason;
   }
 
   void note(std::string object, std::string from, std::string to, std::string reason, std::string cause) {
@@ -501,7 +559,10 @@ private:
   runtime::instant sync_by_;
   std::set<std::string> busy_;     ///< applications with a step under way
   std::set<std::string> retrying_; ///< applications that wait before their next step; empty name: all
-  std::set<std::pair<std::string, std::uint64_t>> ending_; ///< leftovers that were told to stop, with their generation
+  leftovers leftovers_;
+  std::set<std::string> reported_leftovers_; ///< instances
+  std::uint64_t doubts_ = 0;
+  bool knows_leftovers_ = false; ///< false: there may be some that were not found yet
   std::unique_ptr<host_reporter> reporter_;
   std::unique_ptr<assigned_applications> assigned_;
   std::uint64_t reconciled_index_ = 0; ///< of the state that was compared last

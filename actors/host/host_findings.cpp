@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "actors/site/address_holder.hpp"
+
 namespace prunella::actors {
 
 namespace {
@@ -83,6 +85,14 @@ private:
 } // namespace
 
 host_offer offer_of(const host_findings& found) { return offer_maker{found}.make(); }
+
+host_offer with_address_obstacle(host_offer offer, const std::string& why) {
+  if (why.empty() || offer.drivers.empty())
+    return offer;
+  offer.software.without.push_back({site_address_words, why});
+  offer.software = bounded(std::move(offer.software));
+  return offer;
+}
 
 std::string short_version(std::string_view line) {
   line = line.substr(0, line.find_first_of("\r\n"));

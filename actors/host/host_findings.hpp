@@ -27,6 +27,9 @@ struct host_findings {
 /// still holds, and a host that is new runs no images until then.
 host_offer offer_of(const host_findings& found);
 
+/// The same from a host that cannot hold the site's address; empty: it can, or need not.
+host_offer with_address_obstacle(host_offer offer, const std::string& why);
+
 /// `runc version 1.1.5+ds1` → `runc 1.1.5`: name and version as people know them.
 std::string short_version(std::string_view line);
 

@@ -56,6 +56,8 @@ void host_reporter::send() {
   beat.has_reports = !reports_are_under_way_;
   if (beat.has_reports)
     log_.fill(beat, confirmed_);
+  if (beat.has_reports && beat.revision == log_.revision())
+    beat.carried_out = options_.carried_out();
   give_offer(beat);
   const bool had_reports = beat.has_reports;
   const bool had_everything = had_reports && beat.since_revision == 0;

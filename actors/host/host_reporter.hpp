@@ -32,6 +32,7 @@ struct host_reporter_options {
   std::function<caf::actor(const std::string& host, const std::string& name)> actor_on;
   runtime::liveness_figures figures;
   std::function<host_offer()> offer = [] { return host_offer{}; }; ///< of this host, as it is known now
+  std::function<std::uint64_t()> carried_out = [] { return std::uint64_t{0}; }; ///< see `host_heartbeat`
 };
 
 class host_reporter {

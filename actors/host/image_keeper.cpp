@@ -19,6 +19,7 @@
 #include "actors/host/image_shelf.hpp"
 #include "actors/instance/image_error.hpp"
 #include "actors/site/leadership_actor.hpp"
+#include "config/quantity.hpp"
 #include "runtime/supervised_actor.hpp"
 
 namespace prunella::actors {
@@ -33,16 +34,9 @@ constexpr milliseconds ask_site_every{1'000}; ///< while containers wait
 constexpr milliseconds result_kept{60'000};
 constexpr std::uint64_t room_step = std::uint64_t{256} << 20;
 
-std::string size_text(std::uint64_t bytes) {
-  if (bytes < 1'000'000)
-    return std::to_string(bytes) + " bytes";
-  const auto tenths = std::to_string((bytes + 50'000) / 100'000);
-  return tenths.substr(0, tenths.size() - 1) + '.' + tenths.back() + " MB";
-}
-
-/// As the journal has it: `new image sha256:0123… from host-3, 12.3 MB`.
+/// As the journal has it: `new image sha256:0123… from host-3, 12 MiB`.
 std::string new_image_text(const fetched_image& x) {
-  return "new image " + x.manifest.substr(0, 19) + " from " + x.from + ", " + size_text(x.bytes);
+  return "new image " + x.manifest.substr(0, 19) + " from " + x.from + ", " + config::shown_bytes(static_cast<std::int64_t>(x.bytes));
 }
 
 /// People look for the tag; what it means is in the reason.
@@ -118,7 +112,7 @@ struct keeper_state {
     look_at_disk();
     return {
       [this](const provide_image& x) { return on_provide(x); },
-      [this](const release_image& x) { return on_release(x); },
+      [this](const keep_holders& x) { return on_keep_holders(x); },
       [this](const import_image& x) { return on_import(x); },
       [this](const image_orders& x) { return on_orders(x); },
       [this](const get_image_report&) { return make_report(); },
@@ -231,13 +225,15 @@ private:
     x.promise.deliver(std::move(answer));
   }
 
-  caf::result<caf::unit_t> on_release(const release_image& x) {
+  caf::result<caf::unit_t> on_keep_holders(const keep_holders& x) {
     // A host without a store holds nothing, and needs none to say so.
     if (!options_.images->was_used())
       return caf::unit;
-    if (const auto released = shelf_->release(x.holder); !released)
+    const auto released = shelf_->release_except({x.holders.begin(), x.holders.end()});
+    if (!released)
       return to_error(to_image_failure(released.error()));
-    tell_site();
+    if (*released > 0)
+      tell_site();
     return caf::unit;
   }
 
@@ -279,11 +275,17 @@ private:
     imports_.begin(x.key, promise);
     if (x.name.empty()) // which may take as long as to read all of it
       options_.find_name(x.path, [me = caf::actor_cast<caf::actor>(self_), x](const storage::result<std::string>& found) {
-        caf::anon_send(me, import_named{x.path, x.key, found ? *found : "", found ? image_failure{} : to_image_failure(found.error())});
+        caf::anon_send(me, import_named{x.path, x.key, found ? *found : "", found ? image_failure{} : why_no_name(found.error())});
       });
     else
       import_as(x.path, x.key, x.name);
     return promise;
+  }
+
+  /// A file that names no image, or several, is no fault of the store: who asks says the name.
+  static image_failure why_no_name(const storage::storage_error& error) {
+    return error.code == storage::storage_errc::invalid_argument ? image_failure{image_errc::reference_malformed, error.message}
+                                                                 : to_image_failure(error);
   }
 
   void on_import_named(const import_named& x) {

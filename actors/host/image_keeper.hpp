@@ -6,7 +6,7 @@
 // is done by workers. A crash loses the requests that wait (their askers time out and ask again) and nothing that arrived.
 // A host that never needed an image has no store: nothing is opened, nothing costs memory.
 //
-// Messages: `actors/instance/images.hpp` (provide_image, release_image), below, and from other hosts
+// Messages: `actors/instance/images.hpp` (provide_image, keep_holders), below, and from other hosts
 // (`actors/image_messages.hpp`):
 //   image_orders → image_report   at once
 //   find_image   → image_found    at once

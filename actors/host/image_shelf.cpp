@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -85,12 +86,37 @@ storage::result<provided_image> image_shelf::provide(const storage::image_refere
   return image;
 }
 
-storage::result<void> image_shelf::release(const std::string& holder) {
+storage::result<std::size_t> image_shelf::release_except(const std::set<std::string>& holders) {
   auto store = open();
   if (!store)
     return store.error();
-  is_fresh_ = false;
-  return noted((*store)->release(holder, clock_()));
+  if (const auto looked = look(**store); !looked)
+    return looked.error();
+  std::vector<std::string> gone;
+  for (const auto& row : rows_)
+    std::copy_if(row.holders.begin(), row.holders.end(), std::back_inserter(gone),
+                 [&](const auto& holder) { return holders.count(holder) == 0; });
+  for (const auto& holder : gone) {
+    is_fresh_ = false;
+    if (const auto released = noted((*store)->release(holder, clock_())); !released)
+      return released.error();
+  }
+  return gone.size();
+}
+
+/// Brings `rows_` up to date, those used last first.
+storage::result<void> image_shelf::look(storage::image_store& store) {
+  if (is_fresh_)
+    return {};
+  auto rows = noted(store.list());
+  if (!rows) {
+    rows_.clear();
+    return rows.error();
+  }
+  rows_ = std::move(*rows);
+  std::stable_sort(rows_.begin(), rows_.end(), [](const auto& a, const auto& b) { return a.last_used_at_ms > b.last_used_at_ms; });
+  is_fresh_ = true;
+  return {};
 }
 
 bool image_shelf::is_ready(const storage::image_reference& reference, bool unpacked) {
@@ -153,13 +179,7 @@ void image_shelf::fill(image_report& report, std::size_t max_bytes) {
   auto store = open();
   if (!store)
     return;
-  if (!is_fresh_) {
-    auto rows = noted((*store)->list());
-    rows_ = rows ? std::move(*rows) : std::vector<storage::image_view>{};
-    std::stable_sort(rows_.begin(), rows_.end(),
-                     [](const auto& a, const auto& b) { return a.last_used_at_ms > b.last_used_at_ms; });
-    is_fresh_ = true;
-  }
+  static_cast<void>(look(**store)); // without it there is nothing to tell, and the next one looks again
   if (const auto room = (*store)->room())
     report.free_bytes = room->free_bytes;
   std::size_t bytes = 0;

@@ -4,6 +4,7 @@
 // it is needed, and opens it anew after its disk failed. No actors; one thread.
 
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,7 +25,8 @@ public:
   /// The image, held by `holder`. Error `not_found`: it is not here, not whole, or not unpacked.
   storage::result<provided_image> provide(const storage::image_reference& reference, const std::string& holder);
 
-  storage::result<void> release(const std::string& holder);
+  /// Ends all holds but those of `holders`. Returns how many that were; with none nothing is written.
+  storage::result<std::size_t> release_except(const std::set<std::string>& holders);
 
   /// Whether it is here and whole, and unpacked if `unpacked`.
   bool is_ready(const storage::image_reference& reference, bool unpacked);
@@ -51,6 +53,7 @@ public:
 
 private:
   storage::result<std::shared_ptr<storage::image_store>> open();
+  storage::result<void> look(storage::image_store& store);
   template <class T>
   storage::result<T> noted(storage::result<T> outcome);
 

@@ -172,6 +172,7 @@ fetch_outcome run_or_why(caf::actor_system& system, shared_parts& parts, const f
 
 storage::registry_access access_of(const registry_options& options, const std::string& registry) {
   storage::registry_access access;
+  access.auth_place = options.auth_file;
   if (storage::file_exists(options.auth_file))
     access.auth_file = options.auth_file;
   access.certificates = options.certificates;

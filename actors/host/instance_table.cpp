@@ -1,6 +1,7 @@
 #include "actors/host/instance_table.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace prunella::actors {
 
@@ -50,9 +51,7 @@ void instance_table::take(const container_report& report) {
   auto& x = *found;
   x.waits_for = report.phase == container_phase::starting ? report.reason.substr(0, max_reason_bytes) : std::string{};
   if (report.phase == container_phase::starting && x.waits_for.empty()) // else it is the same start, that waits for an engine
-    ++x.attempts;
-  if (report.phase == container_phase::running && report.adopted && x.attempts > 1)
-    --x.attempts; // it had been running all along
+    count_start(x);
   x.is_known = true;
   x.was_told = report.phase == container_phase::stopping || (x.was_told && has_ended(report.phase));
   x.phase = report.phase;
@@ -61,8 +60,51 @@ void instance_table::take(const container_report& report) {
   x.is_ready = report.is_ready;
   x.unready_reason = report.unready_reason.substr(0, max_reason_bytes);
   x.address = report.phase == container_phase::running ? report.address : std::string{};
-  if (has_ended(report.phase))
+  if (report.phase == container_phase::running) {
+    x.has_ran = true;
+    x.is_adopted = report.adopted;
+    if (report.adopted && std::exchange(x.counts_restart, false))
+      --x.restarts; // it had been running all along
+  }
+  if (has_ended(report.phase) && x.was_told) {
+    x.ended_number = 0;
+  } else if (has_ended(report.phase)) {
     x.reason = report.reason.substr(0, max_reason_bytes);
+    x.has_passed = x.is_init && report.phase == container_phase::exited;
+    x.ended_number = ++ends_;
+  }
+}
+
+/// A container that was told to stop before it ran, as one that waits for an init container that fails, was never restarted; nor
+/// is an init container that did its work before.
+void instance_table::count_start(container& x) {
+  const bool is_first = !x.is_known;
+  const bool was_wanted = has_ended(x.phase) && (x.was_told ? !x.has_ran || x.is_init : x.has_passed);
+  x.counts_restart = !is_first && !was_wanted;
+  x.restarts += x.counts_restart ? 1 : 0;
+  x.has_ran = false;
+}
+
+/// Of those that do not run.
+const instance_table::container* instance_table::culprit_of(const instance& x) {
+  const container* culprit = nullptr;
+  for (const auto& c : x.containers)
+    if (c.phase != container_phase::running && c.ended_number > 0 && !c.has_passed && (culprit == nullptr || c.ended_number > culprit->ended_number))
+      culprit = &c;
+  return culprit;
+}
+
+std::string instance_table::cause_of(const std::string& name) const {
+  const auto it = instances_.find(name);
+  const auto* culprit = it == instances_.end() ? nullptr : culprit_of(it->second);
+  return culprit == nullptr ? std::string{} : culprit->name + ' ' + culprit->reason;
+}
+
+bool instance_table::is_adopted(const std::string& name) const {
+  const auto it = instances_.find(name);
+  return it != instances_.end() && std::all_of(it->second.containers.begin(), it->second.containers.end(), [](const auto& c) {
+    return c.is_adopted || (c.is_init && c.phase == container_phase::exited);
+  });
 }
 
 void instance_table::give_up(const std::string& name, const std::string& reason) {
@@ -79,6 +121,13 @@ bool instance_table::has_given_up(const std::string& name, std::uint64_t generat
   return it != instances_.end() && it->second.gave_up && it->second.generation == generation;
 }
 
+bool instance_table::is_at_rest(const std::string& name) const {
+  const auto it = instances_.find(name);
+  return it == instances_.end() || std::all_of(it->second.containers.begin(), it->second.containers.end(), [](const auto& c) {
+           return !c.is_known || has_ended(c.phase);
+         });
+}
+
 instance_phase instance_table::phase_of(const instance& x, std::string& reason) {
   if (x.gave_up) {
     reason = x.give_up_reason;
@@ -88,6 +137,8 @@ instance_phase instance_table::phase_of(const instance& x, std::string& reason) 
   std::size_t done = 0;
   std::size_t known = 0;
   bool is_stopping = false;
+  bool has_failed = false;
+  const auto* culprit = culprit_of(x);
   for (const auto& c : x.containers) {
     known += c.is_known ? 1 : 0;
     running += c.is_known && c.phase == container_phase::running ? 1 : 0;
@@ -96,15 +147,16 @@ instance_phase instance_table::phase_of(const instance& x, std::string& reason) 
                                                              : c.phase == container_phase::failed
                                                                  && x.restart == config::restart_type::temporary;
     done += c.is_known && is_final ? 1 : 0;
-    if (c.is_known && has_ended(c.phase) && !(c.is_init && is_final))
-      reason = c.name + ' ' + c.reason + (is_final ? " and is not restarted" : "");
-    else if (!c.waits_for.empty())
+    has_failed = has_failed || (c.is_known && is_final && c.phase == container_phase::failed);
+    if (!c.waits_for.empty())
       reason = c.name + " waits: " + c.waits_for;
-    else if (c.is_known && c.phase == container_phase::starting && !c.reason.empty()) // still why: who looks hardly sees the moment between
-      reason = c.name + ' ' + c.reason;
+    else if (&c == culprit) // also while it starts again: who looks hardly sees the moment between
+      reason = c.name + ' ' + c.reason + (is_final ? "; it is not started again" : "");
   }
-  if (is_stopping || (done > 0 && done == x.containers.size()))
+  if (is_stopping)
     return instance_phase::stopping;
+  if (done > 0 && done == x.containers.size())
+    return has_failed ? instance_phase::failed : instance_phase::finished;
   if (running > 0 && running + done == x.containers.size())
     return instance_phase::running;
   return known == 0 ? instance_phase::pending : instance_phase::starting;
@@ -121,9 +173,8 @@ std::optional<instance_report> instance_table::report(const std::string& name) c
   report.gave_up = x.gave_up;
   report.phase = phase_of(x, report.reason);
   for (const auto& c : x.containers) {
-    const auto restarts = c.attempts > 0 ? c.attempts - 1 : 0;
-    report.restarts += restarts;
-    report.containers.push_back({c.name, container_state(c.phase, c.is_known), c.pid, restarts, c.waits_for.empty() ? c.reason : c.waits_for});
+    report.restarts += c.restarts;
+    report.containers.push_back({c.name, container_state(c.phase, c.is_known), c.pid, c.restarts, c.waits_for.empty() ? c.reason : c.waits_for});
     if (c.phase == container_phase::running) {
       report.pid = report.pid == 0 ? c.pid : report.pid;
       report.started_at = std::max(report.started_at, c.started_at);

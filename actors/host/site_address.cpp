@@ -1,5 +1,6 @@
 #include "actors/host/site_address.hpp"
 
+#include <optional>
 #include <utility>
 
 #include <caf/event_based_actor.hpp>
@@ -7,23 +8,12 @@
 #include <caf/send.hpp>
 #include <caf/stateful_actor.hpp>
 
+#include "actors/site/address_holder.hpp"
 #include "actors/site/leadership_actor.hpp"
 #include "config/networks.hpp"
 #include "runtime/supervised_actor.hpp"
 
 namespace prunella::actors {
-
-std::string address_holder(const site_state& state, const std::string& leader) {
-  if (state.site.address.empty() || leader.empty())
-    return {};
-  const auto can_hold = [](const host_record& host) { return !host.spec.interface.empty(); };
-  if (const auto leading = state.hosts.find(leader); leading != state.hosts.end() && can_hold(leading->second))
-    return leader;
-  for (const auto& [id, host] : state.hosts)
-    if (host.up && can_hold(host))
-      return id;
-  return {};
-}
 
 namespace {
 
@@ -31,6 +21,12 @@ struct hold_on {
   std::uint64_t epoch = 0;
 
   PRUNELLA_FIELDS(hold_on, epoch)
+};
+
+struct look_at_device {
+  std::uint8_t unused = 0;
+
+  PRUNELLA_FIELDS(look_at_device, unused)
 };
 
 struct site_address_state;
@@ -49,6 +45,7 @@ struct site_address_state {
 
   caf::behavior start(site_address_options options) {
     options_ = std::move(options);
+    look_at_the_device();
     look();
     return {
       [this](const state_applied&) { look(); },
@@ -57,6 +54,7 @@ struct site_address_state {
         if (x.epoch == epoch_)
           hold();
       },
+      [this](const look_at_device&) { look_at_the_device(); },
     };
   }
 
@@ -81,7 +79,7 @@ private:
   void take(const std::string& leader) {
     is_wanted_ = true;
     to_announce_ = options_.announcements;
-    why_ = leader == options_.host ? options_.host + " leads" : "the leader " + leader + " has no interface for it";
+    why_ = leader == options_.host ? options_.host + " leads" : "the leader " + leader + " cannot hold it";
     hold();
   }
 
@@ -98,6 +96,16 @@ private:
     if (problem != problem_ && !problem.empty())
       tell("", options_.host + " cannot hold it", problem);
     problem_ = problem;
+    options_.trouble->set(has_it ? std::string{} : problem); // the site lets another host hold it
+  }
+
+  void look_at_the_device() {
+    self_->delayed_send(self_, options_.look_again, look_at_device{});
+    auto obstacle = options_.device->obstacle();
+    if (obstacle_ == obstacle)
+      return;
+    options_.trouble->set(obstacle);
+    obstacle_ = std::move(obstacle);
   }
 
   void let_go(const std::string& why) {
@@ -121,6 +129,7 @@ private:
   std::uint32_t to_announce_ = 0;
   std::string why_;
   std::string problem_;
+  std::optional<std::string> obstacle_; ///< what the device said last
   std::uint64_t epoch_ = 0;
 };
 

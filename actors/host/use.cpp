@@ -8,6 +8,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <iterator>
@@ -229,6 +230,13 @@ std::vector<container_use> container_readings::advance(const container_stats_lis
   }
   last_ = std::move(next);
   return uses;
+}
+
+bool container_readings::has_new(const container_stats_list& stats) const {
+  return std::any_of(stats.containers.begin(), stats.containers.end(), [&](const container_stats& x) {
+    const auto before = last_.find(x.name);
+    return before == last_.end() || before->second.generation != x.generation;
+  });
 }
 
 } // namespace prunella::actors

@@ -94,6 +94,9 @@ public:
   /// nothing else is known: 0.
   std::vector<container_use> advance(const container_stats_list& stats, std::chrono::microseconds at);
 
+  /// Whether nothing was read before of one of them: its use would be told as 0.
+  bool has_new(const container_stats_list& stats) const;
+
 private:
   struct reading {
     std::uint64_t generation = 0;

@@ -89,9 +89,11 @@ private:
     const auto at = now();
     const auto before = machine_;
     machine_ = read_machine(options_.data_directory, at);
+    // A container that was started since the last look is looked at twice too, once per answer: there may always be a newer one.
+    const bool has_new = containers_.has_new(stats) && std::exchange(waited_in_, round_) != round_;
     auto containers = containers_.advance(stats, at);
     const auto span = before ? at - before->cpu.at : microseconds{0};
-    if (!before || span > options_.longest_span || span < options_.least_span) {
+    if (!before || has_new || span > options_.longest_span || span < options_.least_span) {
       self_->delayed_send(self_, options_.least_span, read_again{round_});
       return;
     }
@@ -139,6 +141,7 @@ private:
   std::optional<paced_counts> limited_;
   std::vector<caf::typed_response_promise<use_answer>> waiting_;
   std::uint64_t round_ = 0;
+  std::uint64_t waited_in_ = 0; ///< the round in which new containers were waited for
   std::optional<use_answer> answer_;
   microseconds answered_at_{0};
 };

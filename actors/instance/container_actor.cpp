@@ -32,7 +32,8 @@ constexpr milliseconds ask_again_after{1'000};
 
 /// Nothing has failed: what it takes comes by itself, or somebody has to do something that no other host can spare them.
 bool is_not_there_yet(const caf::error& why) {
-  return is_driver_error(why, driver_errc::engine_away) || is_driver_error(why, driver_errc::image_awaited);
+  return is_driver_error(why, driver_errc::engine_away) || is_driver_error(why, driver_errc::image_awaited)
+         || is_driver_error(why, driver_errc::disk_full);
 }
 
 // Timer: look for the driver again. Of an older epoch: no longer of interest.

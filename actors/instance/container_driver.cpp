@@ -119,13 +119,19 @@ std::optional<driver_failure> container_driver_state::start_up() {
     const auto self = caf::actor_cast<caf::actor>(self_);
     watcher_ = std::make_unique<process_watcher>([self](std::uint64_t key) { caf::anon_send(self, container_ended{key, 0}); });
     const bool any_slow = std::any_of(backends_.begin(), backends_.end(), [](const auto& x) { return x->is_slow(); });
-    jobs_ = std::make_unique<job_threads>(any_slow ? options_.threads : 0,
+    jobs_ = std::make_unique<job_threads>(any_slow ? options_.threads : 1,
                                           [self](std::uint64_t key) { caf::anon_send(self, job_done{key}); });
   } catch (const std::system_error& error) {
     return driver_failure{driver_errc::fork_failed, error.what()};
   }
   auto failure = recover();
   logs_->begin_ageing();
+  for (const auto& backend : backends_)
+    jobs_->run([left_by = backend.get()]() -> job_threads::completion {
+      left_by->end_left_over();
+      return {};
+    });
+  delete_aside();
   return failure;
 }
 

@@ -78,7 +78,7 @@ caf::result<exec_result> container_driver_state::on_exec(const exec_container& r
   } catch (const std::system_error& error) {
     return to_error({driver_errc::fork_failed, error.what()});
   }
-  auto plan = plan_for({request.name, request.generation, request.command, false}); // last: it leaves files until the command ended
+  auto plan = plan_for({request.name, request.generation, request.command, {}}); // last: it leaves files until the command ended
   if (const auto* failure = std::get_if<driver_failure>(&plan))
     return to_error(*failure);
   const auto key = ++last_command_;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -68,16 +69,36 @@ caf::result<void> container_driver_state::on_tidy(const tidy_folders& request) {
     keep.insert(container);
   keep.insert(clearing_.begin(), clearing_.end());
   const auto unwanted = folders_except(keep, options_.data_directory);
-  const auto failure = remove_folders(unwanted, options_.data_directory);
-  const auto images = options_.images && !unwanted.empty() ? options_.images() : caf::actor{};
-  for (const auto& container : unwanted) {
-    images_.erase(container);
-    if (images) // one that held none is no error there
-      self_->send(images, release_image{container});
-  }
+  const auto failure = set_folders_aside(unwanted, options_.data_directory);
+  if (!unwanted.empty())
+    delete_aside();
+  let_go_of_images(request.assigned);
   if (failure)
     return to_error(*failure);
   return caf::unit;
+}
+
+/// Not here: of a plain process there may be any number of files.
+void container_driver_state::delete_aside() {
+  jobs_->run([folder = options_.data_directory]() -> job_threads::completion {
+    delete_folders_aside(folder);
+    return {};
+  });
+}
+
+/// Of all that neither run, come or go here, nor are `assigned`, nor wait for one.
+void container_driver_state::let_go_of_images(const std::vector<std::string>& assigned) {
+  std::set<std::string> holders{assigned.begin(), assigned.end()};
+  for (const auto& [container, entry] : containers_)
+    holders.insert(container);
+  for (const auto& [container, entry] : rising_)
+    holders.insert(container);
+  holders.insert(clearing_.begin(), clearing_.end());
+  holders.insert(asking_.begin(), asking_.end());
+  for (auto it = images_.begin(); it != images_.end();)
+    it = holders.count(it->first) == 0 ? images_.erase(it) : std::next(it);
+  if (const auto keeper = options_.images ? options_.images() : caf::actor{})
+    self_->send(keeper, keep_holders{{holders.begin(), holders.end()}});
 }
 
 caf::result<void> container_driver_state::on_stop_all(const stop_all_containers& request) {

@@ -142,11 +142,10 @@ caf::result<container_exited> container_driver_state::stop_rising(rising_map::it
     return to_error({driver_errc::stale_generation, "a newer generation of " + request.name + " runs here"});
   if (current.stops.size() >= options_.max_waiting)
     return to_error({driver_errc::too_many, "too many requests wait for the end of " + request.name});
-  if (!current.is_launching) {
-    drop(found, request.name + " was told to stop");
-    return not_running(request.name, request.generation);
-  }
+  const bool was_launching = current.is_launching;
   drop(found, request.name + " was told to stop");
+  if (!was_launching)
+    return not_running(request.name, request.generation);
   current.stops.push_back(self_->make_response_promise());
   return caf::delegated<container_exited>{};
 }
@@ -206,14 +205,17 @@ void container_driver_state::provide(const container_order& order,
   const auto keeper = options_.images ? options_.images() : caf::actor{};
   if (!keeper)
     return on_failure({driver_errc::image_awaited, "the image " + order.spec.image + " cannot be had: this host's image keeper does not run"});
+  const auto asking = asking_.insert(order.name); // what was asked for is held before the answer is here
   self_->request(keeper, options_.image_patience, provide_image{order.spec.image, order.name})
-    .then([this, on_image, container = order.name, reference = order.spec.image,
+    .then([this, on_image, asking, container = order.name, reference = order.spec.image,
            generation = order.generation](provided_image& image) {
+            asking_.erase(asking);
             auto& held = images_[container];
             held = {reference, generation, std::make_shared<const provided_image>(std::move(image))};
             on_image(held.image);
           },
-          [on_failure](const caf::error& why) {
+          [this, asking, on_failure](const caf::error& why) {
+            asking_.erase(asking);
             on_failure({is_to_be_awaited(why) ? driver_errc::image_awaited : driver_errc::image_unavailable, runtime::reason_text(why)});
           });
 }
@@ -232,7 +234,8 @@ void container_driver_state::launch(const std::string& container, std::shared_pt
 }
 
 void container_driver_state::on_failed(const std::string& container, const driver_failure& why) {
-  images_.erase(container); // it may be what is wrong
+  if (why.code != driver_errc::disk_full) // else it may be what is wrong; and without room its keeper could not hold it again
+    images_.erase(container);
   auto rising = std::move(rising_.extract(container).mapped());
   if (!rising.is_unwanted)
     rising.start.promise.deliver(to_error(why));
@@ -287,9 +290,25 @@ std::optional<driver_failure> container_driver_state::keep(launched_container& l
   const auto kept = options_.records->put(record);
   if (kept)
     return std::nullopt;
-  backend.abandon(launched);
+  abandon(backend, std::move(launched));
   return driver_failure{driver_errc::record_failed, order.name + " was started and ended again, because its record could not be kept: "
                                                       + kept.error().message};
+}
+
+/// Ends what nobody will ever ask for. A runtime takes its time to clear it away.
+void container_driver_state::abandon(driver_backend& backend, launched_container launched) {
+  if (!backend.is_slow())
+    return backend.abandon(launched);
+  backend.kill(launched);
+  const auto container = launched.record.name;
+  clearing_.insert(container);
+  jobs_->run([this, &backend, container, left = std::make_shared<launched_container>(std::move(launched))]() -> job_threads::completion {
+    try {
+      backend.abandon(*left);
+    } catch (const std::exception&) { // what is left of it is found by the next agent
+    }
+    return [this, container] { clearing_.erase(clearing_.find(container)); };
+  });
 }
 
 /// What an order may change of a container that runs.

@@ -135,6 +135,7 @@ private:
   caf::result<container_exited> on_wait(const wait_container& request);
   caf::result<void> on_signal(const signal_container& request);
   caf::result<void> on_tidy(const tidy_folders& request);
+  void let_go_of_images(const std::vector<std::string>& assigned);
   caf::result<void> on_stop_all(const stop_all_containers& request);
   caf::result<recovered_containers> on_recover(const recover_containers& request);
   caf::result<container_stats_list> on_stats(const get_container_stats& request);
@@ -158,6 +159,7 @@ private:
   void on_launched(const std::string& container, driver_backend& backend, driver_result<launched_container> result);
   void on_failed(const std::string& container, const driver_failure& why);
   std::optional<driver_failure> keep(launched_container& launched, driver_backend& backend, const container_order& order);
+  void abandon(driver_backend& backend, launched_container launched);
   void claim(running_container& container, const container_order& order);
   container_started adopt(running_container& container, const caf::actor_addr& owner);
   void begin_stop(running_container& container, std::chrono::milliseconds grace);
@@ -167,6 +169,7 @@ private:
   void clear_later(driver_backend& backend, const storage::container_record& record, bool stopped);
   void on_clear_due();
   void clear_all();
+  void delete_aside();
   void settle_if_empty();
   void watch(const std::string& container);
 
@@ -194,6 +197,7 @@ private:
     std::shared_ptr<const provided_image> image;
   };
   std::map<std::string, held_image> images_; // by container that holds it: a restart asks nobody
+  std::multiset<std::string> asking_;        // containers whose image was asked for
   std::vector<pending_clear> to_clear_; // of slow backends
   std::multiset<std::string> clearing_; // names in `to_clear_`, and with a job that does it
   std::uint64_t last_attempt_ = 0;

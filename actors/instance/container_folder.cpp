@@ -16,6 +16,10 @@ std::string variable(std::string_view name, const std::string& value) {
   return std::string{name} + "=" + value;
 }
 
+std::string folder_aside(const std::string& data_directory) {
+  return data_directory + "/removed";
+}
+
 } // namespace
 
 std::string container_folder(const std::string& data_directory, const std::string& container) {
@@ -69,14 +73,33 @@ std::vector<std::string> folders_except(const std::set<std::string>& keep, const
   return unwanted;
 }
 
-std::optional<driver_failure> remove_folders(const std::vector<std::string>& containers, const std::string& data_directory) {
+std::optional<driver_failure> set_folders_aside(const std::vector<std::string>& containers, const std::string& data_directory) {
+  namespace fs = std::filesystem;
   std::optional<driver_failure> first;
+  const auto aside = folder_aside(data_directory);
+  std::error_code error;
+  fs::create_directories(aside, error);
   for (const auto& container : containers) {
-    const auto folder = container_folder(data_directory, container);
-    if (const auto removed = storage::remove_folder(folder); !removed && !first)
-      first = driver_failure{driver_errc::data_directory_unusable, "a container's folder: " + removed.error().message};
+    auto place = aside + "/" + container; // unless an earlier one of this name is still being deleted
+    for (int i = 1; fs::exists(place, error); ++i)
+      place = aside + "/" + container + "." + std::to_string(i);
+    fs::rename(container_folder(data_directory, container), place, error);
+    if (error && !first)
+      first = driver_failure{driver_errc::data_directory_unusable,
+                             "the folder of " + container + " cannot be moved to `" + aside + "`: " + error.message() + "; look after the disk"};
   }
   return first;
+}
+
+void delete_folders_aside(const std::string& data_directory) {
+  namespace fs = std::filesystem;
+  std::error_code none; // was set aside yet
+  std::vector<std::string> found;
+  for (const auto& entry : fs::directory_iterator(folder_aside(data_directory), none))
+    found.push_back(entry.path().string());
+  for (const auto& folder : found)
+    static_cast<void>(storage::remove_folder(folder));
+  fs::create_directories(folder_aside(data_directory), none); // now: on a full disk it could not be made to make room
 }
 
 } // namespace prunella::actors

@@ -26,8 +26,12 @@ driver_result<launch_request> prepare_folder(const container_order& order, const
 /// The containers that have a folder, without those in `keep`.
 std::vector<std::string> folders_except(const std::set<std::string>& keep, const std::string& data_directory);
 
-/// Deletes the folders of `containers` as `storage::remove_folder`: nothing that is only mounted or linked there. The first
-/// failure, after trying the others.
-std::optional<driver_failure> remove_folders(const std::vector<std::string>& containers, const std::string& data_directory);
+/// Moves the folders of `containers` out of the way, into DATA_DIR/removed, whatever is in them. The first failure, after trying
+/// the others.
+std::optional<driver_failure> set_folders_aside(const std::vector<std::string>& containers, const std::string& data_directory);
+
+/// Deletes what was set aside, also by an earlier agent, as `storage::remove_folder`: nothing that is only mounted or linked there.
+/// Takes as long as the disk does; what cannot be deleted stays for the next time.
+void delete_folders_aside(const std::string& data_directory);
 
 } // namespace prunella::actors

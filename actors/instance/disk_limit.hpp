@@ -59,7 +59,4 @@ private:
   std::chrono::milliseconds pause_ = shortest_pause;
 };
 
-/// For people, two digits or more: "999 B", "1.2 GiB", "64 MiB". `bytes` ≥ 0; rounded to the nearest tenth below ten.
-std::string shown_bytes(std::int64_t bytes);
-
 } // namespace prunella::actors

@@ -44,6 +44,8 @@ std::string_view to_text(driver_errc code) {
       return "engine_away";
     case driver_errc::image_awaited:
       return "image_awaited";
+    case driver_errc::disk_full:
+      return "disk_full";
   }
   return "unknown";
 }

@@ -60,6 +60,9 @@ enum class driver_errc : std::uint8_t {
   engine_away = 18,
   /// The image is on its way, or its source does not answer. Nothing failed yet: ask again in a second.
   image_awaited = 19,
+  /// The disk of the data directory has no room for a start. Nothing failed yet: ask again in a second. Of one that stays full
+  /// `data_directory_unusable` is the answer.
+  disk_full = 20,
 };
 
 /// True when the same request may succeed later without anybody changing a spec; the only oracle for that.
@@ -67,7 +70,7 @@ constexpr bool is_retryable(driver_errc code) {
   return code == driver_errc::fork_failed || code == driver_errc::record_failed || code == driver_errc::too_many
          || code == driver_errc::data_directory_unusable || code == driver_errc::image_unavailable
          || code == driver_errc::runtime_failed || code == driver_errc::network_failed || code == driver_errc::engine_away
-         || code == driver_errc::image_awaited;
+         || code == driver_errc::image_awaited || code == driver_errc::disk_full;
 }
 
 /// The name of `code` as logs and problem documents carry it.
@@ -231,12 +234,14 @@ struct container_stats_list {
 };
 
 /// Deletes what ended containers left on the host, folders with their logs, of all that neither run here nor are named in
-/// `keep`. → unit; also when there is nothing. Errors: data_directory_unusable for the first that cannot be deleted, after
-/// trying the others.
+/// `keep`, and lets go of the images of all that neither run here nor are `assigned`. → unit, when the folders are out of the way:
+/// that they take no room any more may be later; also when there is nothing. Errors: data_directory_unusable for the first that
+/// cannot be moved away, after trying the others.
 struct tidy_folders {
-  std::vector<std::string> keep; ///< names of containers
+  std::vector<std::string> keep;     ///< names of containers
+  std::vector<std::string> assigned; ///< those that this host is to run: a restart of them takes the image that they hold
 
-  PRUNELLA_FIELDS(tidy_folders, keep)
+  PRUNELLA_FIELDS(tidy_folders, keep, assigned)
 };
 
 /// From now on every container stays: starts, stops and signals are refused with `released`. → unit. For an agent that ends
@@ -288,9 +293,9 @@ struct plan_command {
   std::string name;
   std::uint64_t generation = 0; ///< 0: whichever runs
   std::vector<std::string> command;
-  bool has_terminal = false; ///< its standard streams are a terminal
+  std::string terminal; ///< what kind of terminal its standard streams are, for its TERM; empty: they are none
 
-  PRUNELLA_FIELDS(plan_command, name, generation, command, has_terminal)
+  PRUNELLA_FIELDS(plan_command, name, generation, command, terminal)
 };
 
 /// A process of the host that is, or starts and stands for, a command in a container (`command_runner.hpp`).

@@ -2,7 +2,7 @@
 
 // What differs between the ways to run a container. The driver actor (`container_driver.hpp`) keeps the account of what
 // runs, of who waits for it, of stops and their grace; a backend knows how one container is started, told to stop, looked
-// at and cleared away. Backends are used by one driver actor; `launch` and `clear` also from its threads.
+// at and cleared away. Backends are used by one driver actor; `launch`, `end_left_over` and `clear` also from its threads.
 
 #include <cstdint>
 #include <optional>
@@ -25,6 +25,7 @@ struct written_log {
   std::string path;
   std::string reopen; ///< control pipe of the conmon that writes it; empty: it is of a plain process, whose output is beside it
   std::int64_t most_bytes = 0; ///< that its writer leaves in both halves; 0: any number
+  bool bounds_its_size = false; ///< its writer does, by the bounds that are kept beside it: only its age is the keeper's business
 };
 
 /// How a container ended, and what it had used.
@@ -56,9 +57,14 @@ public:
   virtual bool is_slow() const = 0;
 
   /// Which of `records` (all of this backend) still run, or ended and left word of it; ends and clears away what is left of
-  /// all others, also of containers that nobody recorded. `boot_id` is that of this boot of the machine.
+  /// all others, also of containers that nobody recorded, or notes it for `end_left_over`. `boot_id` is that of this boot of the
+  /// machine.
   virtual std::vector<launched_container> recover(const std::vector<storage::container_record>& records,
                                                   const std::string& boot_id) = 0;
+
+  /// Ends and clears away what `recover` noted, from a thread: after a power cut that is all that ran here. A `launch` of one of
+  /// these containers does not begin before what is left of it has ended.
+  virtual void end_left_over() {}
 
   /// Refuses an order that cannot be started here whatever else happens; starts nothing.
   virtual std::optional<driver_failure> check(const container_order& order, const provided_image* image) = 0;

@@ -64,7 +64,7 @@ constexpr bool is_to_be_awaited(image_errc code) {
 /// The name of `code` as logs and problem documents carry it.
 std::string_view to_text(image_errc code);
 
-/// Makes sure that the image is in this host's store, unpacked, and held by `holder` until `release_image`. →
+/// Makes sure that the image is in this host's store, unpacked, and held by `holder` until a `keep_holders` without it. →
 /// `provided_image`: at once if it is there, else when it was brought here, from a host of the site that has it or from
 /// its registry, which may take many minutes; what happens meanwhile is told as events of `image/REFERENCE`. A tag means
 /// what the site decided for the version that the holder's instance runs; until it did, the answer waits. Repeated and
@@ -87,12 +87,13 @@ struct provided_image {
   PRUNELLA_FIELDS(provided_image, manifest, config, layers, config_file, layer_files)
 };
 
-/// `holder` uses no image any more; what nobody needs goes when the disk gets tight, not before. → unit, also for an
-/// unknown holder. Holds outlive the agent: after a restart they are as they were.
-struct release_image {
-  std::string holder;
+/// Of this host's containers only these use images any more: every other hold ends. → unit. What nobody needs goes when the
+/// disk gets tight, not before. Said from time to time, so no hold outlives its container for long, whatever was lost; holds
+/// outlive the agent: after a restart they are as they were.
+struct keep_holders {
+  std::vector<std::string> holders; ///< names of containers
 
-  PRUNELLA_FIELDS(release_image, holder)
+  PRUNELLA_FIELDS(keep_holders, holders)
 };
 
 /// Why an image is not provided, before it becomes a `caf::error` (`image_error.hpp`).

@@ -25,7 +25,7 @@ namespace prunella::actors {
 
 namespace {
 
-constexpr int rescan_ms = 1000; // only where the system has no inotify instance left
+constexpr int rescan_ms = 1000; // only where the system has no inotify instance or watch left
 
 std::int64_t unix_time_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -67,12 +67,31 @@ void log_keeper::add(const written_log& log, const config::log_spec& bounds) {
   keep_log_bounds(log.path, bounds);
   {
     const std::lock_guard lock{mutex_};
-    const auto folder = folder_of(log.path);
-    logs_[log.path] = {inotify_ ? ::inotify_add_watch(inotify_.get(), folder.c_str(), IN_MODIFY) : -1, log.reopen, permitted};
+    auto& kept = logs_[log.path];
+    kept = {-1, log.reopen, permitted, log.bounds_its_size};
+    watch(log.path, kept);
     if (is_ageing_ && bounds.max_age.count() > 0)
       next_look_ = {}; // it may be the first with one
   }
   ::eventfd_write(wake_.get(), 1); // it may be full already: written while no agent was there
+}
+
+/// Of a log whose size is its writer's business no write is of interest.
+void log_keeper::watch(const std::string& path, kept_log& log) const {
+  if (inotify_ && !log.bounds_its_size && log.watch < 0)
+    log.watch = ::inotify_add_watch(inotify_.get(), folder_of(path).c_str(), IN_MODIFY);
+}
+
+/// True: the writes of some log are not told, so it has to be looked at. Tries again to have them told.
+bool log_keeper::any_unwatched() {
+  const std::lock_guard lock{mutex_};
+  bool any = false;
+  for (auto& [path, log] : logs_)
+    if (log.watch < 0 && !log.bounds_its_size) {
+      any = true; // once more also if that succeeds now: it may have been written since the last look
+      watch(path, log);
+    }
+  return any;
 }
 
 void log_keeper::begin_ageing() {
@@ -94,7 +113,7 @@ void log_keeper::remove(const std::string& path) {
   if (watch >= 0 && std::none_of(logs_.begin(), logs_.end(), shares))
     ::inotify_rm_watch(inotify_.get(), watch);
   lock.unlock();
-  if (!found.mapped().reopen.empty())
+  if (!found.mapped().reopen.empty() || found.mapped().bounds_its_size)
     return;
   const std::lock_guard taking{taking_};
   take_raw_output(folder_of(path), half_of(found.mapped().bounds), true);
@@ -109,7 +128,9 @@ bool log_keeper::look_at_all() {
   }
   bool more = false;
   for (const auto& [path, log] : logs)
-    if (!log.reopen.empty()) {
+    if (log.bounds_its_size) {
+      continue;
+    } else if (!log.reopen.empty()) {
       more |= judge_log(measure_log(path, false), log.bounds, 0).is_full && turn_log_over(path, log.reopen);
     } else {
       const std::lock_guard taking{taking_};
@@ -164,10 +185,11 @@ std::chrono::milliseconds log_keeper::time_to_look() const {
 // Which files were written does not matter: a look at a size costs a microsecond.
 void log_keeper::wait_for_writes() {
   std::array<pollfd, 2> entries{{{wake_.get(), POLLIN, 0}, {inotify_.get(), POLLIN, 0}}};
-  const std::int64_t most = inotify_ ? std::numeric_limits<int>::max() : rescan_ms;
+  const bool is_told = !any_unwatched();
+  const std::int64_t most = is_told ? std::numeric_limits<int>::max() : rescan_ms;
   const auto look = time_to_look().count();
   const auto wait = static_cast<int>(std::min(look, most));
-  ::poll(entries.data(), entries.size(), inotify_ && look > most ? -1 : wait);
+  ::poll(entries.data(), entries.size(), is_told && look > most ? -1 : wait);
   eventfd_t wakes = 0;
   ::eventfd_read(wake_.get(), &wakes);
   std::array<char, 4096> events{};

@@ -45,12 +45,15 @@ public:
 
 private:
   struct kept_log {
-    int watch = -1; ///< of inotify, on its folder
+    int watch = -1; ///< of inotify, on its folder; -1: there is none, as the system has no more
     std::string reopen;
     config::log_spec bounds; ///< as its writer permits
+    bool bounds_its_size = false;
   };
 
   void run();
+  void watch(const std::string& path, kept_log& log) const;
+  bool any_unwatched();
   bool look_at_all();
   void look_at_ages();
   std::chrono::milliseconds time_to_look() const;

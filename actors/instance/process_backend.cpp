@@ -80,6 +80,8 @@ public:
     if (auto* failure = std::get_if<driver_failure>(&like_it))
       return std::move(*failure);
     auto& launch = std::get<launch_request>(like_it);
+    if (!request.terminal.empty() && order.env.count("TERM") == 0)
+      launch.environment.push_back("TERM=" + request.terminal);
     auto file = resolve_command(request.command.front(), path_of(launch.environment), launch.working_directory);
     if (auto* failure = std::get_if<driver_failure>(&file))
       return std::move(*failure);

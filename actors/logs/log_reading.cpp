@@ -41,15 +41,19 @@ std::string_view next_part(std::string_view& rest, char mark) {
 void add_instance(log_targets& result, const site_state& state, const std::string& instance, const std::string& container,
                   bool all_hosts) {
   const auto& x = state.assignments.at(instance);
+  const auto last = x.host.empty() && !x.avoided.empty() && !all_hosts ? x.avoided.back().host : x.host; // where it gave up
   if (x.host.empty())
-    result.notes.push_back(instance + " is on no host" + (x.reason.empty() ? "" : ": " + x.reason));
+    result.notes.push_back(instance + " is on no host" + (x.reason.empty() ? "" : ": " + x.reason)
+                           + (all_hosts || x.generation == 0 ? ""
+                              : last.empty()                 ? "; all-hosts shows what it printed where it was"
+                                                             : ". These lines are of " + last + "; all-hosts shows those of its former hosts too"));
   const auto* service = service_of(state, x);
-  if ((x.host.empty() && !all_hosts) || service == nullptr)
+  if ((last.empty() && !all_hosts) || service == nullptr)
     return;
   for (const auto* containers : {&service->init_containers, &service->containers})
     for (const auto& one : *containers)
       if (container.empty() || one.name == container)
-        result.targets.push_back({container_name(instance, one.name), x.host, false});
+        result.targets.push_back({container_name(instance, one.name), last, false, x.host.empty() ? time_ms{0} : x.assigned_at});
 }
 
 /// The first of them, where there are too many.
@@ -66,10 +70,10 @@ void spread_over_hosts(log_targets& result, const site_state& state) {
   std::vector<log_target> all;
   for (const auto& one : result.targets) {
     if (!one.host.empty())
-      all.push_back({one.container, one.host, true});
+      all.push_back({one.container, one.host, true, one.since});
     for (const auto& [host, record] : state.hosts)
       if (host != one.host)
-        all.push_back({one.container, host, true});
+        all.push_back({one.container, host, true, 0});
   }
   result.targets = std::move(all);
 }
@@ -167,6 +171,14 @@ std::vector<source> to_sources(std::vector<read_log> logs) {
 
 } // namespace
 
+std::string unread_note(const site_state& state, const std::string& host, const std::string& why, bool all_hosts) {
+  const auto known = state.hosts.find(host);
+  if (known == state.hosts.end() || known->second.up)
+    return host + " does not say what it keeps of these logs: " + why + "; try again in a moment";
+  return host + " is down (" + known->second.reason + "), and what it keeps of these logs can be read when it is back"
+         + (all_hosts ? "" : "; all-hosts shows what others keep");
+}
+
 // -- requests ------------------------------------------------------------------------------------------------------------
 
 std::variant<logs_request, problem_view> parse_logs_request(const net::http_parameters& query) {
@@ -220,13 +232,23 @@ std::string log_name(const log_target& target) {
   return target.is_one_of_many ? target.container + '@' + target.host : target.container;
 }
 
+bool has_moved(const log_target& target, const logs_request& request, time_ms now) {
+  // Who follows asks every few seconds. What it could not read for longer, as its host was down, is no news of a move.
+  constexpr time_ms newest = 60'000;
+  return !request.after.empty() && request.after.count(log_key(target)) == 0 && target.since > 0 && now - target.since < newest;
+}
+
 log_query query_for(const log_target& target, const logs_request& request, time_ms now) {
   log_query query;
   query.container = target.container;
-  const auto known = request.after.find(short_name(log_name(target)));
+  const auto known = request.after.find(log_key(target));
   query.has_position = known != request.after.end();
   if (query.has_position)
     query.from = known->second;
+  if (has_moved(target, request, now)) {
+    query.since_ms = target.since;
+    return query;
+  }
   if (request.tail)
     query.tail = *request.tail;
   if (request.since)
@@ -236,9 +258,9 @@ log_query query_for(const log_target& target, const logs_request& request, time_
 
 // -- cursors -------------------------------------------------------------------------------------------------------------
 
-std::uint32_t short_name(const std::string& log) {
+std::uint32_t log_key(const log_target& target) {
   std::uint32_t hash = 2'166'136'261u; // FNV-1a
-  for (const char c : log)
+  for (const char c : target.container + '@' + target.host)
     hash = (hash ^ static_cast<unsigned char>(c)) * 16'777'619u;
   return hash;
 }
@@ -288,7 +310,7 @@ merged_logs merge_logs(std::vector<read_log> logs, std::map<std::uint32_t, log_p
     const auto& page = one.log.page;
     const bool whole = one.taken == page.entries.size();
     merged.has_more = merged.has_more || page.has_more || !whole;
-    positions[short_name(log_name(one.log.target))] =
+    positions[log_key(one.log.target)] =
       whole ? page.next : one.taken == 0 ? page.begin : page.entries[one.taken - 1].next;
   }
   return merged;

@@ -25,7 +25,7 @@ struct logs_request {
   bool all_hosts = false; ///< also what former hosts of the instances keep
   std::optional<std::uint32_t> tail; ///< lines of each container
   std::optional<std::chrono::milliseconds> since; ///< no older than that
-  std::map<std::uint32_t, log_position> after; ///< by `short_name`; containers that are not in it begin at tail and since
+  std::map<std::uint32_t, log_position> after; ///< by `log_key`; logs that are not in it begin as `query_for` says
   std::chrono::milliseconds wait{0};
 };
 
@@ -36,8 +36,9 @@ struct log_target {
   std::string container;
   std::string host;
   bool is_one_of_many = false; ///< hosts are asked for it
+  time_ms since = 0;           ///< its instance is on `host`; 0: it is not, or that is not known
 
-  PRUNELLA_FIELDS(log_target, container, host, is_one_of_many)
+  PRUNELLA_FIELDS(log_target, container, host, is_one_of_many, since)
 };
 
 /// What a client calls it: the container, of many hosts CONTAINER@HOST.
@@ -51,14 +52,21 @@ struct log_targets {
 /// A problem (404) when nothing is called so.
 std::variant<log_targets, problem_view> find_log_targets(const site_state& state, const logs_request& request);
 
-/// A `log_name` in a cursor.
-std::uint32_t short_name(const std::string& log);
+/// A note: what `host` keeps was not read. `why` is what its link or its actor says.
+std::string unread_note(const site_state& state, const std::string& host, const std::string& why, bool all_hosts);
+
+/// The log of a container on one host, in a cursor.
+std::uint32_t log_key(const log_target& target);
+
+/// Its instance came to its host while `request` followed it: a note says so.
+bool has_moved(const log_target& target, const logs_request& request, time_ms now);
 
 std::string cursor_text(const std::map<std::uint32_t, log_position>& positions);
 /// Nothing for a text that is no cursor.
 std::optional<std::map<std::uint32_t, log_position>> parse_cursor(const std::string& text);
 
-/// What is asked of a host about `target`.
+/// What is asked of a host about `target`: to go on from its position; without one, to begin at tail and since, but if it `has_moved`
+/// with what was printed since then, as an instance that was there before has an old log there.
 log_query query_for(const log_target& target, const logs_request& request, time_ms now);
 
 /// A log and its page.

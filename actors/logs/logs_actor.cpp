@@ -157,7 +157,7 @@ private:
     log_targets found;
     net::http_responder respond;
     runtime::instant until; ///< for news
-    std::vector<std::string> unreachable; ///< hosts, as sentences
+    std::map<std::string, std::string> unreachable; ///< hosts, with what is said of them
     std::vector<read_log> logs;
     std::size_t asked = 0;     ///< hosts that have not answered
     bool is_woken = false;     ///< a host that was to wait has news
@@ -197,10 +197,10 @@ private:
     request.max_bytes = max_log_bytes / static_cast<std::uint32_t>(by_host(x).size());
     const auto there = options_.actor_on(host, "logs");
     if (!there)
-      return on_failed(host + " is starting");
+      return on_failed("it is starting");
     self_->request(there, options_.host_timeout + wait, std::move(request))
       .then([on_read](logs_read& read) { on_read(read); },
-            [on_failed, host](const caf::error& why) { on_failed(host + " does not answer: " + runtime::reason_text(why)); });
+            [on_failed](const caf::error& why) { on_failed(runtime::reason_text(why)); });
   }
 
   /// What there is, of all hosts.
@@ -222,8 +222,8 @@ private:
               x->logs.push_back({targets[i], std::move(read.pages[i])});
             one_less();
           },
-          [x, one_less](const std::string& why) {
-            x->unreachable.push_back(why);
+          [this, x, host = host, one_less](const std::string& why) {
+            x->unreachable[host] = unread_note(*options_.state->get(), host, why, x->request.all_hosts);
             one_less();
           });
   }
@@ -232,8 +232,9 @@ private:
     std::vector<std::string> gone;
     for (const auto& log : x->logs) {
       if (log.page.has_gap)
-        gone.push_back("lines of " + log_name(log.target) + " are gone: its log was rotated"
-                       + (log.target.is_one_of_many ? "" : ", or begun anew on another host; all-hosts shows those of its former hosts"));
+        gone.push_back("lines of " + log_name(log.target) + " are gone: its log was rotated");
+      if (!log.target.is_one_of_many && has_moved(log.target, x->request, options_.clock()))
+        gone.push_back(log_name(log.target) + " is on " + log.target.host + " now; all-hosts shows what it printed elsewhere");
       if (log.page.damaged > 0)
         gone.push_back(std::to_string(log.page.damaged) + " damaged lines of " + log_name(log.target) + " are left out");
     }
@@ -274,11 +275,21 @@ private:
     view.lines = std::move(merged.lines);
     for (const auto& target : x->found.targets)
       view.containers.push_back(log_name(target));
+    if (x->request.after.size() > max_log_targets) { // who moved often has been on many hosts
+      std::map<std::uint32_t, log_position> present;
+      for (const auto& target : x->found.targets)
+        if (const auto known = x->request.after.find(log_key(target)); known != x->request.after.end())
+          present.insert(*known);
+      x->request.after = std::move(present);
+    }
     view.next = cursor_text(x->request.after);
     view.more = merged.has_more;
     view.notes = x->found.notes;
-    for (const auto& notes : {x->unreachable, gone})
-      view.notes.insert(view.notes.end(), notes.begin(), notes.end());
+    for (const auto& [host, note] : x->unreachable) {
+      view.unread.push_back(host);
+      view.notes.push_back(note);
+    }
+    view.notes.insert(view.notes.end(), gone.begin(), gone.end());
     x->respond(json_response(config::json_text(config::to_json(view))));
   }
 

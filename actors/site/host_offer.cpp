@@ -26,4 +26,12 @@ host_software bounded(host_software software) {
   return software;
 }
 
+const host_weakness* full_disk_of(const std::vector<host_lack>& lacks, const host_software& software) {
+  if (!std::binary_search(lacks.begin(), lacks.end(), host_lack::disk_room))
+    return nullptr;
+  static const host_weakness untold{std::string{disk_room_word}, "the disk of its data directory is full"};
+  const auto told = std::find_if(software.without.begin(), software.without.end(), [](const auto& x) { return x.what == disk_room_word; });
+  return told == software.without.end() ? &untold : &*told;
+}
+
 } // namespace prunella::actors

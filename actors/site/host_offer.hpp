@@ -20,6 +20,7 @@ enum class host_lack : std::uint8_t {
   user_namespaces, ///< `user-namespace: true`
   disk_limits,     ///< `disk` of a container
   own_networks,    ///< `network: none`, and with it `bridge`
+  disk_room,       ///< anything new; what is there stays
 };
 
 /// Something that the host's containers are without.
@@ -53,13 +54,19 @@ inline constexpr std::size_t max_software_bytes = 400;
 /// Cut to its bounds, without control characters: it may come from another host.
 host_software bounded(host_software software);
 
+/// What a host says it is without while its disk is full.
+inline constexpr std::string_view disk_room_word = "disk room";
+
+/// Why a host takes nothing new, as it said itself; null: its disk has room.
+const host_weakness* full_disk_of(const std::vector<host_lack>& lacks, const host_software& software);
+
 } // namespace prunella::actors
 
 namespace prunella::config {
 
 template <>
 struct enum_texts<actors::host_lack> {
-  static constexpr std::array<std::string_view, 4> value{"bridge", "user-namespaces", "disk-limits", "own-networks"};
+  static constexpr std::array<std::string_view, 5> value{"bridge", "user-namespaces", "disk-limits", "own-networks", "disk-room"};
 };
 
 } // namespace prunella::config

@@ -20,39 +20,45 @@ std::uint64_t observations::take(const host_heartbeat& beat, runtime::instant no
   if (!beat.has_reports)
     return known;
   if (beat.since_revision == 0)
-    clear(x);
+    clear(beat.host, x);
   else if (beat.since_revision != known)
     return known; // differences to something that is not held here; a repeated or reordered heartbeat ends here as well
   x.incarnation = beat.incarnation;
   x.revision = beat.revision;
   for (const auto& report : beat.reports)
-    put(x, report, now);
+    put(beat.host, x, report, now);
   for (const auto& instance : beat.gone)
-    remove(x, instance);
+    remove(beat.host, x, instance);
   if (x.bytes > max_held_bytes) { // no sound host has as much to say
-    clear(x);
+    clear(beat.host, x);
     x.revision = 0;
+  } else if (beat.carried_out > x.carried_out) {
+    x.carried_out = beat.carried_out;
+    ++revision_;
   }
   return x.revision;
 }
 
 void observations::replace(const std::string& host, const std::vector<instance_report>& all, runtime::instant now) {
   auto& x = hosts_[host];
-  clear(x);
+  clear(host, x);
   for (const auto& report : all)
-    put(x, report, now);
+    put(host, x, report, now);
 }
 
-void observations::clear(from_host& x) {
+void observations::clear(const std::string& host, from_host& x) {
+  for (const auto& [instance, report] : x.reports)
+    where_.erase({instance, host});
   revision_ += x.reports.empty() ? 0 : 1;
   gave_up_revision_ += x.gave_up.empty() ? 0 : 1;
   x.reports.clear();
   x.ready_since.clear();
   x.gave_up.clear();
   x.bytes = 0;
+  x.carried_out = 0;
 }
 
-void observations::put(from_host& x, const instance_report& report, runtime::instant now) {
+void observations::put(const std::string& host, from_host& x, const instance_report& report, runtime::instant now) {
   ++revision_;
   if (report.gave_up) {
     x.gave_up.insert(report.instance);
@@ -65,12 +71,15 @@ void observations::put(from_host& x, const instance_report& report, runtime::ins
     x.ready_since.erase(report.instance);
   else if (!is_ready(held) || held.generation != report.generation || held.restarts != report.restarts)
     x.ready_since[report.instance] = now;
+  if (held.instance.empty())
+    where_.emplace(report.instance, host);
   x.bytes += weight_of(report) - (held.instance.empty() ? 0 : weight_of(held));
   held = report;
 }
 
-void observations::remove(from_host& x, const std::string& instance) {
+void observations::remove(const std::string& host, from_host& x, const std::string& instance) {
   if (const auto known = x.reports.extract(instance)) {
+    where_.erase({instance, host});
     ++revision_;
     x.bytes -= weight_of(known.mapped());
     x.ready_since.erase(instance);
@@ -87,6 +96,18 @@ const instance_report* observations::find(const std::string& host, const std::st
 bool observations::has_heard(const std::string& host) const {
   const auto at = hosts_.find(host);
   return at != hosts_.end() && at->second.revision != 0;
+}
+
+bool observations::has_ended(const std::string& host, const std::string& instance, std::uint64_t since) const {
+  const auto at = hosts_.find(host);
+  return at != hosts_.end() && at->second.carried_out >= since && at->second.reports.count(instance) == 0;
+}
+
+std::vector<std::string> observations::hosts_of(const std::string& instance) const {
+  std::vector<std::string> hosts;
+  for (auto it = where_.lower_bound({instance, {}}); it != where_.end() && it->first == instance; ++it)
+    hosts.push_back(it->second);
+  return hosts;
 }
 
 std::optional<runtime::instant> observations::ready_since(const std::string& host, const std::string& instance,

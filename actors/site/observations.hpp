@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "actors/messages.hpp"
@@ -38,6 +39,12 @@ public:
   /// Whether `host` has said what runs there, if only that nothing does.
   bool has_heard(const std::string& host) const;
 
+  /// Whether `host` has said that what entry `since` of the site's log took from it runs there no more.
+  bool has_ended(const std::string& host, const std::string& instance, std::uint64_t since) const;
+
+  /// Hosts that report `instance`, in whichever generation.
+  std::vector<std::string> hosts_of(const std::string& instance) const;
+
   /// Since when `host` has been heard to have `instance` ready in this generation, without a restart; nothing if it is not. By
   /// the clock of the calls of `take`: a host's own may be wrong.
   std::optional<runtime::instant> ready_since(const std::string& host, const std::string& instance,
@@ -59,17 +66,19 @@ private:
   struct from_host {
     std::uint64_t incarnation = 0;
     std::uint64_t revision = 0;
+    std::uint64_t carried_out = 0; ///< as it said with its last complete reports
     observations::reports reports;
     std::map<std::string, runtime::instant> ready_since; ///< by instance
     std::set<std::string> gave_up; ///< instances
     std::size_t bytes = 0;         ///< of the reports
   };
 
-  void clear(from_host& x);
-  void put(from_host& x, const instance_report& report, runtime::instant now);
-  void remove(from_host& x, const std::string& instance);
+  void clear(const std::string& host, from_host& x);
+  void put(const std::string& host, from_host& x, const instance_report& report, runtime::instant now);
+  void remove(const std::string& host, from_host& x, const std::string& instance);
 
   std::map<std::string, from_host> hosts_;
+  std::set<std::pair<std::string, std::string>> where_; ///< (instance, host) of each report
   std::uint64_t revision_ = 0;
   std::uint64_t gave_up_revision_ = 0;
 };

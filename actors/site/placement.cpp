@@ -6,6 +6,7 @@
 #include "actors/site/application_images.hpp"
 #include "config/host_paths.hpp"
 #include "config/label_expression.hpp"
+#include "config/quantity.hpp"
 
 namespace prunella::actors {
 
@@ -33,8 +34,9 @@ struct labels_equal {
   bool operator()(const config::labels* a, const config::labels* b) const { return *a == *b; }
 };
 
-bool contains(const std::vector<std::string>& list, const std::string& word) {
-  return std::find(list.begin(), list.end(), word) != list.end();
+template <class T>
+bool contains(const std::vector<T>& list, const T& x) {
+  return std::find(list.begin(), list.end(), x) != list.end();
 }
 
 /// Reserved share of the scarcer of cpu and memory in thousandths, 0 … 1000, if `wants` went there too and fits.
@@ -52,6 +54,37 @@ void for_each_container(const config::service_spec& service, Visit visit) {
   for (const auto* containers : {&service.containers, &service.init_containers})
     for (const auto& container : *containers)
       visit(container);
+}
+
+std::set<std::string> host_paths_of(const config::service_spec& service) {
+  std::set<std::string> paths;
+  for_each_container(service, [&](const auto& container) {
+    for (const auto& volume : container.volumes)
+      if (volume.kind == config::volume_kind::host_path)
+        paths.insert(volume.path);
+  });
+  return paths;
+}
+
+std::string joined_text(const std::set<std::string>& words) {
+  std::string text;
+  for (const auto& word : words)
+    text += (text.empty() ? "" : " and ") + word;
+  return text;
+}
+
+/// Where waiting does not help; empty where it may.
+std::string in_vain(const rejection_counts& counts, const config::resources& wants, const site_state& state) {
+  config::resources most;
+  for (const auto& [id, host] : state.hosts) {
+    most.cpu_millis = std::max(most.cpu_millis, host.spec.capacity.cpu_millis);
+    most.memory_bytes = std::max(most.memory_bytes, host.spec.capacity.memory_bytes);
+  }
+  if (counts[static_cast<std::size_t>(rejection::memory)] != 0 && most.memory_bytes < wants.memory_bytes)
+    return "; none has more than " + config::memory_text(most.memory_bytes) + " in all";
+  if (counts[static_cast<std::size_t>(rejection::cpu)] != 0 && most.cpu_millis < wants.cpu_millis)
+    return "; none has more than " + config::cpu_text(most.cpu_millis) + " in all";
+  return {};
 }
 
 std::string driver_text(const config::service_spec& service) {
@@ -72,6 +105,8 @@ std::string driver_text(const config::service_spec& service) {
 std::string to_text(rejection why, const config::service_spec& service) {
   switch (why) {
   case rejection::down: return "down";
+  case rejection::drained: return "drained";
+  case rejection::disk_room: return "with a full disk";
   case rejection::labels: return "not matching the labels `" + service.placement.match_host_labels + '`';
   case rejection::driver: return driver_text(service);
   case rejection::avoided: return "avoided because it gave up there";
@@ -80,24 +115,60 @@ std::string to_text(rejection why, const config::service_spec& service) {
   case rejection::disk_limit: return "whose container engine cannot limit disk (it takes the driver oci, or no `disk`)";
   case rejection::own_network:
     return "whose Docker takes no network from outside (it takes the driver oci or Podman, or `network: host`)";
-  case rejection::host_path: return "not allowing a host path it needs";
+  case rejection::host_path: return "whose `host-paths:` do not allow " + joined_text(host_paths_of(service));
   case rejection::anti_affinity: return "holding a service that it must not share a host with";
   case rejection::port: return "with a port it needs already reserved";
-  case rejection::cpu: return "with too little cpu left";
-  case rejection::memory: return "with too little memory left";
+  case rejection::cpu: return "with less than " + config::cpu_text(resources_of(service).cpu_millis) + " cpu left";
+  case rejection::memory: return "with less than " + config::memory_text(resources_of(service).memory_bytes) + " memory left";
   }
   return "rejected";
 }
 
-std::string explain(const rejection_counts& counts, const config::service_spec& service) {
+config::resources resources_of(const config::service_spec& service) {
+  config::resources wants;
+  for (const auto& container : service.containers) {
+    wants.cpu_millis += container.resources.cpu_millis;
+    wants.memory_bytes += container.resources.memory_bytes;
+  }
+  // One init container at a time, and none of the others meanwhile.
+  for (const auto& init : service.init_containers) {
+    wants.cpu_millis = std::max(wants.cpu_millis, init.resources.cpu_millis);
+    wants.memory_bytes = std::max(wants.memory_bytes, init.resources.memory_bytes);
+  }
+  return wants;
+}
+
+std::string explain(const rejection_counts& counts, const config::service_spec& service, const site_state& state) {
   std::string list;
   for (std::size_t i = 0; i < rejection_count; ++i)
     if (counts[i] != 0)
       list += (list.empty() ? ": " : ", ") + std::to_string(counts[i]) + ' ' + to_text(static_cast<rejection>(i), service);
-  return "0 of " + std::to_string(std::accumulate(counts.begin(), counts.end(), 0U)) + " hosts fit" + list;
+  return "0 of " + std::to_string(std::accumulate(counts.begin(), counts.end(), 0U)) + " hosts fit" + list
+         + in_vain(counts, resources_of(service), state);
 }
 
 // -- what is on the board ------------------------------------------------------------------------------------------------
+
+bool is_unsuitable(rejection why) {
+  switch (why) {
+  case rejection::drained:
+  case rejection::labels:
+  case rejection::driver:
+  case rejection::bridge:
+  case rejection::user_namespace:
+  case rejection::disk_limit:
+  case rejection::own_network:
+  case rejection::host_path: return true;
+  case rejection::down:
+  case rejection::avoided:
+  case rejection::disk_room:
+  case rejection::anti_affinity:
+  case rejection::port:
+  case rejection::cpu:
+  case rejection::memory: return false;
+  }
+  return false;
+}
 
 placement_board::placement_board(const site_state& state, const image_places& images) : images_(images) {
   std::unordered_map<const config::labels*, std::uint32_t, labels_hash, labels_equal> classes;
@@ -113,7 +184,8 @@ placement_board::placement_board(const site_state& state, const image_places& im
     else
       ++hosts_down_;
     slot_of_.emplace(id, index);
-    slots_.push_back({&host, host.spec.capacity, host.spec.capacity, it->second, 0, host.up, offered_by(host), {}});
+    slots_.push_back({&host, host.spec.capacity, host.spec.capacity, it->second, 0, host.up, host.drained, contains(host.lacks, host_lack::disk_room),
+                      offered_by(host), {}});
   }
 }
 
@@ -121,18 +193,12 @@ placement_board::service_id placement_board::add(const config::application_spec&
   const auto first = static_cast<service_id>(services_.size());
   for (const auto& service : application.services) {
     demand wants;
+    wants.resources = resources_of(service);
     for (const auto& container : service.containers) {
-      wants.resources.cpu_millis += container.resources.cpu_millis;
-      wants.resources.memory_bytes += container.resources.memory_bytes;
       if (service.network != config::instance_network::host)
         continue; // its ports are not the host's
       for (const auto& port : container.ports)
         wants.ports.push_back(port_key{port.port} * 2 + (port.protocol == config::port_protocol::udp ? 1 : 0));
-    }
-    // One init container at a time, and none of the others meanwhile.
-    for (const auto& init : service.init_containers) {
-      wants.resources.cpu_millis = std::max(wants.resources.cpu_millis, init.resources.cpu_millis);
-      wants.resources.memory_bytes = std::max(wants.resources.memory_bytes, init.resources.memory_bytes);
     }
     wants.needs = needs_of(service);
     // The rule holds in both directions, whichever of the two names the other.
@@ -186,6 +252,7 @@ unsigned placement_board::need_of(host_lack lack) {
   case host_lack::user_namespaces: return needs_user_namespaces;
   case host_lack::disk_limits: return needs_disk_limits;
   case host_lack::own_networks: return needs_own_networks;
+  case host_lack::disk_room: return 0; // no ability of its containers
   }
   return 0;
 }
@@ -203,12 +270,7 @@ placement_board::ability_set placement_board::offered_by(const host_record& host
 }
 
 const placement_board::host_flags* placement_board::forbids(const config::service_spec& service) {
-  std::set<std::string> paths;
-  for_each_container(service, [&](const auto& container) {
-    for (const auto& volume : container.volumes)
-      if (volume.kind == config::volume_kind::host_path)
-        paths.insert(volume.path);
-  });
+  const auto paths = host_paths_of(service);
   if (paths.empty())
     return nullptr;
   const auto [it, is_new] = forbids_.try_emplace(paths);
@@ -297,9 +359,22 @@ std::optional<rejection> placement_board::check(service_id service, host_slot at
   const auto& wants = *services_[service].wants;
   if (!slots_[at].is_up)
     return rejection::down;
+  if (slots_[at].is_drained)
+    return rejection::drained;
   if (!(*wants.match)[slots_[at].label_class])
     return rejection::labels;
   return crowded(wants, at);
+}
+
+std::optional<rejection> placement_board::check_new(service_id service, host_slot at) const {
+  const auto why = check(service, at);
+  return why || !slots_[at].is_full ? why : std::optional{rejection::disk_room};
+}
+
+/// Of a host that is up and matches: why it takes nobody new.
+std::optional<rejection> placement_board::closed(const demand& wants, host_slot index) const {
+  const auto& at = slots_[index];
+  return at.is_drained ? std::optional{rejection::drained} : at.is_full ? std::optional{rejection::disk_room} : crowded(wants, index);
 }
 
 /// Of a host that is up and matches: what those who are there leave too little of.
@@ -339,7 +414,7 @@ const rejection_counts& placement_board::rejections(demand& wants) const {
       continue;
     }
     for (const auto at : classes_[c].up)
-      if (const auto why = crowded(wants, at))
+      if (const auto why = closed(wants, at))
         ++wants.rejected[static_cast<std::size_t>(*why)];
   }
   return wants.rejected;
@@ -349,7 +424,7 @@ const rejection_counts& placement_board::rejections(demand& wants) const {
 
 /// Nothing if the host can no longer hold one more.
 std::optional<host_rank> placement_board::rank(const demand& wants, std::uint32_t replicas, host_slot index) const {
-  if (crowded(wants, index))
+  if (closed(wants, index))
     return std::nullopt;
   const auto& at = slots_[index];
   const bool lacks_image = wants.lacking != nullptr && (*wants.lacking)[index];
@@ -422,7 +497,7 @@ placement_result placement_board::choose_beside(placed_service& x, const std::ve
     const auto at = find(a.host);
     if (now >= a.until || !at || !slots_[*at].is_up || !match[slots_[*at].label_class])
       continue;
-    if (const auto why = crowded(*x.wants, *at))
+    if (const auto why = closed(*x.wants, *at))
       --counts[static_cast<std::size_t>(*why)];
     ++counts[static_cast<std::size_t>(rejection::avoided)];
   }

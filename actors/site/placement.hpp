@@ -28,6 +28,8 @@ enum class rejection : std::uint8_t {
   down,          ///< the host is down
   labels,        ///< `match-host-labels` is false for it
   avoided,       ///< the instance gave up there and the time to avoid it is not over
+  drained,       ///< somebody drains it; of who is there already this comes before the labels
+  disk_room,     ///< its disk is full; only who is new is rejected for that
   driver,        ///< it cannot run such containers: of images, or plain processes
   bridge,        ///< it has no `network: bridge`
   user_namespace, ///< it cannot give a container a user namespace
@@ -39,16 +41,22 @@ enum class rejection : std::uint8_t {
   cpu,           ///< less cpu left than it reserves
   memory,        ///< less memory left than it reserves
 };
-inline constexpr std::size_t rejection_count = 13;
+inline constexpr std::size_t rejection_count = 15;
 
-/// How a rejection reads behind a host or a count: "with too little cpu left".
+/// How a rejection reads behind a host or a count: "with less than 500m cpu left".
 std::string to_text(rejection why, const config::service_spec& service);
+
+/// Whether it is about the host and the service alone, and not about who else is there: then it may wait for its turn.
+bool is_unsuitable(rejection why);
 
 /// How many hosts each filter rejected.
 using rejection_counts = std::array<std::uint32_t, rejection_count>;
 
-/// One sentence: "0 of 3 hosts fit: 1 down, 2 do not match the labels `zone = a`".
-std::string explain(const rejection_counts& counts, const config::service_spec& service);
+/// What an instance of it reserves.
+config::resources resources_of(const config::service_spec& service);
+
+/// One sentence: "0 of 3 hosts fit: 1 down, 2 with less than 3Gi memory left; none has more than 2Gi in all". The hosts are `state`'s.
+std::string explain(const rejection_counts& counts, const config::service_spec& service, const site_state& state);
 
 /// A host by its place on a board.
 using host_slot = std::uint32_t;
@@ -80,6 +88,9 @@ public:
   /// Why an instance of `service` cannot be there, beside what already is; nothing if it can.
   std::optional<rejection> check(service_id service, host_slot at) const;
 
+  /// The same of one that is not there yet.
+  std::optional<rejection> check_new(service_id service, host_slot at) const;
+
   /// Reserves what an instance of `service` needs there, whether or not it fits.
   void occupy(service_id service, host_slot at);
 
@@ -101,6 +112,8 @@ private:
     std::uint32_t label_class = 0;
     std::uint32_t instances = 0;
     bool is_up = false;
+    bool is_drained = false;
+    bool is_full = false; ///< its disk
     ability_set offers = 0;
     std::vector<port_key> ports; ///< reserved, sorted
   };
@@ -150,6 +163,7 @@ private:
   const host_flags* forbids(const config::service_spec& service);
   const spread& spread_by(const std::string& label);
   demand& demand_of(demand wanted);
+  std::optional<rejection> closed(const demand& wants, host_slot at) const;
   std::optional<rejection> crowded(const demand& wants, host_slot at) const;
   std::optional<host_rank> rank(const demand& wants, std::uint32_t replicas, host_slot at) const;
   const std::vector<std::uint32_t>& counted(placed_service& x) const;

@@ -62,12 +62,15 @@ struct homeless_instance {
   std::string cause;
   std::vector<avoided_host> avoided;
   std::uint64_t revision = 0; ///< that it is to run
+  bool is_to_leave = false;   ///< where it still is, before anything else
+  bool has_left = false;      ///< where its assignment says
 };
 
 class planner {
 public:
-  planner(const site_state& state, const gave_up_reports& gave_up, time_ms now, const image_places& images, const sight& seen)
-    : state_(state), gave_up_(gave_up), now_(now), images_(images), seen_(seen), board_(state, images) {}
+  planner(const site_state& state, const gave_up_reports& gave_up, time_ms now, const image_places& images, const sight& seen,
+          const departure_sight& has_left)
+    : state_(state), gave_up_(gave_up), now_(now), images_(images), seen_(seen), has_left_(has_left), board_(state, images) {}
 
   site_plan run() {
     collect_wanted();
@@ -80,7 +83,7 @@ public:
       update(services_[x.service], *services_[x.service].replicas[x.replica - 1]);
     std::sort(homeless_.begin(), homeless_.end(), in_order);
     for (auto& x : homeless_)
-      place(x);
+      x.is_to_leave ? leave(x) : place(x);
     return std::move(result_);
   }
 
@@ -149,6 +152,8 @@ private:
     const auto key = application_key(current.tenant, current.application);
     change.cause = "application/" + key;
     change.next.reason = state_.applications.count(key) != 0 ? "no longer wanted by its application" : "application deleted";
+    if (!current.home.empty())
+      change.next.reason += "; its persistent volumes stay on " + current.home + ", in DATA_DIR/volumes/" + name;
     return change;
   }
 
@@ -168,13 +173,39 @@ private:
     const auto& x = services_[service];
     const auto see = [this](const std::string& name, const assignment& a, const config::update_spec& update) {
       const auto at = board_.find(a.host);
-      return at && board_.host(*at).up && seen_ ? seen_(name, a, update) : seen_as::away;
+      return at && board_.host(*at).up && a.leaves_since == 0 && seen_ ? seen_(name, a, update) : seen_as::away;
     };
-    const auto updates = x.is_paused ? std::vector<std::size_t>{} : to_update(x.replicas, *x.service, x.changed_at, now_, see);
+    misplaced_.clear();
+    auto updates = x.is_paused ? std::vector<std::size_t>{} : to_update(x.replicas, *x.service, x.changed_at, now_, see);
+    updates.erase(std::remove_if(updates.begin(), updates.end(), [&](auto i) { return !may_begin(x, i, see); }), updates.end());
     for (std::size_t i = 0; i < x.replicas.size(); ++i) {
-      const bool is_due = std::binary_search(updates.begin(), updates.end(), i) && may_begin(x, i, see);
+      const bool is_due = std::binary_search(updates.begin(), updates.end(), i);
       const bool waits = !is_due && is_outdated(x.replicas[i], x.changed_at);
       judge(service, static_cast<std::uint32_t>(i + 1), is_due ? update_turn::due : waits ? update_turn::waits : update_turn::none);
+    }
+    if (!misplaced_.empty())
+      move_some(x, see, updates);
+  }
+
+  /// Of those whose host does not suit them as many as the service may miss.
+  template <class See>
+  void move_some(const wanted_service& x, const See& see, const std::vector<std::size_t>& updates) {
+    std::vector<seen_as> states(x.replicas.size(), seen_as::steady); // what was never placed, or fits nowhere, holds nothing up
+    for (std::size_t i = 0; i < x.replicas.size(); ++i)
+      if (const auto* row = x.replicas[i]; row != nullptr && !row->second.host.empty())
+        states[i] = std::binary_search(updates.begin(), updates.end(), i) ? seen_as::away : see(row->first, row->second, x.service->update);
+    for (const auto& leaves : misplaced_)
+      if (auto& state = states[leaves.replica - 1]; state == seen_as::fresh)
+        state = seen_as::steady; // how long it runs there tells nothing about elsewhere
+    auto unsteady = static_cast<std::size_t>(std::count_if(states.begin(), states.end(), [](auto s) { return s != seen_as::steady; }));
+    const bool is_at_once = x.service->restart.type != config::restart_type::permanent; // nobody can wait until they run
+    for (auto& leaves : misplaced_) {
+      const auto state = states[leaves.replica - 1];
+      board_.occupy(x.id, x.at[leaves.replica - 1]);
+      if (is_at_once || state == seen_as::away || unsteady++ < x.service->update.parallel)
+        homeless_.push_back(std::move(leaves));
+      else
+        result_.waits_for_reports = true;
     }
   }
 
@@ -192,9 +223,10 @@ private:
     const auto& x = services_[service];
     const auto at = x.at[replica - 1];
     const auto why = at == nowhere ? rejection::down : board_.check(x.id, at);
-    if (!why && gave_up_.empty() && turn == update_turn::none)
-      return board_.occupy(x.id, at);
     const auto* row = x.replicas[replica - 1];
+    const bool leaves_already = row != nullptr && row->second.leaves_since != 0;
+    if (!why && gave_up_.empty() && turn == update_turn::none && !leaves_already)
+      return board_.occupy(x.id, at);
     if (row == nullptr || row->second.host.empty())
       return homeless_.push_back({service, replica, {}, {}, row == nullptr ? std::vector<avoided_host>{} : row->second.avoided,
                                   x.is_paused && x.former != 0 ? x.former : x.changed_at}); // nothing begins with what failed
@@ -202,6 +234,12 @@ private:
     const auto& host = current.host;
     if (why == rejection::down && at != nowhere && x.has_volumes && home_of(row) == host)
       return board_.occupy(x.id, at); // it would find its volumes empty anywhere else: it waits for its host
+    const bool is_up = at != nowhere && board_.host(at).up;
+    if (current.leaves_since != 0 && is_up && has_left_ && !has_left_(name, current)) {
+      ++leaving_;
+      result_.waits_for_reports = true;
+      return board_.occupy(x.id, at);
+    }
     // Who only has to move is not updated by the way.
     const bool is_as_before = current.revision == x.former || (x.is_paused && current.revision != x.changed_at);
     homeless_instance leaves{service, replica, {}, {}, {}, x.former != 0 && is_as_before ? x.former : x.changed_at};
@@ -209,10 +247,19 @@ private:
       leaves.reason = host + " is down" + (at == nowhere ? std::string{} : ": " + board_.host(at).reason);
       leaves.cause = "host/" + host;
       leaves.avoided = current.avoided;
+    } else if (leaves_already) {
+      leaves.reason = current.reason;
+      leaves.avoided = current.avoided;
+      leaves.has_left = true;
     } else if (const auto* report = turn == update_turn::due ? nullptr : report_of(*row)) { // another spec is another chance
       leaves.reason = "gave up on " + host + ": " + report->reason;
       leaves.cause = "instance/" + name;
       leaves.avoided = with_failure(current.avoided, *report);
+    } else if (why == rejection::drained && turn != update_turn::due) {
+      leaves.reason = host + " is drained";
+      leaves.cause = "host/" + host;
+      leaves.avoided = current.avoided;
+      return misplace(std::move(leaves));
     } else if (turn == update_turn::waits) { // whether the new spec still fits there is asked in its turn
       result_.waits_for_reports = result_.waits_for_reports || !x.is_paused;
       return board_.occupy(x.id, at);
@@ -221,13 +268,37 @@ private:
       leaves.cause = application_object(x);
       leaves.avoided = current.avoided;
       leaves.revision = x.changed_at;
+      if (turn == update_turn::none && is_unsuitable(*why))
+        return misplace(std::move(leaves));
     } else {
       board_.occupy(x.id, at);
       if (turn == update_turn::due)
         updates_.push_back({service, replica});
       return;
     }
+    if (is_up && !leaves_already) {
+      leaves.is_to_leave = true;
+      board_.occupy(x.id, at); // until it has ended
+    }
     homeless_.push_back(std::move(leaves));
+  }
+
+  void misplace(homeless_instance leaves) {
+    leaves.is_to_leave = true;
+    misplaced_.push_back(std::move(leaves));
+  }
+
+  /// It stays assigned to its host, which ends it.
+  void leave(homeless_instance& x) {
+    const auto& service = services_[x.service];
+    const auto& [name, current] = *service.replicas[x.replica - 1];
+    assignment_change change{name, current.host, current.generation, false, current,
+                             x.cause.empty() ? application_object(service) : std::move(x.cause)};
+    change.next.leaves_since = 1;
+    change.next.reason = std::move(x.reason);
+    change.next.avoided = std::move(x.avoided);
+    change.next.revision = x.revision;
+    result_.changes.changes.push_back(std::move(change));
   }
 
   /// A new generation where it is.
@@ -266,8 +337,16 @@ private:
   void place(homeless_instance& x) {
     auto& service = services_[x.service];
     const auto* row = service.replicas[x.replica - 1];
+    const auto name = row != nullptr ? row->first
+                                     : instance_name(service.application->tenant, service.application->name, service.service->name, x.replica);
+    if (row == nullptr && has_left_ && !has_left_(name, {})) { // deleted and applied again, and the former is still ending
+      result_.waits_for_reports = true;
+      return;
+    }
     const auto home = service.has_volumes ? home_of(row) : std::string{};
     auto choice = home.empty() ? board_.choose(service.id, x.avoided, now_) : choose_home(service, home, x.avoided);
+    if (!choice.host && x.has_left && leaving_ > 0)
+      return; // those who still leave make room
     if (!choice.host) {
       look_again_for(x.avoided);
       x.reason = last_failure(x.avoided)
@@ -280,9 +359,7 @@ private:
       board_.occupy(service.id, *choice.host);
     }
     assignment_change change;
-    change.instance = row != nullptr ? row->first
-                                     : instance_name(service.application->tenant, service.application->name,
-                                                     service.service->name, x.replica);
+    change.instance = name;
     change.cause = x.cause.empty() ? application_object(service) : std::move(x.cause);
     if (row != nullptr) {
       change.from_host = row->second.host;
@@ -306,7 +383,7 @@ private:
   placement_result choose_home(const wanted_service& service, const std::string& home,
                                const std::vector<avoided_host>& avoided) const {
     const auto at = board_.find(home);
-    auto why = at ? board_.check(service.id, *at) : rejection::down;
+    auto why = at ? board_.check_new(service.id, *at) : rejection::down;
     const auto is_avoided = [&](const avoided_host& x) { return x.host == home && now_ < x.until; };
     if (!why && std::any_of(avoided.begin(), avoided.end(), is_avoided))
       why = rejection::avoided;
@@ -330,10 +407,10 @@ private:
     return latest == avoided.end() ? std::string{} : "gave up on " + latest->host + ": " + latest->reason + "; ";
   }
 
-  static const std::string& explanation(wanted_service& x, const rejection_counts& rejected) {
+  const std::string& explanation(wanted_service& x, const rejection_counts& rejected) const {
     if (x.explanation.empty() || x.explained != rejected) {
       x.explained = rejected;
-      x.explanation = explain(rejected, *x.service);
+      x.explanation = explain(rejected, *x.service, state_);
     }
     return x.explanation;
   }
@@ -347,6 +424,7 @@ private:
   time_ms now_;
   const image_places& images_;
   const sight& seen_;
+  const departure_sight& has_left_;
   placement_board board_;
   std::vector<wanted_service> services_;
   std::map<std::string, std::pair<std::size_t, std::size_t>> of_application_; ///< range in `services_`
@@ -357,6 +435,8 @@ private:
   };
   std::vector<updated_instance> updates_;
   std::vector<homeless_instance> homeless_;
+  std::vector<homeless_instance> misplaced_; ///< of the service that is judged
+  std::size_t leaving_ = 0; ///< that have not ended where they were
   site_plan result_;
 };
 
@@ -391,8 +471,8 @@ std::deque<change_assignments> in_portions(change_assignments all) {
 }
 
 site_plan plan(const site_state& state, const gave_up_reports& gave_up, time_ms now, const image_places& images,
-               const sight& seen) {
-  return planner{state, gave_up, now, images, seen}.run();
+               const sight& seen, const departure_sight& has_left) {
+  return planner{state, gave_up, now, images, seen, has_left}.run();
 }
 
 } // namespace prunella::actors

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -28,7 +29,7 @@ struct site_plan {
   /// Removals first, then by application, service and number of the replica. Empty: all is as it should be.
   change_assignments changes;
   time_ms look_again_at = 0;  ///< when time alone changes the plan (an avoided host becomes eligible); 0: never
-  bool waits_for_reports = false; ///< an update goes on when instances are steady, so what is seen, and time, change the plan
+  bool waits_for_reports = false; ///< an update or a move goes on when instances are steady, or gone, so what is seen, and time, change the plan
 };
 
 /// Changes as log entries take them: in order, each portion below the longest entry and with less changes than a journal has
@@ -41,12 +42,20 @@ inline constexpr std::size_t max_portion_bytes = 512 * 1024; ///< about; an expl
 /// until it did not give up there for an hour after it was avoided last.
 time_ms avoidance_ms(std::uint32_t times_in_a_row);
 
+/// Whether the host of an instance that leaves it has said that it runs there no more; of one that was never placed, without a
+/// host in `x`, whether nothing of an earlier one of its name is left on any host. Empty: yes.
+using departure_sight = std::function<bool(const std::string& instance, const assignment& x)>;
+
 /// Decides placement, healing, updates and removal. Instances stay where they are unless the host is down, no longer matches, or
 /// they gave up there; where a host's resources no longer suffice, those leave whose application was changed last. What runs is
 /// updated when its host has the images of the new version. A host that returns gets nothing back by itself (failback is a decision of its own). `images`: who
 /// has which, see `image_copies.hpp`; hosts that have a service's are better than those that do not. `seen` is asked
-/// only about services that have to be updated; empty: all are away.
+/// only about services that have to be updated or moved; empty: all are away.
+///
+/// Who leaves a host that is up ends there first: the assignment says that it leaves, and is placed anew when `has_left`, or when
+/// that host is down; and who is placed for the first time waits for what ran under its name before. Of a service whose host does not suit it any more (labels, what the host can do) as many leave at a
+/// time as `update.parallel` lets be away; who has no room any more, or gave up, leaves at once.
 site_plan plan(const site_state& state, const gave_up_reports& gave_up, time_ms now, const image_places& images = {},
-               const sight& seen = {});
+               const sight& seen = {}, const departure_sight& has_left = {});
 
 } // namespace prunella::actors

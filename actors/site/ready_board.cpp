@@ -16,7 +16,7 @@ bool ready_board::refresh(const site_state& state, const observations& seen) {
   if (!reached.empty())
     for (const auto& [name, x] : state.assignments) {
       const auto host = state.hosts.find(x.host);
-      if (host == state.hosts.end() || !host->second.up
+      if (host == state.hosts.end() || !host->second.up || x.leaves_since != 0
           || reached.count({application_key(x.tenant, x.application), x.service}) == 0)
         continue;
       const auto* report = seen.find(x.host, name);

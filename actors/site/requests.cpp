@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "actors/names.hpp"
+#include "config/address.hpp"
 #include "config/validate.hpp"
 #include "net/http.hpp"
 
@@ -64,9 +65,24 @@ std::string port_text(const port_id& port) {
   return "port " + std::to_string(port.first) + '/' + std::string{config::to_text(port.second)};
 }
 
-/// A published port belongs to one application of the site, and no container can listen on it.
+/// Every host answers on a published port, so none may be one that a host has for the others.
+problem_view refuse_own_ports(const site_state& state, const std::string& key, const std::set<port_id>& published) {
+  for (const auto& [id, host] : state.hosts)
+    for (const auto& [address, name] : {std::pair{host.spec.address, "address"}, std::pair{host.spec.door, "door"}}) {
+      const auto own = config::parse_address(address);
+      const auto port = port_id{own ? own->port : std::uint16_t{0}, config::port_protocol::tcp};
+      if (published.count(port) != 0)
+        return make_problem(409, port_text(port) + " cannot be published by " + key,
+                            id + " listens on it for the other hosts of the site: its `" + name + "` is " + address, "publish another port");
+    }
+  return {};
+}
+
+/// A published port belongs to one application of the site, and neither a container nor the site itself can listen on it.
 problem_view refuse_ports(const site_state& state, const std::string& key, const config::application_spec& spec) {
   const ports_of wanted{spec};
+  if (auto own = refuse_own_ports(state, key, wanted.published); own.status != 0)
+    return own;
   std::size_t count = wanted.published.size();
   for (const auto& [other, record] : state.applications) {
     if (other == key)
@@ -130,6 +146,34 @@ struct refusal {
   }
 
   problem_view operator()(const delete_application&) const { return {}; }
+
+  problem_view operator()(const restart_instances& x) const {
+    if (x.instance.empty()) {
+      const auto it = state.applications.find(x.key);
+      if (it == state.applications.end() || it->second.revision == x.revision)
+        return {}; // answered as not found when applied
+      return make_problem(409, x.key + " is in revision " + std::to_string(it->second.revision) + ", not " + std::to_string(x.revision),
+                          "it was changed, or restarted, meanwhile", "look at it, and ask again if that is still what you want");
+    }
+    const auto it = state.assignments.find(x.instance);
+    if (it == state.assignments.end())
+      return make_problem(404, "there is no instance " + x.instance + " in this site", "nothing of that name is assigned",
+                          "`prunella get instances` lists what there is");
+    const auto& now = it->second;
+    if (now.host.empty() || now.leaves_since != 0)
+      return make_problem(409, x.instance + " runs nowhere that it could be restarted",
+                          now.host.empty() ? now.reason : "it leaves " + now.host + ": " + now.reason, "`prunella get instances` says how it stands");
+    if (now.generation != x.generation)
+      return make_problem(409, x.instance + " is in generation " + std::to_string(now.generation) + ", not " + std::to_string(x.generation),
+                          "it was placed anew, or restarted, meanwhile", "look at it, and ask again if that is still what you want");
+    return {};
+  }
+
+  problem_view operator()(const drain_host& x) const {
+    return state.hosts.count(x.host) != 0 ? problem_view{}
+                                          : make_problem(404, "there is no host " + x.host + " in this site", "its document names no such host",
+                                                         "`prunella get hosts` lists them");
+  }
 
   problem_view operator()(const roll_back& x) const {
     const auto it = state.applications.find(x.key);

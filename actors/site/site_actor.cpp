@@ -257,7 +257,9 @@ private:
         [&](const auto& record, const auto& service, const auto& host) { return awaited_at(record, service, host, places); });
       if (!updates.decisions.empty())
         return std::visit([this](const auto& x) { propose_decision(x); }, updates.decisions.front());
-      auto next = plan(*current, gave_up, options_.clock(), places, sight_of());
+      auto next = plan(*current, gave_up, options_.clock(), places, sight_of(), [&](const auto& instance, const auto& x) {
+        return x.host.empty() ? is_nowhere(*current, instance) : seen_.has_ended(x.host, instance, x.leaves_since);
+      });
       if (!next.changes.changes.empty()) {
         portions_ = in_portions(std::move(next.changes));
         gave_up_at_plan_ = seen_.gave_up_revision();
@@ -270,6 +272,15 @@ private:
       }
     }
     arm_timer(settled_->look_again_at);
+  }
+
+  /// Nothing of it is left of an earlier life, as far as hosts that are up have said.
+  bool is_nowhere(const site_state& now, const std::string& instance) const {
+    const auto hosts = seen_.hosts_of(instance);
+    return std::none_of(hosts.begin(), hosts.end(), [&](const auto& id) {
+      const auto host = now.hosts.find(id);
+      return host != now.hosts.end() && host->second.up;
+    });
   }
 
   awaited_image awaited_at(const application_record& record, const config::service_spec& service, const std::string& host,

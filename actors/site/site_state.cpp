@@ -14,6 +14,8 @@ namespace {
 std::string placement_text(const assignment& x) {
   if (x.host.empty())
     return "unplaced";
+  if (x.leaves_since != 0)
+    return "leaves " + x.host;
   return x.host + " (generation " + std::to_string(x.generation) + ')';
 }
 
@@ -181,10 +183,31 @@ public:
       return not_found("host " + x.host);
     if (it->second.drivers == x.drivers && it->second.lacks == x.lacks && it->second.software == x.software)
       return result(command_result::unchanged);
+    const auto* before = full_disk_of(it->second.lacks, it->second.software);
+    const auto* now = full_disk_of(x.lacks, x.software);
+    if ((before == nullptr) != (now == nullptr))
+      event({"host/" + x.host, now == nullptr ? "disk full" : "", now == nullptr ? "its disk has room again" : "disk full",
+             now == nullptr ? std::string{} : now->why, ""});
     it->second.drivers = x.drivers;
     it->second.lacks = x.lacks;
     it->second.software = x.software;
     row("host", x.host);
+    result(command_result::updated);
+  }
+
+  void operator()(const restart_instances& x) {
+    x.instance.empty() ? restart_service(x) : restart_instance(x);
+  }
+
+  void operator()(const drain_host& x) {
+    auto it = state_.hosts.find(x.host);
+    if (it == state_.hosts.end())
+      return not_found("host " + x.host);
+    if (it->second.drained == x.drained)
+      return result(command_result::unchanged);
+    it->second.drained = x.drained;
+    row("host", x.host);
+    event({"host/" + x.host, x.drained ? "" : "drained", x.drained ? "drained" : "takes instances again", "asked for", ""});
     result(command_result::updated);
   }
 
@@ -196,6 +219,38 @@ public:
   }
 
 private:
+  /// Its instances become outdated, and are updated to what they ran before.
+  void restart_service(const restart_instances& x) {
+    const auto it = state_.applications.find(x.key);
+    if (it == state_.applications.end())
+      return not_found("application " + x.key);
+    auto& record = it->second;
+    if (find_service(record.spec, x.service) == nullptr)
+      return not_found("service " + x.key + '/' + x.service);
+    if (record.revision != x.revision)
+      return result(command_result::stale, record.revision);
+    count(x.key, record);
+    record.changed_at[x.service] = record.revision;
+    event({"service/" + x.key + '.' + x.service, "", "restarting", "asked for", ""});
+    result(command_result::updated, record.revision);
+  }
+
+  void restart_instance(const restart_instances& x) {
+    const auto it = state_.assignments.find(x.instance);
+    if (it == state_.assignments.end())
+      return not_found("instance " + x.instance);
+    auto& current = it->second;
+    if (current.host.empty() || current.leaves_since != 0 || current.generation != x.generation)
+      return result(command_result::stale);
+    const auto from = placement_text(current);
+    ++current.generation;
+    current.assigned_at = at_;
+    current.reason = "restarted by hand";
+    row("assignment", x.instance);
+    event({"instance/" + x.instance, from, placement_text(current), current.reason, ""});
+    result(command_result::updated);
+  }
+
   bool change_one(const assignment_change& change) {
     auto it = state_.assignments.find(change.instance);
     const bool exists = it != state_.assignments.end();
@@ -214,7 +269,9 @@ private:
     x = change.next;
     x.assigned_at = at_;
     x.generation = current.generation;
-    if (!x.host.empty())
+    if (x.leaves_since != 0)
+      x.leaves_since = index_;
+    else if (!x.host.empty())
       x.generation = (current.generation == 0 ? state_.site.generation_floor : current.generation) + 1;
     event({"instance/" + change.instance, from, placement_text(x), x.reason, change.cause});
     return true;

@@ -30,8 +30,9 @@ struct host_record {
   std::vector<config::driver_kind> drivers{}; ///< that it said it has, ascending; none: it has not said yet
   std::vector<host_lack> lacks{}; ///< what it said it cannot do, ascending
   host_software software{};       ///< as it said
+  bool drained = false;           ///< somebody said that nothing is to run there for now
 
-  PRUNELLA_FIELDS(host_record, spec, up, reason, since, drivers, lacks, software)
+  PRUNELLA_FIELDS(host_record, spec, up, reason, since, drivers, lacks, software, drained)
 };
 
 /// A version that ran before the present one, to go back to.
@@ -98,9 +99,12 @@ struct assignment {
   std::vector<avoided_host> avoided;
   std::string home{};         ///< the host that has its persistent volumes; it goes nowhere else. Empty: it has none
   std::uint64_t revision = 0; ///< `changed_at` of its service in the version that it runs
+  /// The log's index of the decision that it leaves `host`, which then ends it and says so; only then it is placed anew. 0: it
+  /// stays. In a change any other number says that it leaves.
+  std::uint64_t leaves_since = 0;
 
   PRUNELLA_FIELDS(assignment, tenant, application, service, replica, host, generation, assigned_at, reason, avoided, home,
-                  revision)
+                  revision, leaves_since)
 };
 
 /// The site's own row: kind "site", key "site".
@@ -208,6 +212,23 @@ struct decide_images {
   PRUNELLA_FIELDS(decide_images, key, since, digests, found_at, replaced_runs)
 };
 
+/// Whether instances may be on the host: a drained one is given nothing, and what is there leaves.
+struct drain_host {
+  std::string host;
+  bool drained = false;
+  PRUNELLA_FIELDS(drain_host, host, drained)
+};
+
+/// Runs anew what runs, by hand: the instances of a service like an update, or one instance at once.
+struct restart_instances {
+  std::string key;              ///< tenant.name
+  std::string service;          ///< empty: of the instance
+  std::uint64_t revision = 0;   ///< of the application, as it was when somebody asked; otherwise it is stale
+  std::string instance;         ///< empty: all of the service
+  std::uint64_t generation = 0; ///< of the instance, likewise
+  PRUNELLA_FIELDS(restart_instances, key, service, revision, instance, generation)
+};
+
 struct change_assignments {
   std::vector<assignment_change> changes;
   PRUNELLA_FIELDS(change_assignments, changes)
@@ -217,7 +238,7 @@ struct change_assignments {
 struct site_command {
   time_ms at = 0;
   std::variant<register_site, put_application, delete_application, scale_service, set_host_state, change_assignments,
-               set_host_drivers, roll_back, end_update, decide_images>
+               set_host_drivers, roll_back, end_update, decide_images, drain_host, restart_instances>
     body;
 
   PRUNELLA_FIELDS(site_command, at, body)

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "actors/names.hpp"
+#include "actors/site/address_holder.hpp"
 #include "actors/site/membership.hpp"
 #include "actors/site/update.hpp"
 #include "actors/site/view_pages.hpp"
@@ -55,6 +56,11 @@ instance_view assigned_row(const std::string& name, const assignment& x, const v
     row.reason = "waiting for " + x.host + " to take it up";
   else
     copy_report(row, *report);
+  if (x.leaves_since != 0) {
+    row.state = "moving";
+    row.ready = false;
+    row.reason = x.reason + "; it starts elsewhere when " + x.host + " has ended it";
+  }
   return row;
 }
 
@@ -93,16 +99,21 @@ std::string key_of(const std::string& instance) {
 
 std::string state_of(const std::vector<const instance_view*>& instances, std::string& reason) {
   std::size_t running = 0;
+  std::size_t finished = 0;
   std::size_t starting = 0;
   const instance_view* worst = nullptr;
   for (const auto* x : instances) {
+    if (x->state == "finished") {
+      ++finished;
+      continue;
+    }
     running += x->ready ? 1 : 0;
     starting += x->state == "starting" || (x->state == "running" && !x->ready) ? 1 : 0;
     if (x->state == "failed" || (worst == nullptr && !x->reason.empty() && !x->ready))
       worst = x;
   }
-  if (running == instances.size())
-    return "running";
+  if (running + finished == instances.size())
+    return running == 0 && finished > 0 ? "finished" : "running";
   if (worst != nullptr)
     reason = worst->name + ": " + worst->reason;
   if (worst != nullptr && worst->state == "failed")
@@ -112,18 +123,22 @@ std::string state_of(const std::vector<const instance_view*>& instances, std::st
   return starting > 0 ? "starting" : "pending";
 }
 
-/// How far an update has come, and how it ended; empty when it is done.
-std::string update_text(const application_record& record, const site_state& state, const std::vector<const instance_view*>& own) {
-  std::size_t outdated = 0;
-  for (const auto* x : own) {
+/// Those that run a former version still.
+std::size_t outdated_of(const application_record& record, const site_state& state, const std::vector<const instance_view*>& own) {
+  return static_cast<std::size_t>(std::count_if(own.begin(), own.end(), [&](const auto* x) {
     const auto row = state.assignments.find(x->name);
     const auto changed = record.changed_at.find(x->service);
-    outdated += row != state.assignments.end() && changed != record.changed_at.end() && is_outdated(&*row, changed->second) ? 1 : 0;
-  }
-  const auto waiting = std::to_string(outdated) + " of " + std::to_string(own.size()) + " instances wait to be updated";
+    return row != state.assignments.end() && changed != record.changed_at.end() && is_outdated(&*row, changed->second);
+  }));
+}
+
+/// How far an update has come, and how it ended; empty when it is done.
+std::string update_text(const application_record& record, std::size_t outdated, std::size_t all) {
+  const auto of_all = " of " + std::to_string(all) + " instances ";
   if (record.update == update_phase::paused)
-    return "the update is paused (" + record.update_reason + "), " + waiting + "; apply a corrected version or roll back";
-  return outdated == 0 ? record.update_reason : waiting;
+    return "the update is paused (" + record.update_reason + "), " + std::to_string(outdated) + of_all
+           + "wait to be updated; apply a corrected version or roll back";
+  return outdated == 0 ? record.update_reason : std::to_string(all - outdated) + of_all + "run version " + record.spec.version;
 }
 
 } // namespace
@@ -173,6 +188,12 @@ std::vector<host_view> host_views(const view_source& from, const row_range& rang
     row.labels = host.spec.labels;
     row.capacity = host.spec.capacity;
     row.reason = host.reason;
+    if (host.drained && host.up) {
+      row.state = use.count(id) != 0 ? "draining" : "drained";
+      row.reason = "nothing is placed here until `prunella host undrain " + id + "`";
+    }
+    if (const auto* full = full_disk_of(host.lacks, host.software); full != nullptr && host.up)
+      row.reason += (row.reason.empty() ? "" : "; ") + full->why;
     row.drivers = host.software.drivers;
     row.without = host.software.without;
     if (const auto late = from.late_us.find(id); late != from.late_us.end())
@@ -255,13 +276,18 @@ std::vector<application_view> application_views(const view_source& from, const r
     row.update = std::string{config::to_text(record.update)};
     row.previous_version = record.former.spec.version;
     const auto& own = by_application[key];
-    std::map<std::string_view, std::uint32_t> running;
+    std::map<std::string_view, std::map<std::string_view, std::uint32_t>> in_state;
     for (const auto* x : own)
-      running[x->service] += x->state == "running" ? 1 : 0;
-    for (const auto& service : record.spec.services)
-      row.services.push_back({service.name, service.replicas, running[service.name]});
+      ++in_state[x->service][x->ready ? std::string_view{"ready"} : std::string_view{x->state}];
+    for (const auto& service : record.spec.services) {
+      auto& of = in_state[service.name];
+      row.services.push_back({service.name, service.replicas, of["ready"], of["finished"]});
+    }
     row.state = state_of(own, row.reason);
-    if (const auto update = update_text(record, from.state, own); !update.empty())
+    const auto outdated = outdated_of(record, from.state, own);
+    if (outdated > 0 && record.update == update_phase::running && (row.state == "running" || row.state == "degraded"))
+      row.state = "updating";
+    if (const auto update = update_text(record, outdated, own.size()); !update.empty())
       row.reason = update + (row.reason.empty() ? std::string{} : "; " + row.reason);
     rows.push_back(std::move(row));
   }
@@ -290,18 +316,24 @@ void fill_status(status_view& status, const view_source& from) {
   status.hosts_up = 0;
   status.instances = 0;
   status.instances_running = 0;
+  status.instances_finished = 0;
   std::string trouble;
   for (const auto& [id, host] : state.hosts) {
     status.hosts_up += (from.only_host.empty() ? host.up : id == from.only_host) ? 1 : 0;
     if (!host.up && trouble.empty())
       trouble = id + " is down: " + host.reason;
+    else if (const auto* full = full_disk_of(host.lacks, host.software); full != nullptr && trouble.empty())
+      trouble = id + ": " + full->why;
   }
+  if (trouble.empty())
+    trouble = why_no_address_holder(state);
   for (const auto& x : instance_views(from)) {
     if (x.state == "stopping")
       continue;
     ++status.instances;
     status.instances_running += x.state == "running" ? 1 : 0;
-    if (!x.ready && trouble.empty())
+    status.instances_finished += x.state == "finished" ? 1 : 0;
+    if (!x.ready && x.state != "finished" && trouble.empty())
       trouble = x.name + " is " + x.state + (x.reason.empty() ? std::string{} : ": " + x.reason);
   }
   status.health = !status.quorum ? "no-quorum" : trouble.empty() ? "healthy" : "degraded";

@@ -51,7 +51,8 @@ bool is_avoided_somewhere(const assignment& x, time_ms now) {
 }
 
 bool is_outdated(assigned_replica replica, std::uint64_t changed_at) {
-  return replica != nullptr && !replica->second.host.empty() && replica->second.revision != changed_at;
+  return replica != nullptr && !replica->second.host.empty() && replica->second.leaves_since == 0
+         && replica->second.revision != changed_at;
 }
 
 std::vector<std::size_t> to_update(const std::vector<assigned_replica>& replicas, const config::service_spec& service,

@@ -53,7 +53,7 @@ std::vector<std::size_t> to_update(const std::vector<assigned_replica>& replicas
 /// Whether placement avoids a host for what it did there; what has no host and waits for nothing of the kind fits nowhere.
 bool is_avoided_somewhere(const assignment& x, time_ms now);
 
-/// Whether `replica` has a host and does not run revision `changed_at`.
+/// Whether `replica` has a host, does not leave it, and does not run revision `changed_at`.
 bool is_outdated(assigned_replica replica, std::uint64_t changed_at);
 
 } // namespace prunella::actors

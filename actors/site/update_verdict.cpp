@@ -14,7 +14,7 @@ using assignment_row = std::pair<const std::string, assignment>;
 seen_as see(const site_state& state, const assignment_row& row, const config::service_spec& service, const sight& seen) {
   const auto host = state.hosts.find(row.second.host);
   const bool is_up = host != state.hosts.end() && host->second.up;
-  return is_up && seen ? seen(row.first, row.second, service.update) : seen_as::away;
+  return is_up && row.second.leaves_since == 0 && seen ? seen(row.first, row.second, service.update) : seen_as::away;
 }
 
 /// Assigned replicas of a service, those that are wanted.
@@ -82,7 +82,7 @@ private:
   std::string failure_to_begin(const assignment_row& row, const application_record& record, const config::service_spec& service) const {
     const auto& [name, x] = row;
     const auto host = state_.hosts.find(x.host);
-    if (!images_ || host == state_.hosts.end() || !host->second.up)
+    if (!images_ || x.leaves_since != 0 || host == state_.hosts.end() || !host->second.up)
       return {};
     const auto awaited = images_(record, service, x.host);
     const bool is_late = now_ >= record.updated_at + service.update.deadline.count();

@@ -1,5 +1,6 @@
 #include "actors/terminal/session_requests.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <string_view>
@@ -102,6 +103,14 @@ or_problem<session_target> find_target(const site_state& state, const std::strin
                       near.empty() ? "leave it out for that one" : "did you mean `" + near + "`?");
 }
 
+/// It becomes an environment variable: anything else than a terminal's name is left out.
+std::string terminal_kind(const std::string& term) {
+  constexpr std::size_t longest = 64;
+  const bool is_name = !term.empty() && term.size() <= longest
+                       && std::all_of(term.begin(), term.end(), [](unsigned char c) { return c > 0x20 && c < 0x7f; });
+  return is_name ? term : "xterm";
+}
+
 } // namespace
 
 std::string session_text(const session_place& place) {
@@ -131,7 +140,7 @@ or_problem<session_target> open_request(const net::routed_request& request, cons
   auto target = x.task ? find_task_target(state, x.of) : find_target(state, x.of);
   if (auto* found = std::get_if<session_target>(&target)) {
     found->open.command = std::move(x.command);
-    found->open.has_terminal = x.terminal;
+    found->open.terminal = x.terminal ? terminal_kind(x.term) : std::string{};
     found->open.has_input = x.input;
     found->open.window = {x.rows, x.columns};
     found->open.is_task = x.task;
@@ -177,6 +186,24 @@ session_output_view view_of(const terminal_output& output) {
   view.exit_code = output.exit_code;
   view.failure = output.failure;
   return view;
+}
+
+problem_view not_running_problem(const std::string& container, const std::vector<instance_view>& instances,
+                                 const std::string& why) {
+  const auto has = [&](const instance_view& x) { return container.compare(0, x.name.size() + 1, x.name + '.') == 0; };
+  const auto found = std::find_if(instances.begin(), instances.end(), has);
+  if (found == instances.end())
+    return make_problem(409, container + " does not run", why, "`prunella get instances` shows what runs");
+  const bool is_over = found->state == "finished" || found->state == "failed";
+  const auto step = is_over ? "`prunella logs " + found->name + "` shows what it printed; `prunella run " + found->application + '/'
+                                + found->service + " -- COMMAND` runs a command in a container of its own"
+                            : "wait until it runs, as `prunella get instances -a " + found->application + " --watch` shows";
+  if (found->state != "running")
+    return make_problem(409, found->name + " is " + found->state, found->reason.empty() ? why : found->reason, step);
+  for (const auto& x : found->containers)
+    if (x.name == container && x.state != "running")
+      return make_problem(409, container + " is " + x.state, x.reason.empty() ? why : x.reason, step);
+  return make_problem(409, container + " was not there a moment ago", why, "try again");
 }
 
 } // namespace prunella::actors

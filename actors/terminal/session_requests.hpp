@@ -4,9 +4,11 @@
 
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "actors/api/api_requests.hpp"
 #include "actors/api/session_view.hpp"
+#include "actors/api/views.hpp"
 #include "actors/site/site_state.hpp"
 #include "actors/terminal/terminal_messages.hpp"
 #include "net/http_router.hpp"
@@ -36,5 +38,8 @@ or_problem<read_terminal> read_request(const net::routed_request& request, const
 or_problem<write_terminal> write_request(const net::routed_request& request, const std::string& session);
 
 session_output_view view_of(const terminal_output& output);
+
+/// 409: why no command runs in `container`, by the rows of its application; `why` is what its host says.
+problem_view not_running_problem(const std::string& container, const std::vector<instance_view>& instances, const std::string& why);
 
 } // namespace prunella::actors

@@ -26,12 +26,12 @@ struct window_size {
 struct open_terminal {
   std::string container; ///< tenant.application.service-N.container
   std::vector<std::string> command;
-  bool has_terminal = false;
+  std::string terminal; ///< as in `plan_command`
   bool has_input = false;
   window_size window;
   bool is_task = false; ///< in a container of its own, made as `container` is, and removed afterwards; it has no terminal
 
-  PRUNELLA_FIELDS(open_terminal, container, command, has_terminal, has_input, window, is_task)
+  PRUNELLA_FIELDS(open_terminal, container, command, terminal, has_input, window, is_task)
 };
 
 struct terminal_opened {

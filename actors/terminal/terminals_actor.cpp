@@ -19,6 +19,8 @@
 #include "actors/api/api_requests.hpp"
 #include "actors/instance/command_runner.hpp"
 #include "actors/instance/driver_error.hpp"
+#include "actors/messages.hpp"
+#include "actors/names.hpp"
 #include "actors/site/requests.hpp"
 #include "actors/terminal/interactive_command.hpp"
 #include "actors/terminal/session_requests.hpp"
@@ -56,12 +58,13 @@ problem_view problem_of(const caf::error& why, const std::string& host) {
   const auto sentence = runtime::reason_text(why);
   const auto is = [&](driver_errc code) { return is_driver_error(why, code); };
   if (is(driver_errc::not_running))
-    return make_problem(409, "the container or session is not there any more", sentence, "`prunella get instances` shows what runs");
+    return make_problem(409, "the session is not there any more", sentence, "begin another; `prunella get instances` shows what runs");
   if (is(driver_errc::too_many))
     return make_problem(503, host + " runs as many sessions as it takes", sentence, "try again when one has ended");
-  if (is(driver_errc::command_not_found) || is(driver_errc::command_not_executable) || is(driver_errc::invalid_request)
-      || is(driver_errc::working_directory_missing))
+  if (is(driver_errc::command_not_found) || is(driver_errc::command_not_executable) || is(driver_errc::working_directory_missing))
     return make_problem(422, "the command cannot be run", sentence, "correct the command");
+  if (is(driver_errc::invalid_request))
+    return make_problem(422, host + " does not take it", sentence, "ask for what the cause says is possible");
   return make_problem(503, host + " does not answer", sentence, "`prunella get hosts` shows which hosts are up");
 }
 
@@ -119,7 +122,7 @@ private:
     if (x.is_task)
       return open_task(driver, promise, x);
     ++opening_;
-    self_->request(driver, options_.plan_timeout, plan_command{x.container, 0, x.command, x.has_terminal})
+    self_->request(driver, options_.plan_timeout, plan_command{x.container, 0, x.command, x.terminal})
       .then([this, promise, x](command_plan& plan) { on_planned(promise, x, std::move(plan)); },
             [this, promise](caf::error& why) mutable {
               --opening_;
@@ -136,7 +139,7 @@ private:
     const auto files_of = plan;
     try {
       made.command = std::make_unique<interactive_command>(
-        std::move(plan), interactive_options{x.has_terminal, x.has_input, x.window},
+        std::move(plan), interactive_options{!x.terminal.empty(), x.has_input, x.window},
         [self, id] { caf::anon_send(self, session_changed{id}); });
     } catch (const std::system_error& error) {
       remove_files_of(files_of);
@@ -340,15 +343,45 @@ private:
   }
 
   /// Passes `request` on to the actor of this kind on `host`.
-  template <class Answer, class Request, class OnAnswer>
-  void ask(const net::http_responder& respond, const std::string& host, Request request, milliseconds wait, OnAnswer on_answer) {
+  template <class Answer, class Request, class OnAnswer, class OnError>
+  void ask(const net::http_responder& respond, const std::string& host, Request request, milliseconds wait, OnAnswer on_answer,
+           OnError on_error) {
     const auto there = terminals_on(host);
     if (!there)
       return void(respond(problem_response(make_problem(404, "there is no session on " + host, "the site has no such host",
                                                         "`prunella get hosts` lists them"))));
     self_->request(there, options_.host_timeout + wait, std::move(request))
-      .then([on_answer](Answer& answer) { on_answer(answer); },
-            [respond, host](const caf::error& why) { respond(problem_response(problem_of(why, host))); });
+      .then([on_answer](Answer& answer) { on_answer(answer); }, on_error);
+  }
+
+  template <class Answer, class Request, class OnAnswer>
+  void ask(const net::http_responder& respond, const std::string& host, Request request, milliseconds wait, OnAnswer on_answer) {
+    ask<Answer>(respond, host, std::move(request), wait, on_answer,
+                [respond, host](const caf::error& why) { respond(problem_response(problem_of(why, host))); });
+  }
+
+  /// The leader knows what keeps it from running; the host only that it does not.
+  void say_why_not(const net::http_responder& respond, const std::string& container, const std::string& why) {
+    const auto say = [respond, container, why](const std::vector<instance_view>& instances) {
+      respond(problem_response(not_running_problem(container, instances, why)));
+    };
+    const auto site = options_.site();
+    if (!site)
+      return say({});
+    const auto parts = parse_instance_name(container.substr(0, container.rfind('.')));
+    view_request request;
+    request.view = "instances";
+    request.application = application_key(parts.tenant, parts.application);
+    request.limit = max_page_rows;
+    self_->request(site, options_.host_timeout, std::move(request))
+      .then(
+        [say](const view_answer& x) {
+          std::vector<instance_view> instances;
+          if (!config::from_json(config::parse_json(x.json).value, instances).empty())
+            instances.clear();
+          say(instances);
+        },
+        [say](const caf::error&) { say({}); });
   }
 
   void open(const api_call& call) {
@@ -360,6 +393,11 @@ private:
     ask<terminal_opened>(call.respond, host, std::move(request), options_.plan_timeout,
                          [respond = call.respond, place = host, container](const terminal_opened& opened) {
                            respond(json_of(session_opened_view{session_text({place, opened.session}), container, place}, 201));
+                         },
+                         [this, respond = call.respond, place = host, container](const caf::error& why) {
+                           if (is_driver_error(why, driver_errc::not_running))
+                             return say_why_not(respond, container, runtime::reason_text(why));
+                           respond(problem_response(problem_of(why, place)));
                          });
   }
 

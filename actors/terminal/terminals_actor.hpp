@@ -25,6 +25,7 @@ struct terminals_options {
   std::shared_ptr<state_cell> state;
   /// The actor `name` on `host`; an invalid handle if it is local and not running. "driver" is asked here only.
   std::function<caf::actor(const std::string& host, const std::string& name)> actor_on;
+  std::function<caf::actor()> site; ///< of the leader; an invalid handle if none is known
   std::function<std::string()> draw_session; ///< a name that nobody guesses, of at least 12 letters and digits
   std::function<std::string(const std::string& container)> log_path; ///< on this host
   std::size_t max_sessions = 16;             ///< more → too_many

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -137,7 +138,19 @@ template <class T>
 std::vector<std::string> known_keys() {
   std::vector<std::string> keys = sugar<T>::more_keys();
   T model{};
-  for_each_field(model, [&](std::string_view name, auto&) { keys.push_back(key_path({}, name)); });
+  // The bytes or thousandths behind a key that people write with a unit are how the API writes them: not offered beside it.
+  std::set<std::string> replaced;
+  for (const auto& key : keys) {
+    const auto name = field_key(key);
+    const std::string field{sugar<T>::stands_for(name)};
+    const auto ends_with = [&](std::string_view end) { return field.size() > end.size() && field.compare(field.size() - end.size(), end.size(), end) == 0; };
+    if (ends_with("_bytes") || ends_with("_millis"))
+      replaced.insert(field);
+  }
+  for_each_field(model, [&](std::string_view name, auto&) {
+    if (replaced.count(std::string{name}) == 0)
+      keys.push_back(key_path({}, name));
+  });
   return keys;
 }
 

@@ -85,7 +85,7 @@ void balancer::closed(const backend_key& key) {
 
 void balancer::broke(const backend_key& key, door_time now) {
   if (const auto it = entries_.find(key); it != entries_.end())
-    it->second.doubted_until = now + options_.suspicion;
+    it->second.doubted_until = now + options_.doubt;
   closed(key);
 }
 

@@ -38,6 +38,9 @@ struct balance_options {
   /// Nobody is sent to an instance that could not be reached for so long; doubles with each failure in a row.
   std::chrono::milliseconds suspicion{100};
   std::chrono::milliseconds suspicion_max{5'000};
+  /// Others are preferred to an instance that broke a connection for so long: on a busy machine it may take some time to die, and
+  /// the kernel takes connections for it meanwhile.
+  std::chrono::milliseconds doubt{500};
 };
 
 struct backend_use {
@@ -70,7 +73,7 @@ public:
   void failed(const backend_key& key, door_time now);
   void closed(const backend_key& key);
   /// It ended before the backend said anything: that may be dying, or may not like what this client said. So others are
-  /// preferred for as long as a first suspicion, and it goes on to be used where there is no other.
+  /// preferred for a while (`doubt`), and it goes on to be used where there is no other.
   void broke(const backend_key& key, door_time now);
 
   /// When the first suspicion ends after `now`; max() if nobody is suspected.

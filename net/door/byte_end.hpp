@@ -18,8 +18,8 @@ namespace prunella::net {
 /// Bytes in and out without waiting. At most one reader and one writer wait at a time.
 class byte_end {
 public:
-  static constexpr ssize_t again = -1;  ///< nothing now: wait
-  static constexpr ssize_t broken = -2; ///< the connection was lost
+  static constexpr ssize_t again = watched_socket::again;   ///< nothing now: wait
+  static constexpr ssize_t broken = watched_socket::broken; ///< the connection was lost
 
   virtual ~byte_end() = default;
   /// Up to `size` bytes; 0: the peer said its last. `size` is at least 16 KiB.
@@ -33,11 +33,13 @@ public:
   virtual void finish() = 0;
   /// Ends it so that the peer takes notice.
   virtual void abort() = 0;
+  /// Nothing moves: gives the memory back that only what was passed on needed.
+  virtual void give_back() {}
   /// The other host that it leads to; empty: none.
   virtual std::string remote_host() const { return {}; }
 };
 
-std::unique_ptr<byte_end> make_socket_end(tcp::socket socket);
+std::unique_ptr<byte_end> make_socket_end(door_core& core, tcp::socket socket);
 
 /// Connects to the first of `addresses` (numeric) that does not refuse; `done` is called once, with null and a reason if none
 /// is left or `until` passed.

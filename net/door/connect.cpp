@@ -154,7 +154,7 @@ public:
   using handler = std::function<void(std::unique_ptr<byte_end>, const std::string&)>;
 
   local_opening(door_core& core, std::vector<std::string> addresses, door_time until, handler done)
-    : addresses_(std::move(addresses)), done_(std::move(done)), timer_(core.io), socket_(core.io) {
+    : core_(core), addresses_(std::move(addresses)), done_(std::move(done)), timer_(core.io), socket_(core.io) {
     timer_.expires_at(until);
   }
 
@@ -178,7 +178,7 @@ private:
       if (error)
         self->next(error.message());
       else
-        self->end(make_socket_end(std::move(self->socket_)), {});
+        self->end(make_socket_end(self->core_, std::move(self->socket_)), {});
     });
   }
 
@@ -192,6 +192,7 @@ private:
       reached->abort();
   }
 
+  door_core& core_;
   std::vector<std::string> addresses_;
   std::size_t tried_ = 0;
   handler done_;

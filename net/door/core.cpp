@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <boost/asio/post.hpp>
 
@@ -60,6 +61,19 @@ void door_core::start() {
   tunnel_port = tunnel_acceptor.local_endpoint().port();
   accept_tunnels(*this);
   sweep();
+  watch_ready.assign(::dup(watch->fd()), error); // it closes what it has
+  if (error)
+    throw std::runtime_error("the front door has no file descriptor left: " + error.message() + "; let the agent open more files");
+  tell_sockets();
+}
+
+void door_core::tell_sockets() {
+  watch_ready.async_wait(asio::posix::stream_descriptor::wait_read, [this](error_code error) {
+    if (error)
+      return;
+    watch->run();
+    tell_sockets();
+  });
 }
 
 void door_core::apply(door_plan next) {
@@ -167,11 +181,14 @@ void door_core::sweep() {
   const auto all = lives;
   for (const auto& life : all)
     life->sweep(time);
-  for (auto& [host, idle] : idle_tunnels)
+  for (auto& [host, idle] : idle_tunnels) {
     while (!idle.empty() && time - idle.front()->last_used() > keep_idle_tunnels) {
       idle.front()->close();
       idle.erase(idle.begin());
     }
+    for (const auto& kept : idle)
+      kept->give_back();
+  }
   resume_accepting();
   if (std::exchange(are_tunnels_paused, false))
     accept_tunnels(*this);
@@ -217,6 +234,9 @@ void door_core::stop() {
     port->waiting.clear();
   }
   ports.clear();
+  for (const auto& [host, idle] : idle_tunnels)
+    for (const auto& kept : idle)
+      kept->reset();
   idle_tunnels.clear();
   paused_acceptors.clear();
 }

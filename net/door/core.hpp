@@ -21,10 +21,12 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "net/door/door.hpp"
 #include "net/door/frame.hpp"
+#include "net/door/watched_socket.hpp"
 #include "net/tls_session.hpp"
 
 namespace prunella::net {
@@ -85,6 +87,7 @@ struct door_core {
   void stop();
   void apply(door_plan next);
   void sweep();
+  void tell_sockets();
   std::vector<door_listener_status> status() const;
   void end_connection(published_port& port);
   bool has_room(const published_port& port) const { return may_take_one_more(port.open, connections, options.max_connections); }
@@ -108,7 +111,7 @@ struct door_core {
   /// Whether another port of this door listens on the same number: then an address of its own is only ours to share.
   bool shares_number(const published_port& port) const;
 
-  std::size_t buffer_size() const { return connections < 256 ? buffer.size() : 16 * 1024; }
+  std::size_t buffer_size() const { return connections + tunnels_in < options.fast_connections ? buffer.size() : 16 * 1024; }
   static door_time now() { return std::chrono::steady_clock::now(); }
 
   door_options options;
@@ -126,18 +129,21 @@ struct door_core {
   std::set<std::shared_ptr<door_life>> lives;
   std::size_t connections = 0; ///< of clients
   std::size_t flows = 0;
+  std::size_t held_datagram_bytes = 0;
   std::size_t tunnels_in = 0;
   /// Clients wait in the kernel for these: as many as may be are open, of all or of the port.
   std::vector<std::pair<std::shared_ptr<published_port>, std::shared_ptr<tcp::acceptor>>> paused_acceptors;
   bool are_tunnels_paused = false; ///< until the next sweep
   std::uint64_t next_waiting = 0;
   std::array<char, 64 * 1024> buffer; ///< of whoever reads at the moment
+  std::shared_ptr<socket_watch> watch = std::make_shared<socket_watch>(); ///< of connections that are passed on
   std::uint16_t tunnel_port = 0;
   std::thread thread;
   // Last, so destroyed first: pending operations hold what looks at the members above.
   asio::io_context io{1};
   tcp::acceptor tunnel_acceptor{io};
   asio::steady_timer sweep_timer{io};
+  asio::posix::stream_descriptor watch_ready{io};
 };
 
 /// Where a port is to be listened on.

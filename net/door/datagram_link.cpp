@@ -15,6 +15,7 @@ namespace prunella::net {
 namespace {
 
 constexpr int datagrams_at_once = 32;
+constexpr std::size_t max_unsent = 32 * 1024; ///< then further ones are lost, as in a full queue of any router
 
 class local_link : public datagram_link, public std::enable_shared_from_this<local_link> {
 public:
@@ -75,7 +76,7 @@ public:
   }
 
   void send(std::string_view payload) override {
-    if (!tunnel_->is_full() && !tunnel_->is_broken()) // else it is lost, as in a full queue of any router
+    if (tunnel_->unsent() <= max_unsent)
       tunnel_->send(door_frame_type::data, payload);
   }
 

@@ -2,20 +2,19 @@
 
 #include <cerrno>
 #include <cstring>
-#include <deque>
 #include <tuple>
 #include <utility>
 
 #include <sys/socket.h>
 
 #include "net/door/datagram_link.hpp"
+#include "net/door/held_datagrams.hpp"
 
 namespace prunella::net {
 
 namespace {
 
 constexpr int datagrams_at_once = 32;
-constexpr std::size_t held_back = 16; ///< of a client, while its way is made
 
 in6_addr mapped(in_addr address) {
   in6_addr result{};
@@ -37,7 +36,7 @@ bool datagram_client::operator<(const datagram_client& x) const {
 class datagram_flow : public door_life, public std::enable_shared_from_this<datagram_flow> {
 public:
   datagram_flow(std::shared_ptr<published_port> port, std::size_t socket, datagram_client client)
-    : core_(port->core), port_(std::move(port)), socket_(socket), client_(client) {}
+    : core_(port->core), port_(std::move(port)), socket_(socket), client_(client), held_(core_.held_datagram_bytes) {}
 
   void start() {
     ++core_.flows;
@@ -53,8 +52,8 @@ public:
       open();
     if (link_)
       link_->send(payload);
-    else if (is_opening_ && held_.size() < held_back)
-      held_.emplace_back(payload);
+    else if (is_opening_)
+      held_.add(payload);
   }
 
   void sweep(door_time now) override {
@@ -121,6 +120,8 @@ private:
         open();
         flush();
       }
+      if (!is_opening_)
+        held_.clear();
       return;
     }
     link_ = link_tunnel(std::move(granted), events());
@@ -128,10 +129,8 @@ private:
   }
 
   void flush() {
-    while (link_ && !held_.empty()) {
-      link_->send(held_.front());
-      held_.pop_front();
-    }
+    while (link_ && !held_.empty())
+      link_->send(held_.take());
   }
 
   void on_backend(std::string_view payload) {
@@ -161,7 +160,7 @@ private:
   datagram_client client_;
   std::shared_ptr<datagram_link> link_;
   backend_key key_;
-  std::deque<std::string> held_;
+  held_datagrams held_;
   door_time last_move_ = door_core::now();
   bool has_backend_ = false;
   bool is_opening_ = false;

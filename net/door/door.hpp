@@ -7,7 +7,8 @@
 // that host's door: a mutual TLS connection between the two (`tunnel`), so what a service listens on may be loopback or a
 // network of its host alone, and nothing crosses the site in the clear.
 //
-// Memory is bounded by max_connections * (twice a buffer of 16 KiB … 64 KiB, and TLS's for remote ones).
+// Memory is bounded by max_connections * (twice a buffer of 16 KiB … 64 KiB, and twice two TLS records and a frame for
+// remote ones); what is stalled takes it, not what is idle.
 
 #include <chrono>
 #include <cstddef>
@@ -99,6 +100,7 @@ struct door_options {
   balance_options balance;
   attempt_options attempt;
   std::size_t max_connections = 4'000;              ///< open at once, a port at most half of them; less where the process may open fewer files
+  std::size_t fast_connections = 256;               ///< of clients and for other doors; when there are more, buffers are 16 KiB, not 64
   std::size_t max_flows = 4'000;                    ///< of datagrams; those of more clients are dropped
   std::size_t max_tunnels = 4'000;                  ///< that other doors have open to this one
   std::chrono::milliseconds idle_timeout{3'600'000}; ///< a connection on which nothing moves

@@ -1,11 +1,8 @@
 // Bytes from one side of a connection to the other.
 //
 // All connections share one buffer: what was read is written at once, and only what the other side does not take then is
-// kept, with reading stopped until it is gone. So an idle connection costs no buffer, and a stalled one at most one.
-
-#include <cerrno>
-
-#include <sys/socket.h>
+// kept, with reading stopped until it is gone. So an idle connection costs no buffer, and a stalled one at most one; what a
+// tunnel keeps beside that is in net/README.md.
 
 #include "net/door/byte_end.hpp"
 
@@ -16,52 +13,28 @@ namespace {
 /// Then others have their turn.
 constexpr int rounds_at_once = 8;
 
+constexpr std::chrono::seconds idle_after{1}; ///< then it gives its memory back
+
 class socket_end : public byte_end {
 public:
-  explicit socket_end(tcp::socket socket) : socket_(std::move(socket)) {
-    error_code ignored;
-    socket_.non_blocking(true, ignored);
-    socket_.set_option(tcp::no_delay(true), ignored);
-    socket_.set_option(asio::socket_base::keep_alive(true), ignored);
-  }
+  socket_end(door_core& core, tcp::socket socket) : socket_(core.watch, core.io, std::move(socket)) {}
 
-  ssize_t read(char* data, std::size_t size) override { return result(::recv(socket_.native_handle(), data, size, 0)); }
-  ssize_t write(const char* data, std::size_t size) override {
-    return result(::send(socket_.native_handle(), data, size, MSG_NOSIGNAL));
-  }
-  void wait_read(std::function<void()> ready) override { wait(tcp::socket::wait_read, std::move(ready)); }
-  void wait_write(std::function<void()> ready) override { wait(tcp::socket::wait_write, std::move(ready)); }
-  void end_writing() override {
-    error_code ignored;
-    socket_.shutdown(tcp::socket::shutdown_send, ignored);
-  }
-  void finish() override {
-    error_code ignored;
-    socket_.close(ignored);
-  }
-  void abort() override { reset_socket(socket_); }
+  ssize_t read(char* data, std::size_t size) override { return socket_.read(data, size); }
+  ssize_t write(const char* data, std::size_t size) override { return socket_.write(data, size); }
+  void wait_read(std::function<void()> ready) override { socket_.wait_read(std::move(ready)); }
+  void wait_write(std::function<void()> ready) override { socket_.wait_write(std::move(ready)); }
+  void end_writing() override { socket_.end_writing(); }
+  void finish() override { socket_.close(); }
+  void abort() override { socket_.reset(); }
 
 private:
-  static ssize_t result(ssize_t got) {
-    if (got >= 0)
-      return got;
-    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? again : broken;
-  }
-
-  void wait(tcp::socket::wait_type what, std::function<void()> ready) {
-    socket_.async_wait(what, [ready = std::move(ready)](error_code error) {
-      if (error != asio::error::operation_aborted)
-        ready();
-    });
-  }
-
-  tcp::socket socket_;
+  watched_socket socket_;
 };
 
 } // namespace
 
-std::unique_ptr<byte_end> make_socket_end(tcp::socket socket) {
-  return std::make_unique<socket_end>(std::move(socket));
+std::unique_ptr<byte_end> make_socket_end(door_core& core, tcp::socket socket) {
+  return std::make_unique<socket_end>(core, std::move(socket));
 }
 
 void reset_socket(tcp::socket& socket) {
@@ -158,7 +131,10 @@ bool relay::take(pump& x) {
 void relay::sweep(door_time now) {
   const auto limit = there_.has_ended || back_.has_ended ? core_.options.half_closed_timeout : core_.options.idle_timeout;
   if (now - last_move_ > limit)
-    end(relay_end::broken);
+    return end(relay_end::broken);
+  if (now - last_move_ > idle_after)
+    for (auto* side : {a_.get(), b_.get()})
+      side->give_back();
 }
 
 void relay::abort() {

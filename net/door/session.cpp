@@ -72,7 +72,7 @@ private:
     attempt_.connected(port_->backends);
     is_passed_on_ = true;
     core_.remove(shared_from_this());
-    std::make_shared<relay>(core_, make_socket_end(std::move(client_)), std::move(reached),
+    std::make_shared<relay>(core_, make_socket_end(core_, std::move(client_)), std::move(reached),
                             [self = shared_from_this()](relay_end how) { self->on_passed(how); })
       ->start();
   }

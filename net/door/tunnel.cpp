@@ -1,7 +1,6 @@
 #include "net/door/tunnel.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 #include <netinet/in.h>
@@ -14,26 +13,23 @@ namespace prunella::net {
 
 namespace {
 
-constexpr std::size_t chunk = 16 * 1024; ///< of a stream in one frame: a TLS record, and the least that readers ask for
+constexpr std::size_t chunk = 16 * 1024;      ///< of a stream in one frame: a TLS record, and the least that readers ask for
+constexpr std::size_t max_unsent = 128 * 1024; ///< more than anybody adds who looks at `unsent`, the longest datagram included
 
-/// A peer that lost its power says nothing: its connections end after about ten seconds.
-void set_keep_alive(tcp::socket& socket) {
-  error_code ignored;
-  socket.set_option(tcp::no_delay(true), ignored);
-  socket.set_option(asio::socket_base::keep_alive(true), ignored);
-  const auto set = [&](int name, int value) { ::setsockopt(socket.native_handle(), IPPROTO_TCP, name, &value, sizeof value); };
+/// A peer that lost its power says nothing: its idle connections end after about ten seconds, and the others when the site gives it
+/// up (`end_lost_tunnels`). No TCP_USER_TIMEOUT: since Linux 5.10 it also ends connections whose reader pauses (a window of zero).
+void set_keep_alive(int fd) {
+  const auto set = [&](int name, int value) { ::setsockopt(fd, IPPROTO_TCP, name, &value, sizeof value); };
   set(TCP_KEEPIDLE, 4);
   set(TCP_KEEPINTVL, 2);
   set(TCP_KEEPCNT, 3);
-  set(TCP_USER_TIMEOUT, 10'000);
 }
 
 } // namespace
 
-tunnel::tunnel(door_core& core, tcp::socket socket, tls_role role) : core_(core), socket_(std::move(socket)), tls_(core.tls, role) {
-  error_code ignored;
-  socket_.non_blocking(true, ignored);
-  set_keep_alive(socket_);
+tunnel::tunnel(door_core& core, tcp::socket socket, tls_role role)
+  : core_(core), socket_(core.watch, core.io, std::move(socket)), tls_(core.tls, role) {
+  set_keep_alive(socket_.fd());
 }
 
 void tunnel::shake_hands(std::function<void(const std::string& problem)> done) {
@@ -52,17 +48,12 @@ void tunnel::advance() {
       done(is_broken_ ? problem_ : std::string{});
     return;
   }
-  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
-    if (!error)
-      self->on_handshake_readable();
-    else if (const auto done = std::exchange(self->on_hands_shaken_, nullptr))
-      done("the connection was closed");
-  });
+  socket_.wait_read([self = shared_from_this()] { self->on_handshake_readable(); });
 }
 
 void tunnel::on_handshake_readable() {
-  const auto got = ::recv(socket_.native_handle(), core_.buffer.data(), chunk, 0);
-  if (got == 0 || (got < 0 && errno != EAGAIN))
+  const auto got = socket_.read(core_.buffer.data(), chunk);
+  if (got == 0 || got == watched_socket::broken)
     fail("the peer closed the connection before it had shown who it is");
   else if (got > 0)
     tls_.feed({core_.buffer.data(), static_cast<std::size_t>(got)});
@@ -77,15 +68,16 @@ void tunnel::fail(std::string why) {
 }
 
 void tunnel::send(door_frame_type type, std::string_view payload) {
+  if (is_broken_)
+    return;
+  is_warm_ = true;
   last_used_ = door_core::now();
   std::string bytes;
   bytes.reserve(door_frame_header + payload.size());
   append_frame(bytes, type, payload);
   tls_.write(bytes);
-  if (sent_ > max_waiting / 2) {
-    outbox_.erase(outbox_.begin(), outbox_.begin() + static_cast<std::ptrdiff_t>(sent_));
-    sent_ = 0;
-  }
+  outbox_.erase(outbox_.begin(), outbox_.begin() + static_cast<std::ptrdiff_t>(sent_));
+  sent_ = 0;
   tls_.take_output(outbox_);
   if (tls_.current() != tls_session::state::open)
     fail(tls_.problem());
@@ -94,28 +86,24 @@ void tunnel::send(door_frame_type type, std::string_view payload) {
 
 void tunnel::flush() {
   while (!is_broken_ && sent_ < outbox_.size()) {
-    const auto wrote = ::send(socket_.native_handle(), outbox_.data() + sent_, outbox_.size() - sent_, MSG_NOSIGNAL);
-    if (wrote < 0 && errno == EAGAIN)
-      return wait_socket_writable();
+    const auto wrote = socket_.write(outbox_.data() + sent_, outbox_.size() - sent_);
+    if (wrote == watched_socket::again)
+      return unsent() > max_unsent ? fail("the peer asks and does not take the answers") : wait_socket_writable();
     if (wrote < 0)
       return fail("the peer closed the connection");
     sent_ += static_cast<std::size_t>(wrote);
   }
   outbox_.clear();
   sent_ = 0;
-  if (outbox_.capacity() > max_waiting)
-    byte_buffer{}.swap(outbox_);
 }
 
 void tunnel::wait_socket_writable() {
   if (std::exchange(waits_for_writing_, true))
     return;
-  socket_.async_wait(tcp::socket::wait_write, [self = shared_from_this()](error_code error) {
+  socket_.wait_write([self = shared_from_this()] {
     self->waits_for_writing_ = false;
-    if (error)
-      self->fail("the connection was closed");
     self->flush();
-    if (self->is_broken_ || !self->is_full())
+    if (self->is_broken_ || self->unsent() == 0)
       if (const auto ready = std::exchange(self->room_waiter_, nullptr))
         ready();
   });
@@ -123,46 +111,51 @@ void tunnel::wait_socket_writable() {
 
 frame_state tunnel::next(door_frame& out) {
   auto state = read_frame(std::string_view{inbox_}.substr(read_), out);
-  if (state == frame_state::partial && receive())
+  while (state == frame_state::partial && receive())
     state = read_frame(std::string_view{inbox_}.substr(read_), out);
   if (state == frame_state::bad)
     fail("it sent what no door sends");
   return state == frame_state::partial && is_broken_ ? frame_state::bad : state;
 }
 
-/// Takes what has come, up to the bound of the inbox; true if there is more in it than before.
+void tunnel::consume(const door_frame& frame) {
+  read_ += door_frame_header + frame.payload.size();
+  if (read_ < inbox_.size())
+    return;
+  inbox_.clear();
+  read_ = 0;
+}
+
+/// Takes what has come, once; false: nothing, or it broke. What the caller has no use for yet stays in the kernel, whose
+/// full buffer stops the sender.
 bool tunnel::receive() {
   inbox_.erase(0, read_);
   read_ = 0;
   const auto before = inbox_.size();
   decrypt(); // with the end of the handshake the first frame may have come
+  if (is_broken_ || inbox_.size() > before)
+    return !is_broken_;
   std::array<char, chunk> cipher; // the core's buffer is the caller's
-  while (!is_broken_ && inbox_.size() < max_waiting) {
-    const auto got = ::recv(socket_.native_handle(), cipher.data(), cipher.size(), 0);
-    if (got < 0 && errno == EAGAIN)
-      break;
-    if (got <= 0) {
-      fail("the peer closed the connection");
-      break;
-    }
-    tls_.feed({cipher.data(), static_cast<std::size_t>(got)});
-    decrypt();
-    last_used_ = door_core::now();
-    if (static_cast<std::size_t>(got) < cipher.size())
-      break; // most likely that was all; the next wait finds out
+  const auto got = socket_.read(cipher.data(), cipher.size());
+  if (got == watched_socket::again)
+    return false;
+  if (got <= 0) {
+    fail("the peer closed the connection");
+    return false;
   }
+  tls_.feed({cipher.data(), static_cast<std::size_t>(got)});
+  decrypt();
+  is_warm_ = true;
+  last_used_ = door_core::now();
   tls_.take_output(outbox_); // a key update asks for one
   flush();
-  return inbox_.size() > before;
+  return true;
 }
 
 void tunnel::decrypt() {
-  std::size_t size = inbox_.size();
-  for (std::size_t more = 1; more > 0; size += more) {
-    inbox_.resize(size + chunk);
-    more = tls_.read(inbox_.data() + size, chunk);
-  }
-  inbox_.resize(size);
+  std::array<char, chunk> plain;
+  while (const auto more = tls_.read(plain.data(), plain.size()))
+    inbox_.append(plain.data(), more);
   if (tls_.current() != tls_session::state::open)
     fail(tls_.problem().empty() ? "the peer closed the connection" : tls_.problem());
 }
@@ -178,12 +171,10 @@ void tunnel::wait_frame(std::function<void()> ready) {
     });
   if (std::exchange(waits_for_reading_, true))
     return;
-  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
+  socket_.wait_read([self = shared_from_this()] {
     self->waits_for_reading_ = false;
-    if (error)
-      self->fail("the connection was closed");
     door_frame frame;
-    if (!error && self->next(frame) == frame_state::partial) {
+    if (self->next(frame) == frame_state::partial) {
       if (self->frame_waiter_)
         self->wait_frame(std::move(self->frame_waiter_));
       return;
@@ -195,12 +186,22 @@ void tunnel::wait_frame(std::function<void()> ready) {
 
 void tunnel::wait_room(std::function<void()> ready) {
   room_waiter_ = std::move(ready);
-  if (is_full() && !is_broken_)
+  if (unsent() > 0 && !is_broken_)
     return wait_socket_writable();
   asio::post(core_.io, [self = shared_from_this()] {
     if (const auto ready_now = std::exchange(self->room_waiter_, nullptr))
       ready_now();
   });
+}
+
+void tunnel::give_back() {
+  if (!std::exchange(is_warm_, false))
+    return;
+  if (inbox_.empty())
+    std::string{}.swap(inbox_);
+  if (outbox_.empty())
+    byte_buffer{}.swap(outbox_);
+  tls_.give_back();
 }
 
 void tunnel::close() {
@@ -212,8 +213,7 @@ void tunnel::close() {
   fail("it was closed");
   frame_waiter_ = nullptr;
   room_waiter_ = nullptr;
-  error_code ignored;
-  socket_.close(ignored);
+  socket_.close();
 }
 
 void tunnel::reset() {
@@ -221,7 +221,7 @@ void tunnel::reset() {
   frame_waiter_ = nullptr;
   room_waiter_ = nullptr;
   on_hands_shaken_ = nullptr;
-  reset_socket(socket_);
+  socket_.reset();
 }
 
 // -- as one side of a connection -----------------------------------------------------------------------------------------
@@ -260,7 +260,7 @@ public:
 
   ssize_t write(const char* data, std::size_t size) override {
     std::size_t done = 0;
-    while (done < size && !tunnel_->is_full() && !tunnel_->is_broken()) {
+    while (done < size && tunnel_->unsent() == 0 && !tunnel_->is_broken()) {
       const auto part = std::min(size - done, chunk - door_frame_header); // with its header one record
       tunnel_->send(door_frame_type::data, {data + done, part});
       done += part;
@@ -275,6 +275,7 @@ public:
   void end_writing() override { tunnel_->send(door_frame_type::end, {}); }
   void finish() override { on_free_(std::move(tunnel_)); }
   void abort() override { tunnel_->reset(); }
+  void give_back() override { tunnel_->give_back(); }
   std::string remote_host() const override { return tunnel_->peer(); }
 
 private:

@@ -29,25 +29,26 @@ public:
 
   /// Queues a frame and sends what the kernel takes.
   void send(door_frame_type type, std::string_view payload);
-  /// Whether so much waits to be sent that nobody should add to it.
-  bool is_full() const { return outbox_.size() - sent_ > max_waiting; }
+  /// Bytes that the kernel did not take yet. Who sends on regardless breaks the tunnel at 128 KiB.
+  std::size_t unsent() const { return outbox_.size() - sent_; }
 
   /// The next whole frame that has come; its payload is valid until `consume` or the next wait. `bad`: it is broken.
   frame_state next(door_frame& out);
   /// The frame from `next` is done with.
-  void consume(const door_frame& frame) { read_ += door_frame_header + frame.payload.size(); }
+  void consume(const door_frame& frame);
 
   /// Called once there is a whole frame, or the tunnel broke.
   void wait_frame(std::function<void()> ready);
-  /// Called once it is no longer full, or broke.
+  /// Called once nothing is unsent, or it broke.
   void wait_room(std::function<void()> ready);
+
+  /// Gives the memory back that only what was passed on needed.
+  void give_back();
 
   void close();
   void reset();
 
 private:
-  static constexpr std::size_t max_waiting = 128 * 1024; ///< plain or cipher bytes, each way
-
   void advance();
   void on_handshake_readable();
   bool receive();
@@ -57,10 +58,10 @@ private:
   void wait_socket_writable();
 
   door_core& core_;
-  tcp::socket socket_;
+  watched_socket socket_;
   tls_session tls_;
   std::function<void(const std::string&)> on_hands_shaken_;
-  std::string inbox_; ///< plain bytes
+  std::string inbox_; ///< plain bytes: less than a frame, and what one read of 16 KiB added
   std::size_t read_ = 0;
   byte_buffer outbox_; ///< cipher bytes
   std::size_t sent_ = 0;
@@ -69,6 +70,7 @@ private:
   bool waits_for_reading_ = false;
   bool waits_for_writing_ = false;
   bool is_broken_ = false;
+  bool is_warm_ = false; ///< bytes moved since memory was given back
   std::string problem_;
   door_time last_used_ = door_core::now();
 };

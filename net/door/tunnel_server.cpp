@@ -39,7 +39,9 @@ public:
   void sweep(door_time now) override {
     const auto limit = tunnel_->peer().empty() ? handshake_timeout : idle_timeout;
     if (!is_carrying_ && now - since_ > limit)
-      abort();
+      return abort();
+    if (!is_carrying_)
+      tunnel_->give_back();
   }
 
   void abort() override {

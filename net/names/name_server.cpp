@@ -6,6 +6,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <map>
 #include <random>
 #include <sstream>
 #include <stdexcept>
@@ -45,6 +46,7 @@ struct server_core {
 
   name_server_options options;
   name_table table;
+  std::map<asio::ip::address, std::size_t> questions_of; ///< open ones, by client
   std::size_t questions = 0;
   std::size_t connections = 0;
   std::mt19937 random{std::random_device{}()};
@@ -53,21 +55,39 @@ struct server_core {
   asio::io_context io{1};
 };
 
+/// Counts an open question for as long as it lives.
+class open_question {
+public:
+  open_question(server_core& core, asio::ip::address client) : core_(core), client_(std::move(client)) {
+    ++core_.questions;
+    ++core_.questions_of[client_];
+  }
+  open_question(const open_question&) = delete;
+  open_question& operator=(const open_question&) = delete;
+  ~open_question() {
+    --core_.questions;
+    if (const auto it = core_.questions_of.find(client_); --it->second == 0)
+      core_.questions_of.erase(it);
+  }
+
+private:
+  server_core& core_;
+  asio::ip::address client_;
+};
+
 // -- other servers -------------------------------------------------------------------------------------------------------
 
 /// One question to the host's resolvers, one after the other, with an id and a port of our own.
 class udp_question : public std::enable_shared_from_this<udp_question> {
 public:
-  udp_question(server_core& core, std::string_view asked, handler done)
-    : core_(core), asked_(asked), done_(std::move(done)), socket_(core.io), timer_(core.io) {
+  udp_question(server_core& core, asio::ip::address client, std::string_view asked, handler done)
+    : core_(core), open_(core, std::move(client)), asked_(asked), done_(std::move(done)), socket_(core.io), timer_(core.io) {
     first_[0] = asked_[0];
     first_[1] = asked_[1];
     const auto id = core_.random();
     asked_[0] = static_cast<char>(id & 255);
     asked_[1] = static_cast<char>(id >> 8 & 255);
-    ++core_.questions;
   }
-  ~udp_question() { --core_.questions; }
 
   void start() {
     const auto& all = core_.resolvers();
@@ -113,6 +133,7 @@ private:
   }
 
   server_core& core_;
+  open_question open_;
   std::string asked_;
   handler done_;
   udp::socket socket_;
@@ -125,11 +146,8 @@ private:
 /// The same over TCP, for answers that are too long for UDP.
 class tcp_question : public std::enable_shared_from_this<tcp_question> {
 public:
-  tcp_question(server_core& core, std::string_view asked, handler done)
-    : core_(core), asked_(asked), done_(std::move(done)), socket_(core.io), timer_(core.io) {
-    ++core_.questions;
-  }
-  ~tcp_question() { --core_.questions; }
+  tcp_question(server_core& core, asio::ip::address client, std::string_view asked, handler done)
+    : core_(core), open_(core, std::move(client)), asked_(asked), done_(std::move(done)), socket_(core.io), timer_(core.io) {}
 
   void start() {
     const auto& all = core_.resolvers();
@@ -178,6 +196,7 @@ private:
   }
 
   server_core& core_;
+  open_question open_;
   std::string asked_;
   handler done_;
   tcp::socket socket_;
@@ -220,15 +239,16 @@ void server_core::answer(std::string_view bytes, const asio::ip::address& client
   if (own)
     return say(*own);
   refusal.code = dns_code::failed; // there is no other server, or none that answers
-  if (questions >= options.max_questions)
+  const auto of_client = questions_of.find(client);
+  if (questions >= options.max_questions || (of_client != questions_of.end() && of_client->second >= options.max_questions_of_client))
     return say(refusal);
   const auto pass = [done, limit, asked = *query, refusal](std::string given) {
     done(given.empty() ? encode_dns_answer(asked, refusal, limit) : std::move(given));
   };
   if (is_udp)
-    std::make_shared<udp_question>(*this, bytes, pass)->start();
+    std::make_shared<udp_question>(*this, client, bytes, pass)->start();
   else
-    std::make_shared<tcp_question>(*this, bytes, pass)->start();
+    std::make_shared<tcp_question>(*this, client, bytes, pass)->start();
 }
 
 /// A client's TCP connection: one question after the other, each with its length in front.

@@ -3,7 +3,8 @@
 // Answers DNS on one address of this host, over UDP and TCP: names of the table itself, all others as the host's own
 // resolvers do, which it asks on behalf of the client. Only clients of one network are answered, so it is no open resolver.
 //
-// One thread of its own. Bounded: `max_questions` at other servers at a time (beyond that SERVFAIL), `max_connections` over
+// One thread of its own. Bounded: `max_questions` at other servers at a time, `max_questions_of_client` for one client (beyond that
+// SERVFAIL: a container that asks for what nobody answers takes no names from the others), `max_connections` over
 // TCP (beyond that they wait in the kernel); a question or a connection that gets nowhere ends within seconds.
 
 #include <chrono>
@@ -28,6 +29,7 @@ struct name_server_options {
   std::chrono::milliseconds patience{1'500};      ///< for each resolver
   std::chrono::milliseconds idle_timeout{10'000}; ///< of a TCP connection
   std::size_t max_questions = 256;
+  std::size_t max_questions_of_client = 32;       ///< by address
   std::size_t max_connections = 64;
 };
 

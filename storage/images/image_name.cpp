@@ -64,19 +64,28 @@ std::string read_entry(archive* tar) {
 }
 
 result<names> names_in_archive(const std::string& path) {
-  auto tar = tar_stream::open(path, std::uint64_t{1} << 40);
+  auto tar = tar_stream::open_archive(path);
   if (!tar)
     return tar.error();
   names found;
-  archive_entry* entry = nullptr;
-  for (int n = 0; n < max_archive_entries && archive_read_next_header((*tar)->tar(), &entry) == ARCHIVE_OK; ++n) {
+  bool is_image = false;
+  for (int n = 0; n < max_archive_entries; ++n) {
+    archive_entry* entry = nullptr;
+    const int next = archive_read_next_header((*tar)->tar(), &entry);
+    if (next == ARCHIVE_EOF)
+      break;
+    if (next < ARCHIVE_WARN)
+      return (*tar)->error();
     const char* name = archive_entry_pathname(entry);
     const auto file = name == nullptr ? std::string{} : std::filesystem::path(name).lexically_normal().string();
     if (file == "index.json")
       add_layout_names(read_entry((*tar)->tar()), found);
     if (file == "manifest.json")
       add_docker_names(read_entry((*tar)->tar()), found);
+    is_image = is_image || file == "oci-layout" || file == "manifest.json";
   }
+  if (!is_image)
+    return no_image_in(path);
   return found;
 }
 
@@ -92,6 +101,14 @@ result<names> names_in_folder(const std::string& path) {
 
 } // namespace
 
+storage_error no_image_in(const std::string& path) {
+  std::error_code error;
+  const bool is_empty = std::filesystem::file_size(path, error) == 0 && !error;
+  return {storage_errc::malformed,
+          "the file " + path + (is_empty ? " is empty" : " holds no image: it has neither `oci-layout` nor `manifest.json` in it")
+            + "; make it with `docker save`, `podman save` or `skopeo copy`"};
+}
+
 result<std::string> name_in(const std::string& path) {
   std::error_code error;
   auto found = std::filesystem::is_directory(path, error) ? names_in_folder(path) : names_in_archive(path);
@@ -102,7 +119,7 @@ result<std::string> name_in(const std::string& path) {
   std::string list;
   for (const auto& name : *found)
     list += (list.empty() ? "" : ", ") + name;
-  return storage_error{storage_errc::not_found,
+  return storage_error{storage_errc::invalid_argument,
                        path + (found->empty() ? " does not say what its image is called" : " holds several images: " + list)
                            + "; say which name it is to have with --name, as in --name registry.example/shop/web:1.2"};
 }

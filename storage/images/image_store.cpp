@@ -7,6 +7,7 @@
 #include <optional>
 #include <sys/statvfs.h>
 
+#include "config/quantity.hpp"
 #include "storage/cereal_bytes.hpp"
 #include "storage/images/salvage.hpp"
 #include "storage/sqlite_file.hpp"
@@ -321,11 +322,13 @@ result<void> sqlite_image_store::admit(std::uint64_t bytes) const {
     return there.error();
   if (there->free_bytes >= options_.reserve_bytes && there->free_bytes - options_.reserve_bytes >= bytes)
     return {};
+  const auto shown = [](std::uint64_t x) { return config::shown_bytes(static_cast<std::int64_t>(std::min(x, std::uint64_t{1} << 62))); };
   return storage_error{storage_errc::disk_full,
-                       "the image needs " + std::to_string(bytes) + " bytes and " + folder_ + " has " +
-                           std::to_string(there->free_bytes) + " free, of which " +
-                           std::to_string(options_.reserve_bytes) +
-                           " stay reserved; free some space on that file system, or remove images that are not needed"};
+                       "the image needs " + shown(bytes) + ", and of the " + shown(there->free_bytes) + " that are free in " + folder_ +
+                           (there->free_bytes <= options_.reserve_bytes
+                              ? " all are kept free (the last " + shown(options_.reserve_bytes) + " are)"
+                              : " the last " + shown(options_.reserve_bytes) + " are kept free") +
+                           "; free some space on that file system, or remove images that are not needed"};
 }
 
 result<std::uint64_t> sqlite_image_store::left() const {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <unistd.h>
 
+#include "storage/images/image_name.hpp"
 #include "storage/images/skopeo.hpp"
 #include "storage/images/tar_stream.hpp"
 #include "storage/os_files.hpp"
@@ -157,7 +158,7 @@ private:
 result<std::string> transport_of(const std::string& path) {
   if (!file_exists(path))
     return storage_error{storage_errc::not_found, "there is no archive " + path + "; check the path"};
-  auto tar = tar_stream::open(path, std::uint64_t{1} << 40);
+  auto tar = tar_stream::open_archive(path);
   if (!tar)
     return tar.error();
   bool docker = false;
@@ -167,8 +168,7 @@ result<std::string> transport_of(const std::string& path) {
     if (next == ARCHIVE_EOF)
       break;
     if (next < ARCHIVE_WARN)
-      return storage_error{storage_errc::malformed,
-                           "the archive " + path + " is no complete tar: copy or export it again"};
+      return (*tar)->error();
     const char* name = archive_entry_pathname(entry);
     const std::string file = name == nullptr ? "" : std::filesystem::path(name).lexically_normal().string();
     if (file == "oci-layout")
@@ -177,10 +177,7 @@ result<std::string> transport_of(const std::string& path) {
   }
   if (docker)
     return std::string("docker-archive:");
-  return storage_error{storage_errc::malformed,
-                       "the archive " + path +
-                           " holds no image: it has neither `oci-layout` nor `manifest.json`; make it "
-                           "with `docker save`, `podman save` or `skopeo copy`"};
+  return no_image_in(path);
 }
 
 } // namespace

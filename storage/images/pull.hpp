@@ -21,6 +21,8 @@ struct registry_access {
   /// A file as `skopeo login --authfile` writes it; empty: anonymous. Secrets are never in a command line or in the
   /// environment, and no other file of this machine is looked at.
   std::string auth_file;
+  /// Where such a file belongs on this host, for sentences: it need not be there.
+  std::string auth_place;
   /// A folder with `ca.crt` (and `client.cert`, `client.key`); empty: the system's authorities.
   std::string certificates;
   /// Only for a registry on the own network: plain HTTP, or a certificate that nobody signed.
@@ -54,8 +56,15 @@ result<image_record> import_archive(image_store& store, const std::string& path,
                                     const image_reference& name, const registry_access& access,
                                     const import_options& options);
 
-/// What skopeo's last words mean, and what to do. Pure. `what` is the thing it worked on, for the sentence.
-storage_error explain_skopeo(std::string_view errors, const std::string& what);
+/// What skopeo read from, for the sentence.
+struct skopeo_source {
+  std::string what;       ///< as in `cannot pull r.example/web:1`
+  std::string registry;   ///< `HOST:PORT`; empty: an archive
+  std::string auth_place; ///< as in `registry_access`
+};
+
+/// What skopeo's last words mean, and what to do. Pure.
+storage_error explain_skopeo(std::string_view errors, const skopeo_source& from);
 
 /// Notices that nothing moves. Pure: time comes in. `bytes` may only grow to count as progress.
 class stall_watch {

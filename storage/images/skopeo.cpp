@@ -4,10 +4,12 @@
 #include <array>
 #include <cerrno>
 #include <filesystem>
+#include <optional>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 
+#include "config/quantity.hpp"
 #include "storage/images/child_process.hpp"
 #include "storage/images/salvage.hpp"
 #include "storage/os_files.hpp"
@@ -52,8 +54,8 @@ void add_access(std::vector<std::string>& command, const std::string& prefix, co
 
 storage_error stalled(const std::string& what, std::chrono::milliseconds after, std::uint64_t bytes) {
   return {storage_errc::stalled, what + ": nothing arrived for " + std::to_string(after.count()) + " ms, after " +
-                                     std::to_string(bytes) +
-                                     " bytes; what had arrived whole is kept: look at the registry and the line to "
+                                     config::shown_bytes(static_cast<std::int64_t>(bytes)) +
+                                     "; what had arrived whole is kept: look at the registry and the line to "
                                      "it, and pull again"};
 }
 
@@ -62,11 +64,18 @@ storage_error too_slow(const std::string& what, std::chrono::milliseconds limit)
                                          " ms; what had arrived whole is kept: pull again, or allow more time"};
 }
 
-storage_error end_error(const child_end& end, const std::string& what) {
+/// `docker://registry/name:tag` or a file's.
+skopeo_source source_of(const std::string& source, const registry_access& access, const std::string& what) {
+  if (!is_registry(source))
+    return {what, {}, {}};
+  return {what, source.substr(9, source.find('/', 9) - 9), access.auth_place};
+}
+
+storage_error end_error(const child_end& end, const skopeo_source& from) {
   if (end.too_much_output)
-    return {storage_errc::refused, what + ": its manifest or configuration has more than " +
+    return {storage_errc::refused, from.what + ": its manifest or configuration has more than " +
                                        std::to_string(max_document_bytes) + " bytes; push the image again"};
-  return explain_skopeo(end.errors, what);
+  return explain_skopeo(end.errors, from);
 }
 
 /// Skopeo's log line reduced to its message: `time="…" level=fatal msg="…"`, quotes within escaped.
@@ -90,24 +99,47 @@ struct meaning {
   std::string_view says;
 };
 
+constexpr std::string_view wants_credentials = "the registry wants credentials, or other ones; log in on this host with "
+                                               "`skopeo login --authfile AUTHFILE REGISTRY`";
+
+/// Of an archive that says what its blobs are, and of which some are others or missing.
+constexpr std::string_view is_damaged = "the archive is damaged or incomplete; if it was copied here, copy it again, else make it anew with "
+                                        "`docker save`, `podman save` or `skopeo copy`";
+
+/// Of an index; skopeo names what it looked for.
+constexpr std::string_view no_build = "it holds no build for this host's platform; push or export one, with all platforms";
+
+constexpr std::array<meaning, 10> meanings_of_archives{{
+    {"no space left on device", storage_errc::disk_full,
+     "the disk is full; free some space on the file system of the data directory"},
+    {"permission denied", storage_errc::inaccessible, "a file may not be read or written; look at its owner and mode"},
+    {"igest did not match", storage_errc::malformed, is_damaged},
+    {"unexpected EOF", storage_errc::malformed, is_damaged},
+    {"invalid checksum", storage_errc::malformed, is_damaged},
+    {"invalid tar header", storage_errc::malformed, is_damaged},
+    {"digest", storage_errc::malformed, is_damaged},
+    {"not found", storage_errc::malformed, is_damaged},
+    {"no image found in", storage_errc::unsupported, no_build},
+    {"choosing image", storage_errc::unsupported, "it holds no image, or several, that could be meant; name the tag"},
+}};
+
 /// The first that is found in skopeo's words counts, so the special ones come first.
-constexpr std::array<meaning, 28> meanings{{
+constexpr std::array<meaning, 29> meanings{{
     {"no space left on device", storage_errc::disk_full,
      "the disk is full; free some space on the file system of the data directory"},
     {"server gave HTTP response to HTTPS client", storage_errc::refused,
-     "the registry speaks plain HTTP; allow that for this registry (insecure), or give it a certificate"},
+     "the registry speaks plain HTTP; if it is on your own network, start the agent with `--insecure-registry REGISTRY`, else "
+     "give the registry a certificate"},
     {"x509:", storage_errc::refused,
      "the registry's certificate is not trusted; give its authority's certificate, or correct this host's clock"},
     {"tls: ", storage_errc::refused,
      "the registry and this host cannot agree on TLS; look at the registry's certificate"},
     {"permission denied", storage_errc::inaccessible, "a file may not be read or written; look at its owner and mode"},
-    {"unauthorized", storage_errc::denied, "the registry wants credentials, or other ones; set the pull secret"},
-    {"authentication required", storage_errc::denied,
-     "the registry wants credentials, or other ones; set the pull secret"},
+    {"unauthorized", storage_errc::denied, wants_credentials},
+    {"authentication required", storage_errc::denied, wants_credentials},
     {"denied", storage_errc::denied,
      "the registry does not give this image to these credentials (some registries say that of unknown images too); "
-     "check "
-     "the name and the pull secret"},
+     "check the name, or log in as somebody who may have it with `skopeo login --authfile AUTHFILE REGISTRY`"},
     {"manifest unknown", storage_errc::not_found,
      "the registry does not know this image or tag; check the name, or push it"},
     {"name unknown", storage_errc::not_found, "the registry does not know this image; check the name, or push it"},
@@ -134,17 +166,35 @@ constexpr std::array<meaning, 28> meanings{{
      "the registry delivered other bytes than it promised; push the image again, or look at what lies between"},
     {"digest", storage_errc::unverified,
      "the registry delivered other bytes than it promised; push the image again, or look at what lies between"},
+    {"no image found in", storage_errc::unsupported, no_build},
     {"choosing image", storage_errc::unsupported, "it holds no image, or several, that could be meant; name the tag"},
 }};
 
+/// `says` with the names that it stands for.
+std::string filled_in(std::string_view says, const skopeo_source& from) {
+  std::string text{says};
+  const auto put = [&](std::string_view word, const std::string& name) {
+    if (const auto at = text.find(word); at != std::string::npos)
+      text.replace(at, word.size(), name);
+  };
+  put("REGISTRY", from.registry);
+  put("AUTHFILE", from.auth_place.empty() ? "DATA_DIR/registry-auth.json" : from.auth_place);
+  return text;
+}
+
 } // namespace
 
-storage_error explain_skopeo(std::string_view errors, const std::string& what) {
+storage_error explain_skopeo(std::string_view errors, const skopeo_source& from) {
   const auto words = last_words(errors);
-  for (const auto& known : meanings)
-    if (words.find(known.words) != std::string::npos)
-      return {known.code, what + ": " + std::string(known.says) + " (skopeo: " + words + ")"};
-  return {storage_errc::malformed, what + " cannot be read; check that it is a container image (skopeo: " +
+  const auto explained = [&](const auto& table) -> std::optional<storage_error> {
+    for (const auto& known : table)
+      if (words.find(known.words) != std::string::npos)
+        return storage_error{known.code, from.what + ": " + filled_in(known.says, from) + " (skopeo: " + words + ")"};
+    return std::nullopt;
+  };
+  if (const auto meant = from.registry.empty() ? explained(meanings_of_archives) : explained(meanings))
+    return *meant;
+  return {storage_errc::malformed, from.what + " cannot be read; check that it is a container image (skopeo: " +
                                        (words.empty() ? "no reason given" : words) + ")"};
 }
 
@@ -203,7 +253,7 @@ result<std::string> inspect(const skopeo_folder& folder, const std::string& sour
   if (end->ended_by_us)
     return stalled(what, access.document_timeout, 0);
   if (!end->succeeded())
-    return end_error(*end, what);
+    return end_error(*end, source_of(source, access, what));
   return std::move(end->output);
 }
 
@@ -246,7 +296,7 @@ result<void> copy_with_skopeo(const skopeo_folder& folder, const std::string& so
   if (end->ended_by_us)
     return moving ? too_slow(what, access.total_timeout) : stalled(what, access.stall_after, bytes);
   if (!end->succeeded())
-    return end_error(*end, what);
+    return end_error(*end, source_of(source, access, what));
   return {};
 }
 

@@ -7,6 +7,7 @@
 #include <new>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
 namespace prunella::storage {
 
@@ -47,8 +48,8 @@ long tar_stream::read_tar(archive* from, void* self, const void** buffer) {
   stream.ended_ = got == 0;
   if (got < 0) {
     if (!stream.failed_)
-      stream.failed_ = {storage_errc::malformed, "the layer cannot be decompressed: " + words_of(stream.raw_.get()) +
-                                                     "; push or export the image again"};
+      stream.failed_ = {storage_errc::malformed,
+                        stream.said_.what + " cannot be decompressed: " + words_of(stream.raw_.get()) + "; " + stream.said_.next_step};
     archive_set_error(from, EIO, "decompression failed");
     return ARCHIVE_FATAL;
   }
@@ -66,15 +67,21 @@ long tar_stream::read_tar(archive* from, void* self, const void** buffer) {
   return got;
 }
 
-result<std::unique_ptr<tar_stream>> tar_stream::open(const std::string& path, std::uint64_t max_bytes) {
+result<std::unique_ptr<tar_stream>> tar_stream::open_archive(const std::string& path) {
+  return open(path, std::uint64_t{1} << 40,
+              {"the file " + path, "if it was copied here, copy it again; else make it anew with `docker save`, `podman save` or `skopeo copy`"});
+}
+
+result<std::unique_ptr<tar_stream>> tar_stream::open(const std::string& path, std::uint64_t max_bytes, words said) {
   std::unique_ptr<tar_stream> stream(new tar_stream);
+  stream->said_ = std::move(said);
   stream->path_ = path;
   stream->left_ = max_bytes;
   stream->packed_.resize(chunk_bytes);
   stream->plain_.resize(chunk_bytes);
   stream->file_ = unique_fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)); // a pipe would not open
   if (!stream->file_)
-    return os_error(errno, "open the layer " + path);
+    return os_error(errno, "open " + path);
   struct stat about {};
   if (::fstat(stream->file_.get(), &about) != 0 || !S_ISREG(about.st_mode))
     return storage_error{storage_errc::malformed, path + " is no file; give the archive itself"};
@@ -98,7 +105,7 @@ result<std::unique_ptr<tar_stream>> tar_stream::open(const std::string& path, st
     opened = archive_read_open(stream->tar(), stream.get(), nullptr, read_tar, nullptr);
   } else if (!stream->failed_) {
     stream->failed_ = {storage_errc::malformed,
-                       "the layer cannot be decompressed: " + words_of(raw) + "; push or export the image again"};
+                       stream->said_.what + " cannot be decompressed: " + words_of(raw) + "; " + stream->said_.next_step};
   }
   if (opened != ARCHIVE_OK)
     return stream->error();
@@ -109,7 +116,7 @@ storage_error tar_stream::error() const {
   if (failed_)
     return *failed_;
   return {storage_errc::malformed,
-          "the layer is no valid tar: " + words_of(tar_.get()) + "; push or export the image again"};
+          said_.what + " is no valid tar: " + words_of(tar_.get()) + "; " + said_.next_step};
 }
 
 result<digest> tar_stream::finish() {

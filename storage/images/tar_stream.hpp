@@ -25,9 +25,19 @@ using archive_handle = std::unique_ptr<archive, archive_freer>;
 
 class tar_stream {
 public:
+  /// What is read, for sentences, and what to do when it cannot be.
+  struct words {
+    std::string what;
+    std::string next_step;
+  };
+
   /// Plain, gzip or zstd, told apart by the first bytes. At most `max_bytes` come out of the compression. Errors:
   /// `inaccessible`, `malformed`.
-  static result<std::unique_ptr<tar_stream>> open(const std::string& path, std::uint64_t max_bytes);
+  static result<std::unique_ptr<tar_stream>> open(const std::string& path, std::uint64_t max_bytes,
+                                                  words said = {"the layer", "push or export the image again"});
+
+  /// A file that somebody hands over as an image.
+  static result<std::unique_ptr<tar_stream>> open_archive(const std::string& path);
 
   /// For libarchive's calls; entries are read from it in order.
   archive* tar() const { return tar_.get(); }
@@ -45,6 +55,7 @@ private:
 
   unique_fd file_;
   std::string path_;
+  words said_;
   std::uint64_t left_ = 0;
   bool ended_ = false;
   std::vector<char> packed_, plain_;

@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "actors/api/api_requests.hpp"
+#include "actors/api/status_answer.hpp"
 #include "actors/site/requests.hpp"
 #include "config/json.hpp"
+#include "net/link_errors.hpp"
 #include "tests/actors/site_fixture.hpp"
 
 using namespace prunella;
@@ -60,6 +62,17 @@ TEST_CASE("a scale body needs both members, of the right types") {
   CHECK(problem_of(actors::scale_command(request("popcorn", R"({"service": "web", "replicas": -1})"))).status == 400);
   const auto command = actors::scale_command(request("popcorn", R"({"service": "web", "replicas": 3})"));
   CHECK(std::get<actors::scale_service>(std::get<site_command>(command).body).replicas == 3);
+}
+
+TEST_CASE("a host is drained by its name, and refused where the site has none of it") {
+  using actors::api_route;
+  CHECK(problem_of(actors::drain_command(api_route::drain_host, request("Host 1", ""))).status == 400);
+  const auto drain = std::get<site_command>(actors::drain_command(api_route::drain_host, request("host-1", "")));
+  CHECK(std::get<actors::drain_host>(drain.body).drained);
+  const auto undrain = std::get<site_command>(actors::drain_command(api_route::undrain_host, request("host-1", "")));
+  CHECK_FALSE(std::get<actors::drain_host>(undrain.body).drained);
+  CHECK(actors::refuse(drain, small_site{{host("host-1")}}.state).status == 0);
+  CHECK(actors::refuse(drain, small_site{{host("host-2")}}.state).status == 404);
 }
 
 TEST_CASE("a rollback names the revision that is left, and is refused where it is another or there is no way back") {
@@ -197,6 +210,32 @@ TEST_CASE("a published port belongs to one application of the site, and no conta
   CHECK(refusal_of(with_port("second", 80, 0, port_protocol::tcp)).cause.find("default.first publishes it") == 12);
   CHECK(refusal_of(with_port("second", 81, 8000, port_protocol::tcp)).status == 409);
   CHECK(refusal_of(with_port("first", 8000, 81, port_protocol::tcp)).status == 0); // its own it may change
+}
+
+TEST_CASE("a host that does not lead any more, or not yet, is told apart from a leader that does not answer") {
+  CHECK(actors::silence_text("host-3", caf::make_error(net::link_errc::not_running, "the actor 'site' is not running now on that host"))
+        == "host-3 does not lead the site at this moment");
+  CHECK(actors::silence_text("host-3", caf::make_error(net::link_errc::timeout, "no answer within 1s")).find("the leader host-3 does not answer: ") == 0);
+}
+
+TEST_CASE("a port on which a host listens for the others of its site is not published, as UDP it is") {
+  using config::port_protocol;
+  auto second = host("host-2");
+  second.address = "10.0.0.2:7201";
+  second.door = "10.0.0.2:7301";
+  const small_site site{{host("host-1"), second}};
+  const auto refusal_of = [&](std::uint16_t publish, port_protocol protocol) {
+    auto spec = application("shop", {service("web", 1)});
+    spec.services[0].containers[0].ports = {{"http", 8000, protocol, publish}};
+    return actors::refuse(site_command{0, actors::put_application{spec}}, site.state);
+  };
+  CHECK(refusal_of(7201, port_protocol::tcp).status == 409);
+  CHECK(refusal_of(7201, port_protocol::tcp).detail == "port 7201/tcp cannot be published by default.shop");
+  CHECK(refusal_of(7201, port_protocol::tcp).cause
+        == "host-2 listens on it for the other hosts of the site: its `address` is 10.0.0.2:7201");
+  CHECK(refusal_of(7301, port_protocol::tcp).cause.find("its `door` is 10.0.0.2:7301") != std::string::npos);
+  CHECK(refusal_of(7201, port_protocol::udp).status == 0);
+  CHECK(refusal_of(7202, port_protocol::tcp).status == 0);
 }
 
 TEST_CASE("a site publishes 256 ports and not one more") {

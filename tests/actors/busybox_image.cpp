@@ -31,10 +31,11 @@ bool root_is_a_mount() {
   return false;
 }
 
-/// The libraries that the machine's busybox needs; none when it is static.
-std::vector<std::string> libraries() {
+} // namespace
+
+std::vector<std::string> libraries_of(const std::string& program) {
   storage::child_order order;
-  order.command = {"ldd", "/bin/busybox"};
+  order.command = {"ldd", program};
   order.environment = {"PATH=/usr/bin:/bin"};
   const auto end = must(storage::run_child(order));
   std::vector<std::string> found;
@@ -45,8 +46,6 @@ std::vector<std::string> libraries() {
   }
   return found;
 }
-
-} // namespace
 
 std::string container_runtime() {
   if (const char* chosen = std::getenv("PRUNELLA_TEST_RUNTIME"))
@@ -83,12 +82,13 @@ test_image busybox_image() {
       .folder("dev")
       .folder("tmp", 01777);
   std::set<std::string> folders;
-  for (const auto& library : libraries())
+  const auto libraries = libraries_of("/bin/busybox");
+  for (const auto& library : libraries)
     for (auto folder = fs::path{library.substr(1)}.parent_path(); !folder.empty(); folder = folder.parent_path())
       folders.insert(folder.string());
   for (const auto& folder : folders)
     tar.folder(folder);
-  for (const auto& library : libraries())
+  for (const auto& library : libraries)
     tar.file(library.substr(1), read_bytes(library), 0755);
   test_image image({tar.bytes()});
   image.config_members = R"("Cmd":["/bin/sh","-c","echo from the image"],"Env":["GREETING=hello"])";

@@ -17,6 +17,9 @@ std::string container_runtime();
 /// Why no container can be run here; "" if one can.
 std::string container_obstacle();
 
+/// The libraries that `program` of this machine needs, with the loader; none when it is static.
+std::vector<std::string> libraries_of(const std::string& program);
+
 /// This machine's busybox with a shell, root, the user `www` (33, group 34, also in `media`, 44) and an own command.
 test_image busybox_image();
 

@@ -329,6 +329,21 @@ TEST_CASE_FIXTURE(container_fixture, "a container whose image does not come goes
   CHECK_FALSE(*ended);
 }
 
+TEST_CASE_FIXTURE(container_fixture, "a container for which the disk has no room goes on to start with the reason, once a second, until its driver gives up") {
+  for (int i = 0; i < 3; ++i)
+    host->refuse[front].push_back({driver_errc::disk_full, "the disk is full"});
+  host->refuse[front].push_back({driver_errc::data_directory_unusable, "the disk is still full"});
+  const auto ended = world.watch(spawn());
+  CHECK(last().reason == "the disk is full");
+  world.advance(2s);
+  CHECK(phases() == texts{"starting", "starting"});
+  CHECK_FALSE(*ended);
+  world.advance(1s);
+  CHECK(phases() == texts{"starting", "starting", "failed"});
+  CHECK(last().reason == "the disk is still full");
+  CHECK(*ended);
+}
+
 TEST_CASE_FIXTURE(container_fixture, "a container that waits for its image is stopped at once") {
   image = "shop/front:1";
   host->images_are_slow = true;

@@ -7,8 +7,10 @@
 #include <csignal>
 #include <fstream>
 
+#include <caf/actor_cast.hpp>
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
+#include <caf/after.hpp>
 #include <caf/event_based_actor.hpp>
 #include <caf/exit_reason.hpp>
 #include <caf/scoped_actor.hpp>
@@ -18,6 +20,7 @@
 #include "actors/instance/container_log.hpp"
 #include "actors/instance/log_bounds.hpp"
 #include "actors/instance/driver_error.hpp"
+#include "actors/instance/images.hpp"
 #include "actors/instance/proc_filesystem.hpp"
 #include "actors/instance/raw_log.hpp"
 #include "actors/instance/container_driver.hpp"
@@ -387,13 +390,32 @@ TEST_CASE_FIXTURE(fixture, "signals, waiting and statistics reach the right cont
                   [](caf::error& why) { FAIL(prunella::runtime::reason_text(why)); });
 }
 
+TEST_CASE_FIXTURE(fixture, "with each tidying the image keeper hears who may hold an image: what runs here and what is assigned") {
+  caf::scoped_actor keeper{system};
+  end_driver(caf::exit_reason::user_shutdown);
+  auto chosen = options();
+  chosen.images = [handle = caf::actor_cast<caf::actor>(keeper)] { return handle; };
+  driver = spawn_container_driver(system, chosen);
+  const auto started = start(order("exec sleep 1000"));
+  const auto holders = [&](tidy_folders request) {
+    std::vector<std::string> told;
+    tell(std::move(request));
+    keeper->receive([&](const keep_holders& x) { told = x.holders; }, caf::after(20s) >> [] { FAIL("nothing was told"); });
+    return told;
+  };
+  CHECK(holders({{}, {"default.shop.web-2.server"}}) == std::vector<std::string>{started.name, "default.shop.web-2.server"});
+  CHECK(holders({{"default.shop.web-2.server"}, {}}) == std::vector<std::string>{started.name}); // its log is kept, its image not
+  stop();
+  CHECK(holders({{}, {}}).empty());
+}
+
 TEST_CASE_FIXTURE(fixture, "tidying deletes the folders of ended containers that are not to be kept, and no other") {
   const auto started = start(order("exec sleep 1000"));
   const auto folder = container_folder(data.path(), started.name);
   const auto other = container_folder(data.path(), "default.other.main-1.one");
   std::filesystem::create_directories(other + "/work");
   std::filesystem::create_directory_symlink(data.path(), other + "/work/link");
-  tell(tidy_folders{{"default.other.main-1.one"}});
+  tell(tidy_folders{{"default.other.main-1.one"}, {}});
   CHECK_FALSE(error);
   CHECK(std::filesystem::exists(folder)); // it runs
   CHECK(std::filesystem::exists(other));
@@ -401,12 +423,22 @@ TEST_CASE_FIXTURE(fixture, "tidying deletes the folders of ended containers that
   CHECK_FALSE(std::filesystem::exists(other));
   CHECK(std::filesystem::exists(folder));
   stop();
-  tell(tidy_folders{{started.name}});
+  tell(tidy_folders{{started.name}, {}});
   CHECK(std::filesystem::exists(folder));
   tell(tidy_folders{});
   CHECK_FALSE(error);
   CHECK_FALSE(std::filesystem::exists(folder));
-  CHECK(std::filesystem::exists(data.path()));
+  CHECK(eventually([&] { return std::filesystem::is_empty(data.path() + "/removed"); }));
+}
+
+TEST_CASE_FIXTURE(fixture, "what was moved out of the way and not deleted is deleted by the next driver, and two of one name beside each other") {
+  const auto aside = data.path() + "/removed";
+  for (const auto& folder : {aside + "/default.shop.web-1.server", container_folder(data.path(), "default.shop.web-1.server")})
+    std::filesystem::create_directories(folder + "/work");
+  CHECK_FALSE(set_folders_aside({"default.shop.web-1.server"}, data.path()));
+  CHECK(std::filesystem::exists(aside + "/default.shop.web-1.server.1/work"));
+  crash_driver();
+  CHECK(eventually([&] { return std::filesystem::is_empty(aside); }));
 }
 
 TEST_CASE_FIXTURE(fixture, "what a process prints is in its log with its time and stream, in order and whole when its end is told") {
@@ -473,7 +505,8 @@ TEST_CASE_FIXTURE(fixture, "a command has the environment, folder and streams of
   start(order("while [ ! -e go ]; do sleep 0.01; done; echo done"));
   REQUIRE_FALSE(error);
   const auto name = order("").name;
-  const auto result = ask<exec_result>(exec_container{name, 0, {"sh", "-c", "echo $GREETING $PRUNELLA_CONTAINER; pwd; echo oops >&2; cat; touch go; exit 3"}});
+  const auto result = ask<exec_result>(exec_container{name, 0, {"sh", "-c", "echo $GREETING $PRUNELLA_CONTAINER; pwd; echo oops >&2; cat; exit 3"}});
+  std::ofstream{container_folder(data.path(), name) + "/work/go"}.close(); // not before: a command ends with its container
   CHECK_FALSE(error);
   CHECK(result.exit_code == 3);
   CHECK_FALSE(result.timed_out);

@@ -49,14 +49,3 @@ TEST_CASE("the next look comes in half of the time in which the limit would be r
   limit.on_measured({90 * mebi + 2}, start + 3s); // twice at the same moment
   CHECK(limit.pause() == 10s);
 }
-
-TEST_CASE("bytes are shown with a tenth below ten, and without one that is zero") {
-  CHECK(shown_bytes(0) == "0 B");
-  CHECK(shown_bytes(1023) == "1023 B");
-  CHECK(shown_bytes(1024) == "1 KiB");
-  CHECK(shown_bytes(1536) == "1.5 KiB");
-  CHECK(shown_bytes(9 * mebi + 1024 * 999) == "10 MiB");
-  CHECK(shown_bytes(64 * mebi) == "64 MiB");
-  CHECK(shown_bytes(std::int64_t{3} << 40) == "3 TiB");
-  CHECK(shown_bytes(std::int64_t{5} << 50) == "5120 TiB");
-}

@@ -245,6 +245,20 @@ TEST_CASE("instances of a host that is down are not used, and what is open to it
   CHECK(x.backends("host-2") == texts{"web-1/1@host-1", "web-2/1@host-2+"}); // itself it knows better
 }
 
+TEST_CASE("a service without replicas is not listened for, neither on its published port nor at its name") {
+  shop x;
+  use_names(x);
+  x.service_addresses["default.shop.web"] = "10.84.6.1";
+  CHECK(x.plan("host-3").services.size() == 3);
+  x.site.state.applications.at("default.shop").spec.services[0].replicas = 0;
+  const auto services = x.plan("host-3").services;
+  REQUIRE(services.size() == 2);
+  for (const auto& service : services) {
+    CHECK(service.is_named);
+    CHECK(service.address.empty());
+  }
+}
+
 TEST_CASE("of two applications that publish one port the first by name has it") {
   shop x;
   auto late = application("late", {service("web", 1)});
@@ -362,6 +376,10 @@ TEST_CASE("a service's row has the addresses of all hosts, sums what is open, an
   CHECK(row.state == "degraded");
   CHECK(published_views(x.site.state, {}).at(0).state == "unserved");
   x.site.state.site.address = "10.0.0.50/24";
+  CHECK(published_views(x.site.state, {{"host-1", {port}}}).at(0).addresses == texts{"10.0.0.1:80"}); // no host can hold it
+  CHECK(published_views(x.site.state, {{"host-1", {port}}}).at(0).problems
+        == texts{"no host holds the site's address 10.0.0.50; no host with an `interface` is up"});
+  x.site.state.hosts["host-2"].spec.interface = "eth0";
   CHECK(published_views(x.site.state, {{"host-1", {port}}}).at(0).addresses == texts{"10.0.0.50:80", "10.0.0.1:80"});
   port.addresses = {"127.0.0.1:80"};
   CHECK(published_views(x.site.state, {{"host-1", {port}}}).at(0).addresses == texts{"127.0.0.1:80"});

@@ -13,6 +13,7 @@
 #include "actors/instance/proc_filesystem.hpp"
 #include "actors/instance/process.hpp"
 #include "actors/instance/process_recovery.hpp"
+#include "actors/instance/start_room.hpp"
 
 using namespace prunella::actors;
 
@@ -172,6 +173,7 @@ TEST_CASE("every driver error has a name, and only the operating system's moods 
   for (int code = 1; code <= 12; ++code)
     CHECK(to_text(static_cast<driver_errc>(code)) != "unknown");
   CHECK(is_retryable(driver_errc::fork_failed));
+  CHECK(is_retryable(driver_errc::disk_full));
   CHECK_FALSE(is_retryable(driver_errc::command_not_found));
   CHECK_FALSE(is_retryable(driver_errc::stale_generation));
 }
@@ -181,4 +183,32 @@ TEST_CASE("a driver error is known by its code, and no error is none of them") {
   CHECK(is_driver_error(error, driver_errc::not_running));
   CHECK_FALSE(is_driver_error(error, driver_errc::released));
   CHECK_FALSE(is_driver_error({}, driver_errc::not_running));
+}
+
+TEST_CASE("a disk with less than a start needs is waited for with one sentence for fifteen seconds, and then the start has failed") {
+  using prunella::actors::room_left;
+  using prunella::actors::start_room;
+  start_room room{"/data"};
+  const std::chrono::steady_clock::time_point begin{};
+  const room_left enough{start_room::bytes_of_start, start_room::files_of_start};
+  CHECK_FALSE(room.judge("web", enough, begin));
+  const auto full = room.judge("web", {enough.bytes - 1, enough.files}, begin);
+  REQUIRE(full);
+  CHECK(full->code == driver_errc::disk_full);
+  CHECK(full->message == "the disk of /data is full, so web cannot be started; free some space on it (`df -h /data`), then it is");
+  const auto later = room.judge("web", {0, enough.files}, begin + start_room::patience - std::chrono::milliseconds{1});
+  CHECK(later->code == driver_errc::disk_full);
+  CHECK(later->message == full->message);
+  CHECK(room.judge("web", {0, enough.files}, begin + start_room::patience)->code == driver_errc::data_directory_unusable);
+  CHECK_FALSE(room.judge("web", enough, begin + std::chrono::hours{1}));
+  const auto again = room.judge("db", {enough.bytes, enough.files - 1}, begin + std::chrono::hours{2}); // counted from anew
+  CHECK(again->code == driver_errc::disk_full);
+  CHECK(again->message.find("can hold no more files, so db cannot be started") != std::string::npos);
+  CHECK(again->message.find("df -h -i /data") != std::string::npos);
+}
+
+TEST_CASE("what is left on a file system is measured, and one that cannot be looked at has room") {
+  CHECK(prunella::actors::measure_room("/").files > 0);
+  CHECK(prunella::actors::measure_room("/nowhere/at/all").bytes > (std::uint64_t{1} << 60));
+  CHECK(prunella::actors::measure_room("/sys").bytes == 0);
 }

@@ -31,7 +31,6 @@ engine_create_request request() {
   x.order.env = {{"A", "b"}, {"PRUNELLA_SITE", "harbour"}, {"PRUNELLA_HOST", "host-1"}};
   x.image = "localhost/prunella:sha256-1";
   x.agent = "/data";
-  x.run = "1";
   x.network_mode = "host";
   return x;
 }

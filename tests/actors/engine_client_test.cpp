@@ -8,6 +8,9 @@
 #include "actors/instance/container_log.hpp"
 #include "actors/instance/engine/engine_client.hpp"
 #include "actors/instance/engine/engine_logs.hpp"
+#include "actors/instance/engine/load_turns.hpp"
+#include "actors/instance/log_bounds.hpp"
+#include "config/time.hpp"
 #include "tests/actors/fake_engine.hpp"
 #include "tests/actors/real_process.hpp"
 
@@ -115,7 +118,7 @@ TEST_CASE("a name that is taken and a container that is gone are answers, not fa
   CHECK(engine.lines().at(1) == "POST /v1.41/containers/create?name=x");
 }
 
-TEST_CASE("an image is sent to an engine once, and one that comes out with other layers is refused") {
+TEST_CASE("an image that an engine was sent is there, and one that comes out with other layers is refused") {
   temporary_folder files;
   std::ofstream{files / "config"} << "{}";
   std::ofstream{files / "layer"} << "layer bytes";
@@ -136,18 +139,19 @@ TEST_CASE("an image is sent to an engine once, and one that comes out with other
     return loads == 0 ? http_text(404, "{}") : http_text(200, R"({"Id":"sha256:9","RootFS":{"Layers":[")" + layer + R"("]}})");
   }};
   engine_client client{engine.socket()};
+  CHECK_FALSE(std::get<bool>(client.has(image)));
   SUBCASE("whole") {
-    CHECK_FALSE(client.provide(image));
-    CHECK_FALSE(client.provide(image));
+    CHECK_FALSE(client.load(image));
+    CHECK(std::get<bool>(client.has(image)));
     CHECK(loads == 1);
   }
   SUBCASE("other layers") {
     layer = "sha256:" + std::string(64, '2');
-    CHECK(client.provide(image)->message.find("has other layers") != std::string::npos);
+    CHECK(client.load(image)->message.find("has other layers") != std::string::npos);
   }
   SUBCASE("a layer that the store lost") {
     std::filesystem::remove(files / "layer");
-    CHECK(client.provide(image)->code == driver_errc::image_unavailable);
+    CHECK(client.load(image)->code == driver_errc::image_unavailable);
     CHECK(loads == 0);
   }
 }
@@ -173,7 +177,7 @@ TEST_CASE("a log goes on behind its last line when the engine cuts the stream, a
   SUBCASE("and lets the container live") {
     is_cut = false;
   }
-  logs.follow("ab", path, 0, [&] { return ++looks == 1 || (looks == 2 && !is_cut); });
+  logs.follow("ab", path, [&] { return ++looks == 1 || (looks == 2 && !is_cut); });
   CHECK(logs.wait_until_over("ab", 20s));
   CHECK(logs.was_cut("ab") == is_cut);
   CHECK(read_text(path) == "2026-11-21T17:59:24.100000000Z stdout F one\n2026-11-21T17:59:24.200000000Z stderr F two\n");
@@ -183,7 +187,7 @@ TEST_CASE("a log goes on behind its last line when the engine cuts the stream, a
   CHECK(lines[2].find("&since=1795283964.100000000") != std::string::npos);
   logs.forget("ab");
   engine_log_follower again{[&](const std::string& id, const std::string& since) { return client.logs(id, since); }};
-  again.follow("ab", path, 0, [] { return false; }); // as after a crash of the agent
+  again.follow("ab", path, [] { return false; }); // as after a crash of the agent
   CHECK(again.wait_until_over("ab", 20s));
   CHECK(std::filesystem::file_size(path) == 88);
 }
@@ -200,8 +204,67 @@ TEST_CASE("pieces of one long line with one time, and a line whose time is befor
   }};
   engine_client client{engine.socket()};
   engine_log_follower logs{[&](const std::string& id, const std::string& since) { return client.logs(id, since); }};
-  logs.follow("ab", path, 0, [] { return false; });
+  logs.follow("ab", path, [] { return false; });
   CHECK(logs.wait_until_over("ab", 20s));
   CHECK(read_text(path) == "2026-11-21T17:59:24.300000000Z stdout P part \n2026-11-21T17:59:24.300000000Z stdout F and rest\n"
                            "2026-11-21T17:59:24.200000000Z stderr F late\n");
+}
+
+TEST_CASE("what an engine kept longer than a log's age allows is not taken again when all of the log went with its age") {
+  temporary_folder folder;
+  const auto path = folder / "log";
+  keep_log_bounds(path, {1'000'000, 1h});
+  const auto ago = [](std::chrono::minutes age) { return prunella::config::time_text(std::chrono::system_clock::now() - age); };
+  const auto lines = piece(1, ago(61min) + " old\n") + piece(1, ago(59min) + " new\n");
+  fake_engine engine{[&](const std::string& line) -> std::optional<std::string> {
+    if (line == "GET /version")
+      return docker_version();
+    return "HTTP/1.0 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n" + lines;
+  }};
+  engine_client client{engine.socket()};
+  engine_log_follower logs{[&](const std::string& id, const std::string& since) { return client.logs(id, since); }};
+  logs.follow("ab", path, [] { return false; });
+  CHECK(logs.wait_until_over("ab", 20s));
+  CHECK(read_text(path).find(" new\n") != std::string::npos);
+  CHECK(read_text(path).find(" old\n") == std::string::npos);
+  CHECK(engine.lines().back().find("&since=") != std::string::npos);
+}
+
+TEST_CASE("a followed log turns over at half of the size that is kept beside it, also when that became another meanwhile") {
+  temporary_folder folder;
+  const auto path = folder / "log";
+  const auto line = piece(1, "2026-11-21T17:59:24.1Z " + std::string(60, 'x') + "\n");
+  fake_engine engine{[&](const std::string& asked) -> std::optional<std::string> {
+    if (asked == "GET /version")
+      return docker_version();
+    return "HTTP/1.0 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n" + line;
+  }};
+  engine_client client{engine.socket()};
+  engine_log_follower logs{[&](const std::string& id, const std::string& since) { return client.logs(id, since); }};
+  const std::int64_t written = 31 + 10 + 60; // time, ` stdout F `, text and newline
+  const auto write_with = [&](std::int64_t most) {
+    keep_log_bounds(path, {most, 0ms});
+    std::filesystem::remove(path); // else its last time is that of the line
+    logs.follow("ab", path, [] { return false; });
+    CHECK(logs.wait_until_over("ab", 20s));
+    return std::filesystem::exists(prunella::actors::older_log_path(path));
+  };
+  CHECK_FALSE(write_with(2 * written));
+  CHECK(write_with(2 * written - 2));
+}
+
+TEST_CASE("an image is loaded by one start at a time, and no more than two images at once") {
+  load_turns turns;
+  auto first = turns.take("one", 0ms);
+  REQUIRE(first);
+  CHECK_FALSE(turns.take("one", 1ms));
+  const auto second = turns.take("two", 0ms);
+  REQUIRE(second);
+  CHECK_FALSE(turns.take("three", 1ms));
+  bool got_it = false;
+  std::thread waiter{[&] { got_it = turns.take("one", 20s).has_value(); }};
+  first.reset();
+  waiter.join();
+  CHECK(got_it);
+  CHECK(turns.take("three", 0ms)); // the waiter let go of its own
 }

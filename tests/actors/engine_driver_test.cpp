@@ -2,13 +2,15 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <iterator>
 
 #include "actors/instance/proc_filesystem.hpp"
 #include "actors/terminal/interactive_command.hpp"
-#include "tests/actors/oci_fixture.hpp"
 #include "tests/actors/engine_service.hpp"
+#include "tests/actors/fake_engine.hpp"
+#include "tests/actors/oci_fixture.hpp"
 
 using namespace prunella::tests;
 
@@ -385,7 +387,7 @@ TEST_CASE_TEMPLATE("a person at a terminal in an engine's container has its size
   if (!x)
     return;
   x->start(x->order("exec busybox sleep 1000"));
-  const auto plan = x->ask<command_plan>(plan_command{x->order("").name, 0, {"/bin/sh"}, true});
+  const auto plan = x->ask<command_plan>(plan_command{x->order("").name, 0, {"/bin/sh"}, "xterm"});
   REQUIRE_FALSE(x->error);
   interactive_command shell_there{plan, {true, true, {33, 101}}, [] {}};
   std::string shown;
@@ -458,4 +460,75 @@ TEST_CASE_TEMPLATE("an engine's containers of an instance without a network shar
   x->stop(1, 0ms);
   CHECK(x->is_cleared());
   CHECK(eventually([&] { return !fs::exists(x->data.path() + "/networks/instances/" + first.instance); }));
+}
+
+TEST_CASE_TEMPLATE("a log of an engine's container keeps its bounds when its agent was restarted, takes new ones, and goes with its age", Engine, podman_service, docker_service) {
+  const maybe_driver x = make_engine_driver<Engine>();
+  if (!x)
+    return;
+  auto order = x->order("trap 'i=0; while [ $i -lt 2000 ]; do echo line $i of the log; i=$((i+1)); done' USR1; echo up; while true; do busybox sleep 0.05; done");
+  const auto log = container_log_path(x->data.path(), order.name);
+  const auto started = x->start(order); // with half of its bytes
+  REQUIRE(x->has_output("up"));
+  x->crash_driver();
+  REQUIRE(kill(to_pid(started), SIGUSR1) == 0); // nobody has claimed it: its bounds are those beside the log
+  CHECK(eventually([&] { return fs::exists(older_log_path(log)); }));
+  order.spec.logs.max_age = 1s;
+  CHECK(x->start(order).adopted);
+  CHECK(eventually([&] {
+    std::error_code none;
+    return !fs::exists(older_log_path(log)) && (!fs::exists(log) || fs::file_size(log, none) == 0);
+  }, 20s));
+  x->stop(1, 0ms);
+  CHECK(x->is_cleared());
+}
+
+TEST_CASE_TEMPLATE("a container that an engine made without our hearing of it goes with the next one of its name", Engine, podman_service, docker_service) {
+  const maybe_driver x = make_engine_driver<Engine>();
+  if (!x)
+    return;
+  x->run(x->order(""));
+  REQUIRE(x->is_cleared());
+  x->engine.call("POST", "/v1.41/containers/create?name=" + x->order("").name,
+                 R"({"Image":")" + x->engine.images().at(0) + R"(","HostConfig":{"NetworkMode":"host"},"Labels":{"prunella.agent":")" + x->data.path() + R"("}})");
+  x->start(x->order("echo ours; exec busybox sleep 1000", 2));
+  REQUIRE(x->has_output("ours"));
+  CHECK(x->told({"/State/Running"}) == "true");
+  x->stop(2, 0ms);
+  CHECK(x->is_cleared());
+}
+
+TEST_CASE("while an engine takes an image, a second start of it comes again, and one of another image is not held up") {
+  auto engine = std::make_unique<fake_engine>([](const std::string& line) -> std::optional<std::string> {
+    if (line == "GET /version")
+      return docker_version();
+    if (line.find("images/load") != std::string::npos)
+      return std::nullopt;
+    return line.find(std::string(64, 'b')) == std::string::npos ? http_text(404, "{}") : http_text(500, R"({"message":"disk on fire"})");
+  });
+  oci_driver_under_test x{{prunella::config::driver_kind::engine, "", engine->socket()}};
+  const struct closer { // before the driver, which waits for the start
+    std::unique_ptr<fake_engine>& of;
+    ~closer() { of.reset(); }
+  } scope{engine};
+  auto order = x.order("");
+  const auto start_beside = [&](const std::string& instance, const std::string& image) {
+    order.instance = instance;
+    order.name = instance + ".server";
+    order.spec.image = image;
+    x.ask<container_started>(start_container{order});
+  };
+  auto first = x.self->request(x.driver, 60s, start_container{order});
+  REQUIRE(eventually([&] {
+    const auto lines = engine->lines();
+    return std::any_of(lines.begin(), lines.end(), [](const auto& line) { return line.find("images/load") != std::string::npos; });
+  }));
+  start_beside("default.shop.web-2", "busybox");
+  CHECK_MESSAGE(is_driver_error(x.error, driver_errc::image_awaited), prunella::runtime::reason_text(x.error));
+  start_beside("default.shop.web-3", "busybox:other");
+  CHECK(is_driver_error(x.error, driver_errc::runtime_failed));
+  CHECK(prunella::runtime::reason_text(x.error).find("disk on fire") != std::string::npos);
+  engine.reset();
+  first.receive([](const container_started&) { FAIL("it cannot have started"); },
+                [](const caf::error& why) { CHECK(is_driver_error(why, driver_errc::engine_away)); });
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/host/disk_room.hpp"
 #include "actors/host/host_findings.hpp"
 
 using namespace prunella::actors;
@@ -98,4 +99,47 @@ TEST_CASE("texts of another host are cut to 8 of 400 bytes and hold no control c
   REQUIRE(cut.without.size() == 8);
   CHECK(cut.without[7] == host_weakness{" [2J", "line line "});
   CHECK(bounded(cut) == cut);
+}
+
+TEST_CASE("a disk is full below 64 MiB, a small one below its twentieth, and has room again at twice that") {
+  constexpr std::uint64_t mebibyte = 1U << 20;
+  CHECK(least_room(std::uint64_t{500} << 30) == 64 * mebibyte);
+  CHECK(least_room(1280 * mebibyte) == 64 * mebibyte);
+  CHECK(least_room(4 * mebibyte) == mebibyte / 5);
+  const std::uint64_t total = std::uint64_t{500} << 30;
+  CHECK_FALSE(is_full({total, 64 * mebibyte}, false));
+  CHECK(is_full({total, 64 * mebibyte - 1}, false));
+  CHECK(is_full({total, 128 * mebibyte - 1}, true));
+  CHECK_FALSE(is_full({total, 128 * mebibyte}, true));
+  CHECK(is_full({}, true)); // nobody could tell
+  CHECK_FALSE(is_full({}, false));
+}
+
+TEST_CASE("a full disk is first among what a host is without, and one that told no text has a reason all the same") {
+  host_offer offer{{driver_kind::oci}, {host_lack::bridge}, {{"oci"}, {{"bridge", "why"}}}};
+  add_full_disk(offer);
+  CHECK(offer.lacks == std::vector<host_lack>{host_lack::bridge, host_lack::disk_room});
+  CHECK(offer.software.without.at(0).what == "disk room");
+  REQUIRE(full_disk_of(offer.lacks, offer.software) != nullptr);
+  CHECK(full_disk_of(offer.lacks, offer.software)->why == offer.software.without[0].why);
+  CHECK(full_disk_of(offer.lacks, {})->why == "the disk of its data directory is full");
+  CHECK(full_disk_of({host_lack::bridge}, offer.software) == nullptr);
+}
+
+TEST_CASE("a folder that is there has some space, one that is not has an unknown amount") {
+  const auto space = space_of("/");
+  CHECK(space.total_bytes > 0);
+  CHECK(space.free_bytes <= space.total_bytes);
+  CHECK(space_of("/no/such/folder").total_bytes == 0);
+}
+
+TEST_CASE("a host that cannot hold the site's address says so once it says anything") {
+  CHECK(with_address_obstacle({}, "no eth0") == host_offer{});
+  host_findings found;
+  found.drivers = {driver_kind::process};
+  const auto offer = offer_of(found);
+  CHECK(with_address_obstacle(offer, "") == offer);
+  const auto without = with_address_obstacle(offer, "no eth0");
+  CHECK(without.lacks == offer.lacks); // no instance needs it
+  CHECK(without.software.without == std::vector<host_weakness>{{"site address", "no eth0"}});
 }

@@ -103,6 +103,64 @@ TEST_CASE("a start that waits for its engine says so and is one start, however o
   CHECK(table.report(web)->reason == "");
 }
 
+TEST_CASE("an init container that fails is why its instance does not run, and only its own starts count as restarts") {
+  actors::instance_table table;
+  auto plan = plan_of(1, config::restart_type::permanent, {"migrate", "bad", "main"});
+  plan.containers[0].init = plan.containers[1].init = true;
+  table.expect(plan);
+  for (unsigned round = 0; round < 3; ++round) {
+    for (const auto* name : {"migrate", "bad", "main"})
+      table.take(report(container_phase::starting, 1, name));
+    table.take(report(container_phase::running, 1, "migrate"));
+    auto passed = report(container_phase::exited, 1, "migrate");
+    passed.reason = "exited with code 0";
+    table.take(passed);
+    table.take(report(container_phase::running, 1, "bad"));
+    table.take(report(container_phase::failed, 1, "bad"));
+    CHECK(table.report(web)->reason == web + ".bad exited with code 3");
+    table.take(report(container_phase::stopping, 1, "main"));
+    auto told = report(container_phase::exited, 1, "main");
+    told.reason = "it did not run";
+    table.take(told);
+    CHECK(table.report(web)->reason == web + ".bad exited with code 3");
+    CHECK(table.report(web)->restarts == round);
+  }
+  CHECK(table.cause_of(web) == web + ".bad exited with code 3");
+}
+
+TEST_CASE("what a container was told to do is not blamed on it, and the last that ended by itself is why") {
+  actors::instance_table table;
+  table.expect(plan_of(1, config::restart_type::permanent, {"main", "side"}));
+  for (const auto* name : {"main", "side"}) {
+    table.take(report(container_phase::starting, 1, name));
+    table.take(report(container_phase::running, 1, name));
+  }
+  CHECK(table.cause_of(web).empty());
+  table.take(report(container_phase::stopping, 1, "side"));
+  auto told = report(container_phase::exited, 1, "side");
+  told.reason = "was killed by signal 9 (SIGKILL)";
+  table.take(told);
+  CHECK(table.cause_of(web).empty());
+  table.take(report(container_phase::failed));
+  CHECK(table.cause_of(web) == web + ".main exited with code 3");
+  CHECK_FALSE(table.is_adopted(web));
+}
+
+TEST_CASE("an instance is adopted when all of its containers were, and no longer when one was started since") {
+  actors::instance_table table;
+  table.expect(plan_of(1, config::restart_type::permanent, {"main", "side"}));
+  for (const auto* name : {"main", "side"}) {
+    CHECK_FALSE(table.is_adopted(web));
+    table.take(report(container_phase::starting, 1, name));
+    table.take(report(container_phase::running, 1, name, true));
+  }
+  CHECK(table.is_adopted(web));
+  table.take(report(container_phase::failed));
+  table.take(report(container_phase::starting));
+  table.take(report(container_phase::running));
+  CHECK_FALSE(table.is_adopted(web));
+}
+
 TEST_CASE("reports of another generation or container are not mixed in") {
   actors::instance_table table;
   table.expect(plan_of(2));
@@ -141,6 +199,31 @@ TEST_CASE("a transient container that ended well is not waited for, a permanent 
   CHECK(table.report(web)->phase == instance_phase::running);
   table.expect(plan_of(1, config::restart_type::permanent, {"main", "init"}));
   CHECK(table.report(web)->phase == instance_phase::starting);
+}
+
+TEST_CASE("an instance whose containers all ended well and are not started again has finished, until it is told to stop") {
+  actors::instance_table table;
+  table.expect(plan_of(1, config::restart_type::transient, {"main", "init"}));
+  table.take(report(container_phase::running));
+  table.take(report(container_phase::exited, 1, "init"));
+  table.take(report(container_phase::exited));
+  CHECK(table.report(web)->phase == instance_phase::finished);
+  table.take(report(container_phase::failed, 1, "init")); // which is started again
+  CHECK(table.report(web)->phase == instance_phase::starting);
+  table.take(report(container_phase::stopping, 1, "init"));
+  table.take(report(container_phase::exited, 1, "init"));
+  CHECK(table.report(web)->phase == instance_phase::stopping);
+}
+
+TEST_CASE("a temporary container that ended badly is not started again, and its instance has failed") {
+  actors::instance_table table;
+  table.expect(plan_of(1, config::restart_type::temporary, {"main"}));
+  table.take(report(container_phase::running));
+  table.take(report(container_phase::failed));
+  const auto found = table.report(web);
+  CHECK(found->phase == instance_phase::failed);
+  CHECK_FALSE(found->gave_up);
+  CHECK(found->reason.find("; it is not started again") != std::string::npos);
 }
 
 TEST_CASE("a host plans what is assigned to it, without what gave up there") {

@@ -14,6 +14,7 @@
 #include "actors/instance/oci/bundle.hpp"
 #include "actors/instance/unique_fd.hpp"
 #include "net/devices.hpp"
+#include "storage/images/idmapped_mount.hpp"
 #include "tests/actors/oci_fixture.hpp"
 #include "tests/cluster/site_network.hpp"
 #include "tests/net/door_fixture.hpp"
@@ -355,6 +356,52 @@ TEST_CASE("containers of an instance share its network, reach the host, and keep
   CHECK(again.pid == started.pid);
   CHECK(again.address == "10.84.4.2");
   x->stop();
+  CHECK(eventually([&] { return device_names("veth").empty(); }));
+  CHECK(x->nothing_is_left());
+}
+
+TEST_CASE("a container with a user namespace on the bridge has the address, serves a low port as its root, and does not rule the network") {
+  const auto room = network_room::open();
+  if (!room)
+    return;
+  auto x = make_oci_driver();
+  if (!x)
+    return;
+  if (const auto why = storage::idmapping_obstacle(x->data.path()); !why.empty()) {
+    MESSAGE("SKIPPED: ", why);
+    return;
+  }
+  x->end_driver(caf::exit_reason::user_shutdown);
+  x->bridge = std::make_shared<host_bridge>(bridge_options(x->data.path()));
+  x->driver = x->spawn();
+  auto order = x->order("busybox id -u; busybox ip -4 address show eth0; busybox ip link set eth0 down 2>/dev/null || echo not ours; "
+                        "echo from-inside | busybox nc -l -p 80; exec busybox sleep 1000");
+  order.network = bridge;
+  order.spec.user_namespace = true;
+  const auto started = x->start(order);
+  CHECK(started.address == "10.84.4.2");
+  CHECK(x->has_output("not ours"));
+  const test_listener on_host("10.84.4.1:0");
+  auto sibling = order;
+  sibling.name = "default.shop.web-1.other";
+  sibling.spec.command[2] = "echo hello | busybox nc 10.84.4.1 " + on_host.address().substr(on_host.address().rfind(':') + 1);
+  x->start(sibling);
+  CHECK(on_host.accept().receive_to_end() == "hello\n");
+  x->next_exit();
+  CHECK(x->output().find("inet 10.84.4.2/22") != std::string::npos);
+  CHECK(x->output().rfind("0\n", 0) == 0);
+  struct stat owner {};
+  REQUIRE(::stat(("/proc/" + std::to_string(started.pid)).c_str(), &owner) == 0);
+  CHECK(owner.st_uid >= 0x7000'0000);
+  storage::child_order ask;
+  ask.command = {"/bin/busybox", "nc", "10.84.4.2", "80"};
+  ask.go_on = [](std::chrono::milliseconds passed) { return passed < 10s; };
+  CHECK(eventually([&] { return must(storage::run_child(ask)).output == "from-inside\n"; }));
+  x->crash_driver();
+  const auto again = x->start(order);
+  CHECK(again.adopted);
+  CHECK(again.address == "10.84.4.2");
+  x->stop(1, 0ms);
   CHECK(eventually([&] { return device_names("veth").empty(); }));
   CHECK(x->nothing_is_left());
 }

@@ -119,3 +119,31 @@ TEST_CASE("what is too old goes also of containers that print nothing or have en
   CHECK(fs::exists(young.path));
   CHECK(prunella::tests::read_text(older_log_path(unbounded.path)) == older);
 }
+
+TEST_CASE("output of a log whose folder could not be watched is taken within a second, as it is then looked at") {
+  prunella::tests::temporary_folder folder;
+  const container_files files{folder / "web"};
+  fs::remove(folder / "web"); // as good as a system without watches left: none can be had
+  log_keeper keeper{folder / ""};
+  keeper.add({files.path, {}, 0}, {});
+  fs::create_directory(folder / "web");
+  std::ofstream{folder / "web/stdout.raw"} << "hello\n";
+  CHECK(prunella::tests::eventually([&] { return prunella::tests::read_text(files.path).find("F hello\n") != std::string::npos; }));
+  std::ofstream{folder / "web/stdout.raw", std::ios::app} << "again\n";
+  CHECK(prunella::tests::eventually([&] { return prunella::tests::read_text(files.path).find("F again\n") != std::string::npos; }));
+}
+
+TEST_CASE("a log whose writer bounds its size is turned over by its age alone, and nothing is taken from files beside it") {
+  prunella::tests::temporary_folder folder;
+  const container_files files{folder / "web"};
+  log_keeper keeper{folder / "", [] { return now; }};
+  files.write(line_at(now - hour, "long ago"), {});
+  std::ofstream{folder / "web/stdout.raw"} << "not ours\n";
+  keeper.add({files.path, {}, 0, true}, {20, 10h});
+  keeper.begin_ageing();
+  keeper.add({files.path, {}, 0, true}, {20, 1h + 30min});
+  CHECK(prunella::tests::eventually([&] { return fs::exists(older_log_path(files.path)); }));
+  CHECK_FALSE(fs::exists(files.path));
+  keeper.remove(files.path);
+  CHECK_FALSE(fs::exists(files.path));
+}

@@ -140,8 +140,8 @@ TEST_CASE("the logs of one container on several hosts are read on their own, and
   for (const auto& line : merged.lines)
     hosts.push_back(line.host);
   CHECK(hosts == texts{"host-1", "host-2", "host-1"});
-  CHECK(positions.at(short_name("a@host-1")) == log_position{7, 20});
-  CHECK(positions.at(short_name("a@host-2")) == log_position{7, 10});
+  CHECK(positions.at(log_key({"a", "host-1"})) == log_position{7, 20});
+  CHECK(positions.at(log_key({"a", "host-2"})) == log_position{7, 10});
 }
 
 TEST_CASE("what nothing is called is refused with what is near") {
@@ -188,7 +188,7 @@ TEST_CASE("a container with a position goes on from it, any other begins at tail
   auto request = request_of("shop");
   request.tail = 5;
   request.since = 10s;
-  request.after[short_name("a")] = {1, 2};
+  request.after[log_key({"a", "host-1"})] = {1, 2};
   const auto known = query_for({"a", "host-1", false}, request, 60'000);
   CHECK(known.has_position);
   CHECK(known.from == log_position{1, 2});
@@ -199,13 +199,48 @@ TEST_CASE("a container with a position goes on from it, any other begins at tail
   CHECK(query_for({"b", "host-1", false}, request_of("shop"), 60'000).since_ms == -1);
 }
 
+TEST_CASE("who follows an instance to another host reads what it prints there since then, and a log first read after a minute as asked") {
+  auto request = request_of("shop");
+  request.tail = 1;
+  const log_target moved{"a", "host-2", false, 50'000};
+  CHECK(query_for(moved, request, 60'000).tail == 1); // nothing was read before
+  request.after[log_key({"a", "host-1"})] = {1, 2};
+  const auto query = query_for(moved, request, 60'000);
+  CHECK_FALSE(query.has_position);
+  CHECK(query.tail == -1);
+  CHECK(query.since_ms == 50'000);
+  CHECK(has_moved(moved, request, 109'999));
+  CHECK_FALSE(has_moved(moved, request, 110'000));
+  CHECK(query_for(moved, request, 110'000).tail == 1);
+  request.after[log_key(moved)] = {3, 4};
+  CHECK(query_for(moved, request, 60'000).from == log_position{3, 4});
+}
+
+TEST_CASE("the lines of an instance that gave up are those of the host where it did so last") {
+  auto state = shop();
+  auto& x = state.assignments["default.shop.web-10"];
+  x.generation = 3;
+  x.avoided.resize(2);
+  x.avoided[0].host = "host-1";
+  x.avoided[1].host = "host-2";
+  const auto result = find_log_targets(state, request_of("shop.web-10/front"));
+  REQUIRE(std::get<log_targets>(result).targets.size() == 1);
+  CHECK(std::get<log_targets>(result).targets[0].host == "host-2");
+  CHECK(std::get<log_targets>(result).notes == texts{"default.shop.web-10 is on no host: no host has room. These lines are of host-2; "
+                                                     "all-hosts shows those of its former hosts too"});
+  x.avoided.clear();
+  const auto evicted = find_log_targets(state, request_of("shop.web-10/front"));
+  CHECK(std::get<log_targets>(evicted).targets.empty());
+  CHECK(std::get<log_targets>(evicted).notes == texts{"default.shop.web-10 is on no host: no host has room; all-hosts shows what it printed where it was"});
+}
+
 TEST_CASE("lines of several logs are put in order of their times, and those of one log stay in theirs") {
   std::map<std::uint32_t, log_position> positions;
   const auto merged = merge_logs({log_of("a", {10, 30, 20, 40}), log_of("b", {15, 25, 35})}, positions);
   CHECK(lines_of(merged) == texts{"a10", "b15", "b25", "a30", "a20", "b35", "a40"});
   CHECK_FALSE(merged.has_more);
-  CHECK(positions.at(short_name("a")) == log_position{7, 40});
-  CHECK(positions.at(short_name("b")) == log_position{7, 30});
+  CHECK(positions.at(log_key({"a", "host-1"})) == log_position{7, 40});
+  CHECK(positions.at(log_key({"b", "host-1"})) == log_position{7, 30});
 }
 
 TEST_CASE("lines behind the end of a page that is not the last wait for its next one") {
@@ -213,9 +248,9 @@ TEST_CASE("lines behind the end of a page that is not the last wait for its next
   auto merged = merge_logs({log_of("a", {10, 20}, true), log_of("b", {5, 20, 21, 30}), log_of("c", {50})}, positions);
   CHECK(lines_of(merged) == texts{"b5", "a10", "a20", "b20"});
   CHECK(merged.has_more);
-  CHECK(positions.at(short_name("a")) == log_position{7, 20});
-  CHECK(positions.at(short_name("b")) == log_position{7, 20});
-  CHECK(positions.at(short_name("c")) == log_position{7, 0}); // none of it yet
+  CHECK(positions.at(log_key({"a", "host-1"})) == log_position{7, 20});
+  CHECK(positions.at(log_key({"b", "host-1"})) == log_position{7, 20});
+  CHECK(positions.at(log_key({"c", "host-1"})) == log_position{7, 0}); // none of it yet
   merged = merge_logs({log_of("a", {}), log_of("c", {50})}, positions);
   CHECK(lines_of(merged) == texts{"c50"});
   CHECK_FALSE(merged.has_more);
@@ -227,7 +262,7 @@ TEST_CASE("a log is not cut in the middle of another stream's line") {
   b.page.entries[0].next = {};
   const auto merged = merge_logs({log_of("a", {10}, true), std::move(b)}, positions);
   CHECK(lines_of(merged) == texts{"b5", "a10", "b21"});
-  CHECK(positions.at(short_name("b")) == log_position{7, 20});
+  CHECK(positions.at(log_key({"b", "host-1"})) == log_position{7, 20});
 }
 
 TEST_CASE("bytes that are not UTF-8 become replacement characters") {

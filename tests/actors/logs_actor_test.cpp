@@ -49,7 +49,7 @@ struct logs_fixture {
       x.service = "web";
       x.replica = replica;
       x.host = "host-" + std::to_string(replica);
-      state->hosts[x.host];
+      state->hosts[x.host].up = true;
     }
     options.host = "host-1";
     options.state = std::make_shared<state_cell>();
@@ -152,7 +152,8 @@ TEST_CASE_FIXTURE(logs_fixture, "a host that does not answer within its time is 
   CHECK(status == 200);
   CHECK(lines() == texts{"from here"});
   REQUIRE(view.notes.size() == 1);
-  CHECK(view.notes[0].find("host-2 does not answer") == 0);
+  CHECK(view.notes[0].find("host-2 does not say what it keeps of these logs: ") == 0);
+  CHECK(view.unread == texts{"host-2"});
 }
 
 TEST_CASE_FIXTURE(logs_fixture, "a host without the actor is said to be starting, at once") {
@@ -161,7 +162,24 @@ TEST_CASE_FIXTURE(logs_fixture, "a host without the actor is said to be starting
   ask({{"of", "shop"}, {"all-replicas", "true"}});
   CHECK(status == 200);
   CHECK(lines() == texts{"from here"});
-  CHECK(view.notes == texts{"host-2 is starting"});
+  CHECK(view.notes == texts{"host-2 does not say what it keeps of these logs: it is starting; try again in a moment"});
+}
+
+TEST_CASE_FIXTURE(logs_fixture, "a host that is down is said to be so, with the reason and where else to look") {
+  auto state = std::make_shared<site_state>(*options.state->get());
+  state->hosts["host-2"].up = false;
+  state->hosts["host-2"].reason = "no heartbeat for 500ms";
+  options.state->set(state);
+  spawn();
+  ask({{"of", "shop.web-2"}});
+  CHECK(status == 200);
+  CHECK(lines().empty());
+  CHECK(view.unread == texts{"host-2"});
+  CHECK(view.notes == texts{"host-2 is down (no heartbeat for 500ms), and what it keeps of these logs can be read when it is back; "
+                            "all-hosts shows what others keep"});
+  ask({{"of", "shop.web-2"}, {"all-hosts", "true"}});
+  CHECK(view.notes.size() == 1);
+  CHECK(view.notes[0].find("all-hosts") == std::string::npos);
 }
 
 TEST_CASE_FIXTURE(logs_fixture, "who waits for news of two hosts gets that of one while the other goes on waiting") {
@@ -198,6 +216,28 @@ TEST_CASE_FIXTURE(logs_fixture, "all hosts are asked for an instance, and those 
   CHECK(view.containers == texts{here + "@host-1", here + "@host-2"});
   ask({{"of", "shop.web-1"}, {"all-hosts", "true"}, {"after", view.next}});
   CHECK(view.lines.empty());
+  CHECK(view.notes.empty());
+}
+
+TEST_CASE_FIXTURE(logs_fixture, "an instance that comes back to a host is followed without what it printed there before, and a note says where it is") {
+  auto state = *options.state->get();
+  auto& x = state.assignments["default.shop.web-1"];
+  x.host = "host-2";
+  options.state->set(std::make_shared<site_state>(state));
+  other = host_with_a_line(false);
+  spawn();
+  print(here, "an old line");
+  ask({{"of", "shop.web-1"}, {"tail", "1"}});
+  CHECK(lines() == texts{"from there"});
+  x.host = "host-1";
+  x.assigned_at = options.clock() + 1; // after the old line
+  options.state->set(std::make_shared<site_state>(state));
+  ask({{"of", "shop.web-1"}, {"tail", "1"}, {"after", view.next}});
+  CHECK(lines().empty());
+  CHECK(view.notes == texts{here + " is on host-1 now; all-hosts shows what it printed elsewhere"});
+  print(here, "a new line");
+  ask({{"of", "shop.web-1"}, {"tail", "1"}, {"after", view.next}});
+  CHECK(lines() == texts{"a new line"});
   CHECK(view.notes.empty());
 }
 

@@ -103,6 +103,8 @@ TEST_CASE("use and kills are read from groups of version 1 and of version 2, and
   write(one + "/memory/g/memory.limit_in_bytes", "9223372036854771712\n");
   write(one + "/memory/g/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
   write(one + "/pids/g/pids.current", "3\n");
+  write(one + "/pids/g/pids.max", "max\n");
+  write(one + "/pids/g/pids.events", "max 0\n");
   write(one + "/cpuacct/g/cpuacct.stat", "user 100\nsystem 50\n");
   auto use = read_cgroup_use("/g", one);
   CHECK(use.memory_bytes == 4000);
@@ -113,6 +115,8 @@ TEST_CASE("use and kills are read from groups of version 1 and of version 2, and
   auto kills = read_memory_kills("/g", one);
   CHECK(kills.kills == 2);
   CHECK(kills.limit_bytes == 0);
+  CHECK(read_process_refusals("/g", one).refusals == 0);
+  CHECK(read_process_refusals("/g", one).limit == 0);
   CHECK_FALSE(cgroup_counts_swap(one));
   const auto two = folder / "v2";
   write(two + "/cgroup.controllers", "cpu memory pids\n");
@@ -123,12 +127,16 @@ TEST_CASE("use and kills are read from groups of version 1 and of version 2, and
   write(two + "/g/memory.events", "oom 1\noom_kill 1\n");
   write(two + "/g/cpu.stat", "usage_usec 3\nuser_usec 2\nsystem_usec 1\n");
   write(two + "/g/pids.current", "4\n");
+  write(two + "/g/pids.max", "4\n");
+  write(two + "/g/pids.events", "max 7\n");
   use = read_cgroup_use("/g", two);
   CHECK(use.memory_bytes == 4000);
   CHECK(use.processes == 4);
   CHECK(use.user_time.count() == 2);
   CHECK(read_memory_kills("/g", two).limit_bytes == 64);
   CHECK(read_memory_kills("/g", two).kills == 1);
+  CHECK(read_process_refusals("/g", two).refusals == 7);
+  CHECK(read_process_refusals("/g", two).limit == 4);
   CHECK(cgroup_counts_swap(two));
   CHECK(read_cgroup_use("/none", two).memory_bytes == 0);
   CHECK(read_memory_kills("/none", one).kills == 0);

@@ -102,6 +102,19 @@ TEST_CASE("a container that takes more memory than its limit is said to have run
   CHECK(describe_exit(x->last_exit).find("ran out of memory (its limit is 16 MiB)") == 0);
 }
 
+TEST_CASE("a container that fails and had as many processes as it may is said to have reached that limit, beside its own words") {
+  const auto x = make_oci_driver();
+  if (!x)
+    return;
+  auto order = x->order("i=0; while [ $i -lt 40 ]; do busybox sleep 60 & i=$((i+1)); done");
+  order.spec.pids = 20; // the runtime itself needs half of that
+  x->run(order);
+  const auto said = describe_exit(x->last_exit);
+  CHECK(said.find("exited with code ") == 0);
+  CHECK(said.find("fork") != std::string::npos);
+  CHECK(said.find("(it had reached its limit of processes and threads, `pids: 20`)") != std::string::npos);
+}
+
 TEST_CASE("a stop is the stop signal first, and after the grace the end of every process in the container") {
   const auto x = make_oci_driver();
   if (!x)
@@ -186,7 +199,7 @@ TEST_CASE("a container whose conmon is killed is ended, and one without a record
   CHECK(x->records->erase(order.name));
   x->driver = x->spawn();
   CHECK(x->ask<recovered_containers>(recover_containers{}).containers.empty());
-  CHECK(is_gone(to_pid(started)));
+  CHECK(eventually([&] { return is_gone(to_pid(started)); }));
   CHECK(x->nothing_is_left());
 }
 

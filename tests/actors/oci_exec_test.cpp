@@ -162,7 +162,7 @@ TEST_CASE("a person at a terminal in a container has its size, and a command tha
   if (!x)
     return;
   x->start(x->order("exec busybox sleep 1000"));
-  const auto plan = x->ask<command_plan>(plan_command{x->order("").name, 0, {"/bin/sh"}, true});
+  const auto plan = x->ask<command_plan>(plan_command{x->order("").name, 0, {"/bin/sh"}, "xterm-256color"});
   REQUIRE_FALSE(x->error);
   interactive_command shell_there{plan, {true, true, {33, 101}}, [] {}};
   std::string shown;
@@ -182,6 +182,8 @@ TEST_CASE("a person at a terminal in a container has its size, and a command tha
   type("while [ \"$(busybox stty size)\" != '33 101' ]; do busybox sleep 0.05; done; echo as''wide; echo $NAME\n");
   CHECK_MESSAGE(sees("aswide"), shown);
   CHECK(sees("popcorn"));
+  type("echo te''rm=$TERM\n");
+  CHECK_MESSAGE(sees("term=xterm-256color"), shown);
   shell_there.resize({44, 122});
   type("while [ \"$(busybox stty size)\" != '44 122' ]; do busybox sleep 0.05; done; echo re''sized\n");
   CHECK_MESSAGE(sees("resized"), shown);
@@ -189,7 +191,7 @@ TEST_CASE("a person at a terminal in a container has its size, and a command tha
   REQUIRE(eventually([&] { return sleepers(*x, "2000") == 1; }));
   shell_there.hang_up();
   CHECK(eventually([&] { return sleepers(*x, "2000") == 0; }, 20s));
-  const auto missing = x->ask<command_plan>(plan_command{x->order("").name, 0, {"nosuch"}, false});
+  const auto missing = x->ask<command_plan>(plan_command{x->order("").name, 0, {"nosuch"}, {}});
   interactive_command never{missing, {}, [] {}};
   std::optional<session_end> end;
   REQUIRE(eventually([&] { return (end = never.end(never.read(0).size())).has_value(); }, 20s));

@@ -38,15 +38,19 @@ using namespace prunella::actors;
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
-/// Answers as the image keeper does, of an image that is there.
+/// Answers as the image keeper does, of an image that is there, and of the same as another one: `busybox:other`.
 inline caf::behavior one_image(provided_image image) {
+  auto other = image;
+  other.manifest = "sha256:" + std::string(64, 'b');
   return {
-    [image](const provide_image& request) -> caf::result<provided_image> {
+    [image, other](const provide_image& request) -> caf::result<provided_image> {
       if (request.reference == "busybox")
         return image;
+      if (request.reference == "busybox:other")
+        return other;
       return to_error(image_failure{image_errc::not_found, "there is no image " + request.reference});
     },
-    [](const release_image&) {},
+    [](const keep_holders&) {},
   };
 }
 

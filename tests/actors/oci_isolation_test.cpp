@@ -6,6 +6,7 @@
 
 #include <fstream>
 
+#include "actors/instance/oci/bundle.hpp"
 #include "tests/actors/oci_fixture.hpp"
 
 using namespace prunella::tests;
@@ -83,6 +84,19 @@ TEST_CASE("files are there with their content, mode and owner, and cannot be cha
   order.spec.user = "33";
   order.spec.files = {{"/etc/shop/a.conf", "shop = harbour\n", "0600"}};
   CHECK(printed(*x, order) == "shop = harbour\n600 33\nrefused\nweb-1\n2\n");
+}
+
+TEST_CASE("a persistent volume whose making was cut off belongs to the container's user all the same") {
+  const auto x = make_oci_driver();
+  if (!x)
+    return;
+  auto order = x->order("busybox stat -c %u /data; echo mine > /data/f && busybox cat /data/f");
+  order.spec.user = "www";
+  order.spec.volumes = {{"/data", volume_kind::persistent, "db", "", 0, false}};
+  const auto volume = persistent_volume_path(x->data.path(), order.instance, "db");
+  fs::create_directories(volume + ".new"); // root's, as a start left it that was killed before it gave it away
+  CHECK(x->run(order) == "33\nmine\n");
+  CHECK_FALSE(fs::exists(volume + ".new"));
 }
 
 TEST_CASE("memory volumes have their size, ephemeral ones are new at each start, persistent ones stay") {

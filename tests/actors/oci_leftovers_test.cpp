@@ -102,15 +102,20 @@ TEST_CASE("what a start left that was killed while its container was made is end
   fs::create_directories(start); // without a conmon.pid: conmon had not come so far
   const grouped_process waiting{cgroup_of_container(id)};
   launch_request request;
-  request.command = {"/bin/sh", "-c", "while true; do sleep 0.01; done", "--cid", id}; // as conmon has it in its command line
+  request.command = {"/bin/sh", "-c", "while true; do sleep 0.01; done", "--cid", id};
   request.working_directory = "/";
   request.output_path = request.error_path = "/dev/null";
+  const auto editor = std::get<process_handle>(launch_process(request)); // somebody's, who looks at it
+  request.environment = {"PATH=/bin", start_variable(start)};
   const auto conmon = std::get<process_handle>(launch_process(request));
   x->driver = x->spawn();
   CHECK(eventually([&] { return !fs::exists(start); }));
   CHECK(waiting.is_gone());
   CHECK_FALSE(is_alive(conmon));
   static_cast<void>(collect_end(conmon));
+  CHECK(is_alive(editor));
+  signal_group(editor, SIGKILL);
+  CHECK(eventually([&] { return collect_end(editor).has_value(); }));
 }
 
 TEST_CASE("a container that its runtime does not delete keeps its folder, by which the next driver finds it and deletes it") {
@@ -127,4 +132,58 @@ TEST_CASE("a container that its runtime does not delete keeps its folder, by whi
   fs::remove(folder / "refuse");
   x.crash_driver();
   CHECK(x.nothing_is_left());
+}
+
+TEST_CASE("a start waits until what a killed start of its container left has ended, and for no other") {
+  const auto x = make_oci_driver();
+  if (!x)
+    return;
+  const auto order = x->order("exec busybox sleep 1000");
+  const std::string id = order.name + ".00c0ffee" + fs::path{x->data.path()}.filename().string();
+  x->end_driver(caf::exit_reason::kill);
+  fs::create_directories(container_folder(x->data.path(), order.name) + "/run/" + id);
+  launch_request request;
+  request.command = {"/bin/sleep", "1000"};
+  request.environment = {"PATH=/bin", start_variable("/" + id)};
+  request.working_directory = "/";
+  request.output_path = request.error_path = "/dev/null";
+  const auto conmon = std::get<process_handle>(launch_process(request));
+  x->driver = x->spawn();
+  x->start(order);
+  CHECK_FALSE(is_alive(conmon));
+  CHECK(eventually([&] { return x->starts().size() == 1; }));
+  static_cast<void>(collect_end(conmon));
+  x->stop(1, 0ms);
+  CHECK(x->nothing_is_left());
+}
+
+TEST_CASE("on a full disk a start is refused with that as its reason and leaves nothing, what runs goes on, and with room it starts") {
+  const auto x = make_oci_driver();
+  if (!x)
+    return;
+  x->end_driver(caf::exit_reason::user_shutdown);
+  REQUIRE(::mount("none", x->data.path().c_str(), "tmpfs", 0, "size=8m,mode=700") == 0); // goes with the driver's mounts
+  x->driver = x->spawn();
+  const auto order = x->order("echo up; exec busybox sleep 1000");
+  const auto started = x->start(order);
+  REQUIRE(x->has_output("up"));
+  std::ofstream{x->data.path() + "/ballast"} << std::string(8 << 20, 'b');
+  auto other = order;
+  other.instance = "default.shop.web-2";
+  other.name = other.instance + ".server";
+  x->ask<container_started>(start_container{other});
+  CHECK(is_driver_error(x->error, driver_errc::disk_full));
+  CHECK(prunella::runtime::reason_text(x->error).find("the disk of " + x->data.path() + " is full, so default.shop.web-2.server cannot be started") == 0);
+  CHECK_FALSE(fs::exists(container_folder(x->data.path(), other.name)));
+  x->crash_driver();
+  const auto again = x->start(order);
+  CHECK(again.adopted);
+  CHECK(again.pid == started.pid);
+  x->stop(1, 0ms);
+  x->ask<container_started>(start_container{order});
+  CHECK(is_driver_error(x->error, driver_errc::disk_full));
+  fs::remove(x->data.path() + "/ballast");
+  CHECK_FALSE(x->start(order).adopted);
+  x->stop(1, 0ms);
+  CHECK(x->nothing_is_left());
 }

@@ -188,6 +188,13 @@ TEST_CASE("memory and open files become limits, the processor is left to a later
   CHECK(at(spec_of(asked), "linux.resources.memory") == R"({"limit":67108864,"swap":67108864})");
 }
 
+TEST_CASE("a container does not have the protection from the out-of-memory killer that its agent has") {
+  auto asked = request();
+  CHECK_FALSE(spec_of(asked).at("process").as_object().contains("oomScoreAdj"));
+  asked.resets_oom_score = true;
+  CHECK(spec_of(asked).at("process").as_object().at("oomScoreAdj") == 0);
+}
+
 TEST_CASE("the network is its own, that of the instance or the host's") {
   auto asked = request();
   asked.network = container_network::joined;

@@ -117,6 +117,38 @@ TEST_CASE("ids and mounts of starts whose folder is gone are given back by the n
   }
 }
 
+TEST_CASE("a range whose start was killed before it said whose it is is free again after a minute, and one that is just being taken stays") {
+  const auto x = make_driver();
+  if (!x)
+    return;
+  temporary_folder other;
+  const std::string ranges = "/run/prunella/users/";
+  REQUIRE(std::holds_alternative<container_users>(claim_users(other.path()))); // so that the folder of all is there
+  const auto unfinished = ranges + "killed." + std::to_string(::getpid()) + ".new";
+  const auto being_taken = ranges + "taking." + std::to_string(::getpid()) + ".new";
+  for (const auto& folder : {unfinished, being_taken})
+    fs::create_directories(folder + "/root");
+  fs::last_write_time(unfinished, fs::file_time_type::clock::now() - 61s);
+  sweep_users();
+  CHECK_FALSE(fs::exists(unfinished));
+  CHECK(fs::exists(being_taken));
+  fs::remove_all(being_taken);
+  release_users(other.path());
+}
+
+TEST_CASE("a range that cannot be remembered by its start is not taken") {
+  const auto x = make_driver();
+  if (!x)
+    return;
+  temporary_folder other;
+  const auto start = other / ("nowhere." + std::to_string(::getpid())); // not there, so no claim can be written into it
+  CHECK(std::holds_alternative<driver_failure>(claim_users(start)));
+  for (const auto& range : fs::directory_iterator("/run/prunella/users")) {
+    CHECK(range.path().filename().string().find("nowhere." + std::to_string(::getpid())) == std::string::npos);
+    CHECK(read_text(range.path() / "owner") != start);
+  }
+}
+
 TEST_CASE("what a container with a user namespace writes into a persistent volume stays, and is a container's without one too") {
   const auto x = make_driver();
   if (!x)

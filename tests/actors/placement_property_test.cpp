@@ -26,13 +26,14 @@ public:
 
   void change() {
     salt_ = pick(100);
-    switch (pick(7)) {
+    switch (pick(8)) {
     case 0:
     case 1: site_.run(actors::put_application{any_application()}); break;
     case 2: site_.run(actors::scale_service{"default.app-" + std::to_string(pick(4)), name(pick(3)), pick(14)}); break;
     case 3: site_.run(actors::delete_application{"default.app-" + std::to_string(pick(4))}); break;
     case 4: site_.run(actors::set_host_state{"host-" + std::to_string(pick(12)), pick(3) != 0, "silent"}); break;
     case 5: site_.run(actors::set_host_drivers{"host-" + std::to_string(pick(12)), any_drivers(), any_lacks()}); break;
+    case 6: site_.run(actors::drain_host{"host-" + std::to_string(pick(12)), pick(3) == 0}); break;
     default:
       for (auto n = pick(4); n > 0 && !site_.state.assignments.empty(); --n) {
         const auto it = std::next(site_.state.assignments.begin(),
@@ -55,8 +56,8 @@ private:
   std::vector<actors::host_lack> any_lacks() {
     using actors::host_lack;
     const std::vector<std::vector<host_lack>> sets{{}, {}, {}, {host_lack::bridge}, {host_lack::user_namespaces}, {host_lack::disk_limits},
-                                                   {host_lack::bridge, host_lack::own_networks}};
-    return sets[pick(7)];
+                                                   {host_lack::bridge, host_lack::own_networks}, {host_lack::disk_room}};
+    return sets[pick(8)];
   }
 
   std::vector<config::host_spec> hosts() {

@@ -84,7 +84,7 @@ TEST_CASE("what fits runs and the rest is explained when replicas exceed the cap
   for (const auto& [name, x] : site.state.assignments)
     placed += x.host.empty() ? 0 : 1;
   CHECK(placed == 4);
-  CHECK(site.state.assignments.at("default.popcorn.web-5").reason == "0 of 2 hosts fit: 2 with too little cpu left");
+  CHECK(site.state.assignments.at("default.popcorn.web-5").reason == "0 of 2 hosts fit: 2 with less than 500m cpu left");
 }
 
 TEST_CASE("exactly as much memory as is left still fits, one byte more does not") {
@@ -94,7 +94,11 @@ TEST_CASE("exactly as much memory as is left still fits, one byte more does not"
   CHECK(site.host_of("default.a.web-1") == "host-1");
   site.run(actors::put_application{application("b", {service("web", 1, {1, 1})})});
   site.settle();
-  CHECK(site.state.assignments.at("default.b.web-1").reason == "0 of 1 hosts fit: 1 with too little memory left");
+  CHECK(site.state.assignments.at("default.b.web-1").reason == "0 of 1 hosts fit: 1 with less than 1 memory left");
+  site.run(actors::put_application{application("c", {service("web", 1, {1, 1'000'001})})});
+  site.settle();
+  CHECK(site.state.assignments.at("default.c.web-1").reason
+        == "0 of 1 hosts fit: 1 with less than 1000001 memory left; none has more than 1M in all");
 }
 
 TEST_CASE("two instances that need the same port never share a host") {
@@ -250,7 +254,7 @@ TEST_CASE("random sites: no overcommit, no down host, and plans always come to r
         }
         site.now += pick(40'000);
       }
-      REQUIRE(site.settle() < 10);
+      REQUIRE(site.settle() < 40);
       std::map<std::string, std::int64_t> used_cpu_millis;
       for (const auto& [name, x] : site.state.assignments) {
         if (x.host.empty())
@@ -342,7 +346,20 @@ TEST_CASE("what a host lacks, and a host path that it does not allow, keep insta
         == "0 of 3 hosts fit: 2 without what `network: bridge` needs, 1 without user namespaces");
   site.run(actors::set_host_state{"host-3", false, "silent"});
   site.settle();
-  CHECK(site.state.assignments.at("default.shop.media-1").reason == "0 of 3 hosts fit: 1 down, 2 not allowing a host path it needs");
+  CHECK(site.state.assignments.at("default.shop.media-1").reason == "0 of 3 hosts fit: 1 down, 2 whose `host-paths:` do not allow /srv/media");
+}
+
+TEST_CASE("the end of an instance with persistent volumes says on which host they stay") {
+  small_site site{{host("host-1")}};
+  auto keeper = service("db", 1);
+  keeper.containers[0].volumes = {{"/data", config::volume_kind::persistent, "data", "", 0, false}};
+  site.run(actors::put_application{application("shop", {keeper, service("web", 1)})});
+  site.settle();
+  site.run(actors::delete_application{"default.shop"});
+  const auto changes = site.plan().changes.changes;
+  REQUIRE(changes.size() == 2);
+  CHECK(changes[0].next.reason == "application deleted; its persistent volumes stay on host-1, in DATA_DIR/volumes/default.shop.db-1");
+  CHECK(changes[1].next.reason == "application deleted");
 }
 
 TEST_CASE("an instance with a movable volume goes to another host as if it had none") {

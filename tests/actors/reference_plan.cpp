@@ -112,15 +112,25 @@ struct board {
     return free;
   }
 
-  std::optional<rejection> check(const wanted& x, const host_record& host, time_ms now) {
+  static bool matches(const wanted& x, const host_record& host) {
+    const auto parsed = config::parse_label_expression(x.service->placement.match_host_labels);
+    return parsed.error.empty() && parsed.expression.matches(host.spec.labels);
+  }
+
+  std::optional<rejection> check(const wanted& x, const host_record& host, time_ms now, bool is_new = false) {
     if (!host.up)
       return rejection::down;
-    const auto parsed = config::parse_label_expression(x.service->placement.match_host_labels);
-    if (!parsed.error.empty() || !parsed.expression.matches(host.spec.labels))
+    if (host.drained && !is_new)
+      return rejection::drained;
+    if (!matches(x, host))
       return rejection::labels;
     for (const auto& avoided : x.avoided)
       if (avoided.host == host.spec.id && now < avoided.until)
         return rejection::avoided;
+    if (host.drained)
+      return rejection::drained;
+    if (is_new && std::find(host.lacks.begin(), host.lacks.end(), host_lack::disk_room) != host.lacks.end())
+      return rejection::disk_room;
     if (!has_drivers(host, *x.service))
       return rejection::driver;
     if (const auto why = lacks(host, *x.service))
@@ -156,7 +166,7 @@ struct board {
     std::string best;
     std::tuple<std::size_t, std::size_t, std::int64_t, std::size_t> best_rank;
     for (const auto& [id, host] : state.hosts) {
-      if (const auto why = check(x, host, now)) {
+      if (const auto why = check(x, host, now, true)) {
         ++rejected[static_cast<std::size_t>(*why)];
         continue;
       }
@@ -189,7 +199,7 @@ std::vector<wanted> all_wanted(const site_state& state) {
 /// Whether it runs as before a change that it has to be restarted for.
 bool is_old(const site_state& state, const wanted& x) {
   const auto row = state.assignments.find(x.name);
-  return row != state.assignments.end() && !row->second.host.empty()
+  return row != state.assignments.end() && !row->second.host.empty() && row->second.leaves_since == 0
          && row->second.revision != state.applications.at(x.application_id()).changed_at.at(x.service->name);
 }
 
@@ -200,7 +210,7 @@ bool is_next(const site_state& state, const std::vector<wanted>& all, const want
   const auto look = [&](const auto& row) {
     const auto host = state.hosts.find(row.second.host);
     const bool is_up = host != state.hosts.end() && host->second.up;
-    const auto found = is_up ? seen(row.first, row.second, x.service->update) : seen_as::away;
+    const auto found = is_up && row.second.leaves_since == 0 ? seen(row.first, row.second, x.service->update) : seen_as::away;
     return found == seen_as::fresh && row.second.revision != changed ? seen_as::steady : found;
   };
   const auto own = look(*state.assignments.find(x.name));
@@ -224,6 +234,42 @@ bool is_next(const site_state& state, const std::vector<wanted>& all, const want
       unsteady += look(*there) != seen_as::steady || (other.replica < x.replica && is_old(state, other)) ? 1 : 0;
   }
   return own == seen_as::steady && unsteady < x.service->update.parallel;
+}
+
+bool is_about_the_host_alone(rejection why) {
+  const std::set<rejection> about{rejection::drained, rejection::labels, rejection::driver, rejection::bridge, rejection::user_namespace, rejection::disk_limit,
+                                  rejection::own_network, rejection::host_path};
+  return about.count(why) != 0;
+}
+
+/// Of the replicas of one service that their hosts do not suit, those that leave now: all that are away anyway, and as many as leave
+/// no more than `parallel` of the service away. `x` is any of them.
+std::set<std::string> leaving_now(const site_state& state, const std::vector<wanted>& all, const wanted& x, const std::set<std::string>& misplaced,
+                                  time_ms now, const sight& seen) {
+  std::set<std::string> away;
+  std::size_t unsteady = 0;
+  for (const auto& other : all) {
+    const auto there = state.assignments.find(other.name);
+    if (other.application != x.application || other.service != x.service || there == state.assignments.end() || there->second.host.empty())
+      continue;
+    const auto host = state.hosts.find(there->second.host);
+    const bool is_seen = host != state.hosts.end() && host->second.up && there->second.leaves_since == 0;
+    auto found = is_seen ? seen(other.name, there->second, x.service->update) : seen_as::away;
+    if (is_old(state, other) && is_next(state, all, other, now, seen))
+      found = seen_as::away;
+    if (misplaced.count(other.name) != 0 && found == seen_as::fresh)
+      found = seen_as::steady;
+    if (found == seen_as::away)
+      away.insert(other.name);
+    unsteady += found != seen_as::steady ? 1 : 0;
+  }
+  std::set<std::string> result;
+  for (const auto& other : all)
+    if (misplaced.count(other.name) != 0
+        && (x.service->restart.type != config::restart_type::permanent || away.count(other.name) != 0
+            || unsteady++ < x.service->update.parallel))
+      result.insert(other.name);
+  return result;
 }
 
 void note_failure(std::vector<avoided_host>& all, const gave_up_report& report, time_ms now) {
@@ -274,9 +320,41 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
   std::stable_sort(by_age.begin(), by_age.end(), [&](auto a, auto b) { return changed(a) < changed(b); });
   board hosts{state, {}};
   std::map<std::size_t, std::tuple<wanted, std::string, std::string>> homeless; // reason, cause
+  std::map<std::size_t, assignment_change> leaves;
   std::map<std::size_t, assignment_change> updates;
+  std::map<std::size_t, std::pair<std::string, std::string>> misplaced; // of the service that is looked at: why, cause
+  const auto leave = [&](std::size_t i, const std::string& reason, const std::string& cause) {
+    const auto& current = state.assignments.at(all[i].name);
+    hosts.on[current.host].push_back(all[i]);
+    assignment_change change{all[i].name, current.host, current.generation, false, current, cause};
+    change.next.leaves_since = 1;
+    change.next.reason = reason;
+    change.next.avoided = all[i].avoided;
+    change.next.revision = state.applications.at(all[i].application_id()).changed_at.at(all[i].service->name);
+    leaves[i] = change;
+  };
+  const auto end_service = [&] {
+    if (misplaced.empty())
+      return;
+    std::set<std::string> names;
+    for (const auto& [i, why] : misplaced)
+      names.insert(all[i].name);
+    const auto go = leaving_now(state, all, all[misplaced.begin()->first], names, now, seen);
+    for (const auto& [i, why] : misplaced)
+      if (go.count(all[i].name) != 0) {
+        leave(i, why.first, why.second);
+      } else {
+        hosts.on[state.assignments.at(all[i].name).host].push_back(all[i]);
+        result.waits_for_reports = true;
+      }
+    misplaced.clear();
+  };
+  const wanted* before = nullptr;
   for (const auto i : by_age) {
     auto& x = all[i];
+    if (before != nullptr && before->service != x.service)
+      end_service();
+    before = &x;
     const auto current = state.assignments.find(x.name);
     const auto object = "application/" + x.application_id();
     const auto& record = state.applications.at(x.application_id());
@@ -292,17 +370,27 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
     if (host == state.hosts.end() || !host->second.up) {
       x.avoided = current->second.avoided;
       homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, at + " is down" + (host == state.hosts.end() ? "" : ": " + host->second.reason), "host/" + at});
+    } else if (current->second.leaves_since != 0) { // nobody here is asked whether it has ended
+      x.avoided = current->second.avoided;
+      homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, current->second.reason, object});
     } else if (report != gave_up.end() && report->second.host == at && report->second.generation == current->second.generation
                && !(is_old(state, x) && is_next(state, all, x, now, seen))) {
       x.avoided = current->second.avoided;
       note_failure(x.avoided, report->second, now);
-      homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, "gave up on " + at + ": " + report->second.reason, "instance/" + x.name});
+      leave(i, "gave up on " + at + ": " + report->second.reason, "instance/" + x.name);
+    } else if (host->second.drained && !(is_old(state, x) && is_next(state, all, x, now, seen))) {
+      x.avoided = current->second.avoided;
+      misplaced[i] = {at + " is drained", "host/" + at};
     } else if (is_old(state, x) && !is_next(state, all, x, now, seen)) {
       result.waits_for_reports = true;
       hosts.on[at].push_back(x);
     } else if (const auto why = hosts.check(x, host->second, now)) {
       x.avoided = current->second.avoided;
-      homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, at + " no longer fits (" + to_text(*why, *x.service) + ")", object});
+      const auto reason = at + " no longer fits (" + to_text(*why, *x.service) + ")";
+      if (!is_old(state, x) && is_about_the_host_alone(*why))
+        misplaced[i] = {reason, object};
+      else
+        leave(i, reason, object);
     } else {
       hosts.on[at].push_back(x);
       if (!is_old(state, x))
@@ -315,9 +403,16 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
     }
   }
 
+  end_service();
   for (const auto& [i, change] : updates)
     result.changes.changes.push_back(change);
-  for (const auto& [i, leaving] : homeless) {
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (const auto left = leaves.find(i); left != leaves.end())
+      result.changes.changes.push_back(left->second);
+    const auto found = homeless.find(i);
+    if (found == homeless.end())
+      continue;
+    const auto& leaving = found->second;
     const auto& [x, reason, cause] = leaving;
     const auto current = state.assignments.find(x.name);
     const bool was_placed = current != state.assignments.end();
@@ -336,7 +431,7 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
     const bool stays_homeless = was_placed && current->second.host.empty() && change.next.host.empty();
     change.next.revision = stays_homeless ? current->second.revision
                                           : state.applications.at(x.application_id()).changed_at.at(x.service->name);
-    change.next.reason = change.next.host.empty() ? last_failure(x.avoided) + explain(rejected, *x.service) : reason;
+    change.next.reason = change.next.host.empty() ? last_failure(x.avoided) + explain(rejected, *x.service, state) : reason;
     if (!change.next.host.empty()) {
       hosts.on[change.next.host].push_back(x);
     } else {

@@ -73,9 +73,44 @@ TEST_CASE("a session is opened in the named container, else in the first that is
   const auto target = std::get<session_target>(open("shop.web-1"));
   CHECK(target.host == "host-1");
   CHECK(target.open.command == std::vector<std::string>{"ls", "-l"});
-  CHECK(target.open.has_terminal);
+  CHECK(target.open.terminal == "xterm");
   CHECK_FALSE(target.open.has_input);
   CHECK(target.open.window == window_size{24, 80});
+}
+
+TEST_CASE("a terminal is of the kind that its client says, of xterm where it says none or what is no name of one") {
+  const auto kind = [](const std::string& rest) {
+    return std::get<session_target>(open_request(with_body(R"({"of": "shop.web-1", "command": ["sh"])" + rest + "}"), shop())).open.terminal;
+  };
+  CHECK(kind("").empty());
+  CHECK(kind(R"(, "term": "screen")").empty());
+  CHECK(kind(R"(, "terminal": true)") == "xterm");
+  CHECK(kind(R"(, "terminal": true, "term": "screen-256color")") == "screen-256color");
+  CHECK(kind(R"(, "terminal": true, "term": "x\ny")") == "xterm");
+  CHECK(kind(R"(, "terminal": true, "term": ")" + std::string(64, 'x') + '"') == std::string(64, 'x'));
+  CHECK(kind(R"(, "terminal": true, "term": ")" + std::string(65, 'x') + '"') == "xterm");
+}
+
+TEST_CASE("a command in what does not run is refused with what is in the way, and with what to look at") {
+  instance_view x;
+  x.name = "default.shop.web-1";
+  x.application = "shop";
+  x.state = "starting";
+  x.reason = "default.shop.web-1.setup exited with code 3";
+  const auto starting = not_running_problem("default.shop.web-1.front", {x}, "it does not run");
+  CHECK(starting.status == 409);
+  CHECK(starting.detail == "default.shop.web-1 is starting");
+  CHECK(starting.cause == "default.shop.web-1.setup exited with code 3");
+  CHECK(starting.fix.find("`prunella get instances -a shop --watch`") != std::string::npos);
+  x.state = "finished";
+  CHECK(not_running_problem("default.shop.web-1.front", {x}, "it does not run").fix.find("`prunella logs default.shop.web-1` shows") == 0);
+  x.state = "starting";
+  x.reason.clear();
+  CHECK(not_running_problem("default.shop.web-1.front", {x}, "it does not run").cause == "it does not run");
+  x.state = "running";
+  x.containers = {{"default.shop.web-1.front", "failed", 0, 1, "exited with code 4"}};
+  CHECK(not_running_problem("default.shop.web-1.front", {x}, "why").detail == "default.shop.web-1.front is failed");
+  CHECK(not_running_problem("default.shop.web-11.front", {x}, "why").detail == "default.shop.web-11.front does not run");
 }
 
 TEST_CASE("what is not there is refused with what is near, and an instance that is nowhere with a conflict") {

@@ -111,6 +111,7 @@ struct led_site {
     x.since_revision = 0;
     x.revision = ++revision;
     x.reports = std::move(reports);
+    x.carried_out = site.index;
     world.self->send(leader, x);
     world.settle();
   }
@@ -176,7 +177,7 @@ TEST_CASE("a settled site decides nothing while time passes and heartbeats come"
   CHECK(x.proposals.empty());
 }
 
-TEST_CASE("an instance that gave up is placed at once, and again when the time to avoid its only host is over") {
+TEST_CASE("an instance that gave up is placed as soon as its host reports it no more, and again when the time to avoid its only host is over") {
   led_site x;
   for (const auto* host : {"host-2", "host-3"})
     x.site.run(actors::set_host_state{host, false, "silent"});
@@ -191,6 +192,11 @@ TEST_CASE("an instance that gave up is placed at once, and again when the time t
   failed.gave_up = true;
   failed.reason = "exited with code 3";
   x.beat("host-1", {failed});
+  REQUIRE(x.proposals.size() == 1);
+  x.answer();
+  CHECK(x.site.host_of(web) == "host-1");
+  CHECK(x.proposals.empty());
+  x.beat("host-1");
   REQUIRE(x.proposals.size() == 1);
   x.answer();
   CHECK(x.site.host_of(web).empty());

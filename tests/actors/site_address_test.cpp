@@ -8,6 +8,7 @@
 #include <caf/send.hpp>
 
 #include "actors/host/site_address.hpp"
+#include "actors/site/address_holder.hpp"
 #include "actors/site/leadership_actor.hpp"
 #include "tests/actors/site_fixture.hpp"
 #include "tests/runtime/virtual_time.hpp"
@@ -22,6 +23,7 @@ namespace {
 struct device_log {
   std::vector<std::string> done;
   std::string problem;
+  std::string obstacle;
 };
 
 class scripted_device final : public net::address_device {
@@ -34,6 +36,7 @@ public:
   std::string remove(const config::interface_address& address) override {
     return note("remove " + address.address);
   }
+  std::string obstacle() const override { return log_->obstacle; }
   std::string announce(const config::interface_address& address) override { return note("announce " + address.address); }
 
 private:
@@ -61,6 +64,7 @@ struct holder_under_test {
   std::shared_ptr<device_log> log = std::make_shared<device_log>();
   std::shared_ptr<state_cell> state = std::make_shared<state_cell>();
   std::shared_ptr<leadership_cell> leader = std::make_shared<leadership_cell>();
+  std::shared_ptr<trouble_cell> trouble = std::make_shared<trouble_cell>();
   std::vector<storage::journal_event> events;
   caf::scoped_actor parent{world.system()};
   caf::actor actor;
@@ -73,6 +77,7 @@ struct holder_under_test {
     x.device = std::make_shared<scripted_device>(log);
     x.state = state;
     x.leader = leader;
+    x.trouble = trouble;
     x.record = [this](storage::journal_event event) { events.push_back(std::move(event)); };
     actor = world.own(spawn_site_address(parent.ptr(), x));
     world.settle();
@@ -104,6 +109,38 @@ TEST_CASE("the leader holds the address, another only where the leader has no in
   CHECK(address_holder(state, "host-2") == "");
   state.site.address.clear();
   CHECK(address_holder(state, "host-1") == "");
+}
+
+TEST_CASE("who cannot hold the address leaves it to another host, and where none can the leader goes on trying and the site says why") {
+  auto state = three_hosts();
+  const auto cannot = [&](const char* id) {
+    state.hosts[id].software.without = {{"seccomp", "another thing"}, {"site address", "there is no eth0"}};
+  };
+  CHECK(why_no_address_holder(state).empty());
+  cannot("host-2");
+  CHECK(address_holder(state, "host-2") == "host-1");
+  cannot("host-1");
+  cannot("host-3");
+  CHECK(address_holder(state, "host-2") == "host-2");
+  CHECK(why_no_address_holder(state) == "no host holds the site's address 10.0.0.50; host-3: there is no eth0");
+  for (auto& [id, host] : state.hosts)
+    host.up = false;
+  CHECK(why_no_address_holder(state) == "no host holds the site's address 10.0.0.50; no host with an `interface` is up");
+  state.site.address.clear();
+  CHECK(why_no_address_holder(state).empty());
+}
+
+TEST_CASE("a device that is missing is told before the address is wanted here, and when it is there") {
+  holder_under_test x;
+  x.log->obstacle = "there is no network device eth0";
+  x.lead("host-2");
+  x.start();
+  CHECK(x.trouble->get() == "there is no network device eth0");
+  x.log->obstacle.clear();
+  x.world.advance(4900ms);
+  CHECK(!x.trouble->get().empty());
+  x.world.advance(200ms);
+  CHECK(x.trouble->get().empty());
 }
 
 TEST_CASE("who begins to lead removes what an earlier life left, takes the address and tells the neighbours three times") {
@@ -151,8 +188,10 @@ TEST_CASE("a device that takes no address is one event for each reason, and aske
     x.world.advance(500ms);
   REQUIRE(x.events.size() == 1);
   CHECK(x.events[0].reason == "there is no network device eth0");
+  CHECK(x.trouble->get() == "there is no network device eth0");
   x.log->problem.clear();
   x.world.advance(500ms);
+  CHECK(x.trouble->get().empty());
   REQUIRE(x.events.size() == 2);
   CHECK(x.events[1].to == "held by host-1");
   x.take();

@@ -60,15 +60,15 @@ struct small_site {
 
   actors::site_plan plan() const { return actors::plan(state, gave_up, now, {}, seen); }
 
-  /// Number of plans that it took; at most 10.
+  /// Number of plans that it took; at most 40: who moves takes two, and those of a service move one after the other.
   int settle() {
-    for (int i = 0; i < 10; ++i) {
+    for (int i = 0; i < 40; ++i) {
       auto next = plan();
       if (next.changes.changes.empty())
         return i;
       run(next.changes);
     }
-    return 10;
+    return 40;
   }
 
   std::string host_of(const std::string& instance) const {

@@ -64,6 +64,35 @@ TEST_CASE("instances show what their host reports of the present generation, and
   CHECK(status.reason == "host-1 is down: silent");
 }
 
+TEST_CASE("an application whose instances come to a new version is updating, and says how many have") {
+  small_site site{{host("host-1"), host("host-2")}};
+  auto spec = application("popcorn", {service("web", 2)});
+  site.run(actors::put_application{spec});
+  site.settle();
+  actors::observations seen;
+  const actors::view_source from{site.state, seen, "host-1", {}};
+  const auto report = [&](const std::string& name) {
+    const auto& x = site.state.assignments.at(name);
+    seen.replace(x.host, {running(name, x.generation)}, {});
+  };
+  for (const auto* name : {"default.popcorn.web-1", "default.popcorn.web-2"})
+    report(name);
+  CHECK(actors::application_views(from)[0].state == "running");
+  site.state.applications.at("default.popcorn").update = actors::update_phase::running;
+  CHECK(actors::application_views(from)[0].state == "running"); // nothing is left to be updated
+  auto& record = site.state.applications.at("default.popcorn");
+  record.spec.version = "2";
+  site.state.assignments.at("default.popcorn.web-2").revision = ++record.changed_at.at("web");
+  auto row = actors::application_views(from)[0];
+  CHECK(row.state == "updating");
+  CHECK(row.reason == "1 of 2 instances run version 2");
+  record.update = actors::update_phase::paused;
+  record.update_reason = "it crashed";
+  row = actors::application_views(from)[0];
+  CHECK(row.state == "running");
+  CHECK(row.reason == "the update is paused (it crashed), 1 of 2 instances wait to be updated; apply a corrected version or roll back");
+}
+
 TEST_CASE("an instance that runs and is not ready makes application and site degraded, with the reason") {
   small_site site{{host("host-1"), host("host-2")}};
   site.run(actors::put_application{application("popcorn", {service("web", 2)})});
@@ -86,6 +115,34 @@ TEST_CASE("an instance that runs and is not ready makes application and site deg
   actors::fill_status(status, from);
   CHECK(status.health == "degraded");
   CHECK(status.instances_running == 2);
+}
+
+TEST_CASE("what has finished is in nobody's way: an application runs with the rest of it, and with none it has finished") {
+  small_site site{{host("host-1"), host("host-2")}};
+  site.run(actors::put_application{application("popcorn", {service("web", 2)})});
+  site.settle();
+  actors::observations seen;
+  const actors::view_source from{site.state, seen, "host-1", {}};
+  auto done = running("default.popcorn.web-1", 1);
+  done.phase = actors::instance_phase::finished;
+  done.reason = "default.popcorn.web-1.main exited with code 0; it is not started again";
+  seen.replace(site.host_of("default.popcorn.web-1"), {done}, {});
+  seen.replace(site.host_of("default.popcorn.web-2"), {running("default.popcorn.web-2", 1)}, {});
+  auto row = actors::application_views(from)[0];
+  CHECK(row.state == "running");
+  CHECK(row.reason.empty());
+  CHECK(row.services[0].running == 1);
+  CHECK(row.services[0].finished == 1);
+  actors::status_view status;
+  status.quorum = true;
+  actors::fill_status(status, from);
+  CHECK(status.health == "healthy");
+  CHECK(status.instances_running == 1);
+  CHECK(status.instances_finished == 1);
+  done.instance = "default.popcorn.web-2";
+  seen.replace(site.host_of(done.instance), {done}, {});
+  CHECK(actors::application_views(from)[0].state == "finished");
+  CHECK(actors::instance_views(from)[1].state == "finished");
 }
 
 TEST_CASE("a host without a leader knows of itself only, and says of the others what was decided last") {

@@ -57,6 +57,7 @@ struct terminals_fixture {
     options.actor_on = [this](const std::string& host, const std::string& name) {
       return name == "driver" ? (has_driver ? driver : caf::actor{}) : host == "host-1" ? terminals : other;
     };
+    options.site = [] { return caf::actor{}; };
     options.draw_session = [this] { return "session0000" + std::to_string(++drawn); };
     options.log_path = [this](const std::string& container) { return folder.path() + "/" + container + "/log"; };
   }

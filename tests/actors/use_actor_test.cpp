@@ -27,7 +27,7 @@ struct driven {
         ++asked;
         actors::container_stats one;
         one.name = "default.shop.web-1.main";
-        one.generation = 1;
+        one.generation = generation;
         one.user_time = std::chrono::duration_cast<std::chrono::microseconds>(self->clock().now().time_since_epoch()) / 2;
         return actors::container_stats_list{{one}};
       }};
@@ -63,6 +63,7 @@ struct driven {
   tests::virtual_time world;
   caf::actor driver;
   bool has_driver = true;
+  std::uint64_t generation = 1;
   std::size_t asked = 0;
   std::vector<actors::use_answer> answers;
   std::size_t refused = 0;
@@ -97,6 +98,29 @@ TEST_CASE("the first who ask wait for a second reading and share it, the next ge
   x.world.settle();
   CHECK(x.asked == 3); // at once: there is a reading to compare with
   CHECK(x.answers.size() == 5);
+}
+
+TEST_CASE("a container that was started since the last answer is looked at twice, so that its use is never told as none") {
+  driven x;
+  const auto use = x.spawn();
+  x.ask(use);
+  x.world.advance(500ms);
+  REQUIRE(x.answers.size() == 1);
+  x.world.advance(10s);
+  ++x.generation;
+  x.ask(use);
+  x.world.settle();
+  CHECK(x.answers.size() == 1);
+  ++x.generation; // again: a container that crashes all the time is no reason to wait for ever
+  x.world.advance(500ms);
+  REQUIRE(x.answers.size() == 2);
+  CHECK(x.answers[1].containers[0].cpu_millis == 0);
+  x.world.advance(10s);
+  ++x.generation;
+  x.ask(use);
+  x.world.advance(500ms);
+  REQUIRE(x.answers.size() == 3);
+  CHECK(x.answers[2].containers[0].cpu_millis == 500);
 }
 
 TEST_CASE("a reading that is older than a minute is taken anew, and one of a minute is not") {

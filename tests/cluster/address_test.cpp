@@ -79,6 +79,14 @@ config::application_spec web_application() {
   return spec;
 }
 
+site_processes site_with_address() {
+  return site_processes::with_network(config::liveness_profile::balanced, 3, [](config::site_spec& spec) {
+    spec.address = std::string{address} + "/24";
+    for (auto& host : spec.hosts)
+      host.interface = "eth0";
+  });
+}
+
 } // namespace
 
 TEST_CASE("the site's address is held by one host, and serves on another within a second when that host dies") {
@@ -86,11 +94,7 @@ TEST_CASE("the site's address is held by one host, and serves on another within 
     MESSAGE("SKIPPED: " << why);
     return;
   }
-  auto site = site_processes::with_network(config::liveness_profile::balanced, 3, [](config::site_spec& spec) {
-    spec.address = std::string{address} + "/24";
-    for (auto& host : spec.hosts)
-      host.interface = "eth0";
-  });
+  auto site = site_with_address();
   site.start_all();
   REQUIRE(site.apply(web_application()).status == 201);
   site.wait_for_running(3);
@@ -122,4 +126,30 @@ TEST_CASE("the site's address is held by one host, and serves on another within 
   for (const auto& host : site.hosts())
     CHECK(site.end(host) == 0);
   CHECK(holders(site).empty());
+}
+
+TEST_CASE("the site's address leaves a host whose agent alone is killed, and serves on another, within a second") {
+  if (const auto why = site_network::why_not(); !why.empty()) {
+    MESSAGE("SKIPPED: " << why);
+    return;
+  }
+  auto site = site_with_address();
+  site.start_all();
+  REQUIRE(site.apply(web_application()).status == 201);
+  site.wait_for_running(3);
+  const auto leader = site.leader();
+  site.wait_for("the leader alone holds the address", [&] { return holders(site) == std::vector<std::string>{leader}; });
+  const outside_client client{site};
+  const auto begin = std::chrono::steady_clock::now();
+  site.wait_for("it is served from outside", [&] { return client.is_served_after(begin); });
+
+  const auto killed = std::chrono::steady_clock::now();
+  site.kill_agent(leader);
+  site.wait_for("the address is gone from the host whose agent died", [&] { return !holds(site, leader); });
+  const auto gone = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - killed);
+  site.wait_for("another host serves it", [&] { return client.is_served_after(killed); });
+  const auto first = client.last_served_after(killed);
+  MESSAGE("gone " << gone.count() << " ms and served again " << first.count() << " ms after the agent that held it was killed");
+  CHECK(gone < 1s); // by its lifetime alone it would go after one and a half to two seconds
+  CHECK(holders(site).size() == 1);
 }

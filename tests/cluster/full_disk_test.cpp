@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -117,9 +118,23 @@ TEST_CASE("a full disk of a site of one host: refused with the reason, what runs
 
   CHECK(site.end("host-1") == 0);
   disk->fill();
-  const auto start = run_prunella(site.run_words("host-1"), site.folder());
-  CHECK(start.code == 1);
-  CHECK_MESSAGE(start.output.find("free some space") != std::string::npos, start.output);
+  const auto log = site.folder() / "waiting.log";
+  program waiting{site.run_words("host-1"), log};
+  const auto waits = [&] { return file_text(log).find("host-1: waits for room on its disk, and what runs here goes on: ") != std::string::npos; };
+  site.wait_for("the agent that is started on the full disk says so", waits);
+  CHECK_MESSAGE(file_text(log).find("free some space") != std::string::npos, file_text(log));
+  CHECK(waiting.is_alive());
+  CHECK(site.containers_of("host-1") == running);
+  disk->free();
+  site.wait_for("it begins by itself when there is room", [&] { return file_text(log).find("host-1: API on ") != std::string::npos; });
+  waiting.signal(SIGTERM);
+  CHECK(waiting.wait() == 0);
+  disk->fill();
+  fs::remove(log);
+  program interrupted{site.run_words("host-1"), log};
+  site.wait_for("another one waits", waits);
+  interrupted.signal(SIGTERM);
+  CHECK(interrupted.wait() == 0);
   disk->free();
   site.start_all();
   check_there(site, "host-1", acknowledged);
@@ -161,4 +176,36 @@ TEST_CASE("a leader whose disk is full hands over: changes are taken, its work g
   for (const auto& host : site.hosts())
     check_there(site, host, acknowledged);
   CHECK(site.all_running(1));
+}
+
+TEST_CASE("a host whose disk is full is shown, an event tells it, it keeps what it runs and gets nothing new until there is room") {
+  site_processes site;
+  const auto disk = small_disk::at(site.data_dir("host-3"));
+  if (!disk)
+    return;
+  site.start_all();
+  REQUIRE(site.apply(on("host=host-3", simple_application("here"))).status == 201);
+  site.wait_for_running(1);
+  const auto running = site.containers_of("host-3");
+
+  disk->fill();
+  site.wait_for("it is shown", [&] { return site.host("host-3").reason.find("the disk of its data directory is full") != std::string::npos; });
+  CHECK(site.host("host-3").state == "up");
+  const auto status = site.status("host-1");
+  CHECK(status.health == "degraded");
+  CHECK_MESSAGE(status.reason.find("host-3: the disk of its data directory is full") != std::string::npos, status.reason);
+  REQUIRE(site.apply("host-1", on("host=host-3", simple_application("new"))).status == 201);
+  site.wait_for("it is not placed there", [&] {
+    return site.instance("default.new.main-1").reason == "0 of 3 hosts fit: 2 not matching the labels `host=host-3`, 1 with a full disk";
+  });
+  CHECK(site.containers_of("host-3") == running);
+
+  disk->free();
+  site.wait_for_running(2);
+  CHECK(site.host("host-3").reason.empty());
+  std::vector<std::string> told;
+  for (const auto& event : site.get<std::vector<actors::event_view>>("host-1", "/v1/events?limit=1000"))
+    if (event.host == "site" && event.object == "host/host-3" && event.to.find("disk") != std::string::npos)
+      told.push_back(event.to);
+  CHECK(told == std::vector<std::string>{"disk full", "its disk has room again"});
 }

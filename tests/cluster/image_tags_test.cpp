@@ -8,11 +8,9 @@
 #include <set>
 
 #include "actors/api/image_view.hpp"
-#include "storage/images/child_process.hpp"
 #include "tests/actors/busybox_image.hpp"
 #include "tests/cluster/image_site.hpp"
 #include "tests/storage/images/real_registry.hpp"
-#include "tests/storage/outcome.hpp"
 
 using namespace prunella;
 using namespace prunella::tests;
@@ -28,17 +26,6 @@ test_image image_number(int number) {
   image.layers.push_back(only.layers[0]);
   image.diff_ids.push_back(only.diff_ids[0]);
   return image;
-}
-
-void push(const test_image& image, const std::filesystem::path& folder, const std::string& name) {
-  const auto layout = folder / ("layout-" + image.digest().hex);
-  image.write_layout(layout, "1");
-  storage::child_order order;
-  order.command = {"skopeo", "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false", "oci:" + layout.string() + ":1",
-                   "docker://" + name};
-  order.environment = {"PATH=/usr/bin:/bin", "HOME=" + folder.string()};
-  const auto ended = must(storage::run_child(order));
-  REQUIRE_MESSAGE(ended.succeeded(), ended.errors);
 }
 
 /// Digests of the images that containers of instances hold, on whichever host.
@@ -81,10 +68,9 @@ TEST_CASE("a tag that is pushed again between the starts of two hosts is one ima
   }
   site_processes site;
   const real_registry registry(site.folder() / "registry");
-  const auto name = registry.address() + "/shop/web:1";
   const auto first = image_number(1);
   const auto second = image_number(2);
-  push(first, site.folder(), name);
+  const auto name = registry.push(first, "shop/web:1");
   site.more_words = {"--insecure-registry", registry.address()};
   site.start_all();
   auto spec = image_application("shop", "exec busybox sleep 1000000");
@@ -98,7 +84,7 @@ TEST_CASE("a tag that is pushed again between the starts of two hosts is one ima
   const std::set<std::string> only_second{second.digest().text()};
   site.wait_for("the list says what it runs", [&] { return run_digests(site) == only_first; });
 
-  push(second, site.folder(), name);
+  registry.push(second, "shop/web:1");
   // A third host, where the image never was, and the registry has another one under that name by now.
   REQUIRE(site.scale("shop", "main", 3).is_good());
   site.wait_for_running(3);

@@ -2,13 +2,16 @@
 
 #include <doctest/doctest.h>
 
+#include <net/if.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 
 #include "actors/instance/container_log.hpp"
 #include "actors/instance/network/cni.hpp"
 #include "net/devices.hpp"
+#include "net/http_client.hpp"
 #include "tests/cluster/image_containers.hpp"
 #include "tests/cluster/image_site.hpp"
 
@@ -34,7 +37,7 @@ config::application_spec web_application() {
   spec.services[0].name = "web";
   spec.services[0].placement.anti_affinity = {"web"};
   spec.services[0].network = bridge;
-  spec.services[0].containers[0].ports = {{"http", 8080, config::port_protocol::tcp}};
+  spec.services[0].containers[0].ports = {{"http", 8080, config::port_protocol::tcp, 8090}};
   spec.services[0].restart.intensity = 100;
   spec.services[0].restart.backoff_max = 100ms;
   return on("host = host-1 or host = host-2", std::move(spec));
@@ -83,7 +86,44 @@ std::vector<std::string> bridges_of(site_processes& site, const std::string& hos
   return names;
 }
 
+/// Gives the device of the place in `network` an IPv6 address.
+void give_ipv6(int network, const std::string& address) {
+  const inside_network there{network};
+  CHECK(net::put_address(static_cast<int>(::if_nametoindex("eth0")), {address, 64, true}) == "");
+}
+
+/// The page behind the published port, asked for in `network`; empty: there was none.
+std::string published_page(int network, const std::string& address) {
+  const inside_network there{network};
+  const auto outcome = net::http_call("http://[" + address + "]:8090", "GET", "/index.html", {}, {});
+  const auto* answer = std::get_if<net::http_answer>(&outcome);
+  return answer == nullptr ? std::string{} : answer->body.substr(0, answer->body.find('\n'));
+}
+
 } // namespace
+
+TEST_CASE("a published port of instances on bridges, which have IPv4 only, is answered over IPv6 on every host, from within and from outside") {
+  if (const auto why = obstacle(); !why.empty()) {
+    MESSAGE("SKIPPED: " << why);
+    return;
+  }
+  if (::access("/proc/net/if_inet6", R_OK) != 0) {
+    MESSAGE("SKIPPED: this machine has no IPv6");
+    return;
+  }
+  auto site = site_processes::with_network(config::liveness_profile::balanced, 3);
+  give_image(site);
+  auto& network = site.network();
+  give_ipv6(network.fd(site_network::outside), "fd77::100");
+  for (const auto& host : site.hosts())
+    give_ipv6(network.fd(host), "fd77::" + host.substr(5));
+  REQUIRE(site.apply(web_application()).status == 201);
+  site.wait_for_running(2);
+  for (const auto& host : site.hosts()) { // the third has no instance
+    site.wait_for(host + " answers on ::1", [&] { return published_page(network.fd(host), "::1").rfind("host-", 0) == 0; });
+    CHECK(published_page(network.fd(site_network::outside), "fd77::" + host.substr(5)).rfind("host-", 0) == 0);
+  }
+}
 
 TEST_CASE("a service is reached by its name from other hosts while its instances are killed and one of its hosts is lost") {
   if (const auto why = obstacle(); !why.empty()) {

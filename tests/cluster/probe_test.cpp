@@ -170,7 +170,7 @@ TEST_CASE("an update whose instances never get ready stops at the first one and 
   REQUIRE(x.site.apply(x.spec).is_good());
   x.site.wait_for("the site says what the update waits for", [&] {
     const auto now = x.site.application("shop");
-    return now.reason.find("1 of 2 instances wait to be updated") != std::string::npos
+    return now.reason.find("1 of 2 instances run version ") != std::string::npos
            && now.reason.find("not ready: default.shop.main-1.one: readiness probe failed: ") != std::string::npos;
   });
   await_served(x.site, clients, 20); // longer than the healthy time

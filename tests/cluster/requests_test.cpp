@@ -45,7 +45,7 @@ TEST_CASE("replicas beyond what the hosts can hold: those that fit run, the othe
     if (x.state != "running") {
       ++waiting;
       CHECK(x.state == "pending");
-      CHECK(x.reason == "0 of 3 hosts fit: 3 with too little cpu left");
+      CHECK(x.reason == "0 of 3 hosts fit: 3 with less than 1500m cpu left");
     }
   CHECK(waiting == 1);
   REQUIRE(site.scale("shop", "main", 3).is_good());

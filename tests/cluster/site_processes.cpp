@@ -362,7 +362,7 @@ config::application_spec simple_application(const std::string& name, std::vector
   config::container_spec container;
   container.name = "one";
   container.command = std::move(command);
-  container.resources = {10, std::int64_t{1} << 20};
+  container.resources = {10, std::int64_t{4} << 20}; // with an image, less is refused
   container.grace = milliseconds{2'000};
   config::service_spec service;
   service.name = "main";

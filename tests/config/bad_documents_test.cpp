@@ -69,7 +69,7 @@ hosts:
        "f:17:9: hosts[2].id: is \"host_3\"; use 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends",
        "f:18:14: hosts[2].address: is \"[::1]:0\"; write ADDRESS:PORT with a port from 1 to 65535, such as "
        "10.0.0.5:7101, [fd00::5]:7101 or till-1.shop.lan:7101",
-       "f:19:15: hosts[2].capacity: is \"5\"; write a map with the keys cpu, memory, cpu-millis, memory-bytes",
+       "f:19:15: hosts[2].capacity: is \"5\"; write a map with the keys cpu, memory",
        "f:20:5: hosts[3]: is \"x\"; write a map with the keys id, address, labels, capacity, controller, door, drivers, "
        "host-paths, interface",
        "f:22:1: hosts[4]: has no value; write a map with the keys id, address, labels, capacity, controller, door, drivers, "
@@ -235,13 +235,13 @@ services:
        "f:14:64: services[0].containers[0].volumes[1].size: is \"big\"; write bytes such as 64Mi, 1Gi, 500M or 1048576",
        "f:14:94: services[0].containers[0].volumes[2].size-bytes: says the same as size in line 14; keep one of them",
        "f:14:110: services[0].containers[0].volumes[3]: is \"/d\"; write a map with the keys size, target, kind, name, "
-       "path, size-bytes, read-only, movable",
+        "path, read-only, movable",
        "f:15:22: services[0].containers[0].stop-signal: is \"KILLED\"; write a signal such as SIGINT, INT or 2",
        "f:16:18: services[0].containers[0].env.A: refers to ${HOSTT}, which is no variable here; known are ADDRESS, APPLICATION, "
        "CONTAINER, GENERATION, HOST, INSTANCE, REPLICA, SERVICE, SITE, TENANT; write $${HOSTT} to leave it to a shell",
        "f:17:26: services[0].containers[0].logs.max-size: is 4Ki; use 64Ki to 1024Ti",
        "f:17:40: services[0].containers[0].logs.max-age: is 10s; use 1m to 3650d",
-       "f:17:45: services[0].containers[0].logs.keep: is not a known key; known here are max-size, max-size-bytes, max-age",
+       "f:17:45: services[0].containers[0].logs.keep: is not a known key; known here are max-size, max-age",
        "f:18:15: services[0].containers[0].disk: is \"much\"; write bytes such as 64Mi, 1Gi, 500M or 1048576",
        "f:19:38: services[0].containers[1].disk: is 8Mi, of which its logs alone may take 10Mi; use more, or a smaller logs.max-size"});
 }
@@ -302,7 +302,7 @@ hosts:
 )yaml",
                  {"f:3:18: images.copies: is 0; use 1 to 64",
                   "f:3:32: images.bandwidth: is 63Ki a second; use at least 64Ki, or 0 for no bound",
-                  "f:3:38: images.copy: is not a known key; known here are bandwidth, uplink-bandwidth, copies, bandwidth-bytes, uplink-bytes",
+                  "f:3:38: images.copy: is not a known key; known here are bandwidth, uplink-bandwidth, copies",
                   "f:3:65: images.uplink-bandwidth: is 1k a second; use at least 64Ki, or 0 for no bound"});
 }
 

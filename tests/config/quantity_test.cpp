@@ -88,3 +88,15 @@ TEST_CASE("an address is written as it is read") {
   for (const char* text : {"127.0.0.1:7101", "[::1]:1", "till-1.shop.lan:7101"})
     CHECK(address_text(*parse_address(text)) == text);
 }
+
+TEST_CASE("bytes are shown with a tenth below ten, and without one that is zero") {
+  constexpr std::int64_t mebi = 1024 * 1024;
+  CHECK(shown_bytes(0) == "0 B");
+  CHECK(shown_bytes(1023) == "1023 B");
+  CHECK(shown_bytes(1024) == "1 KiB");
+  CHECK(shown_bytes(1536) == "1.5 KiB");
+  CHECK(shown_bytes(9 * mebi + 1024 * 999) == "10 MiB");
+  CHECK(shown_bytes(64 * mebi) == "64 MiB");
+  CHECK(shown_bytes(std::int64_t{3} << 40) == "3 TiB");
+  CHECK(shown_bytes(std::int64_t{5} << 50) == "5120 TiB");
+}

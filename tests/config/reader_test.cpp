@@ -268,3 +268,33 @@ TEST_CASE("positions count characters, not bytes, and a byte order mark not at a
         "f:1:14: größe: is not a known key; known here are kind, name, labels, liveness, hosts, images, networks, address");
   CHECK(read_documents("kind: site\r\nname: X\r\n", "f").problems.at(1).at == position{2, 7});
 }
+
+TEST_CASE("a probe's port is a number or the name of a port of its container, wherever that stands") {
+  const std::string ports = "        ports: [{name: http, port: 8080}, {name: admin, port: 8081}]\n";
+  const std::string probes = "        probes: {readiness: {http: {port: http}}, liveness: {tcp: {port: admin}}}\n";
+  for (const auto& lines : {ports + probes, probes + ports}) {
+    const auto main = container_with(lines);
+    CHECK(main.probes.readiness.http.port == 8080);
+    CHECK(main.probes.liveness.tcp.port == 8081);
+  }
+}
+
+TEST_CASE("a probe's port that names none of its container is one problem") {
+  const auto problems_of = [](const std::string& lines) {
+    std::vector<std::string> paths;
+    for (const auto& x : read_documents(with_container_lines(lines), "f").problems)
+      paths.push_back(x.path);
+    return paths;
+  };
+  const std::string main = "services[0].containers[0].";
+  CHECK(problems_of("        ports: [{name: http, port: 8080}]\n        probes: {readiness: {http: {port: htp}}}\n")
+        == std::vector<std::string>{main + "probes.readiness.http.port"});
+}
+
+TEST_CASE("known keys are offered as people write them, without those that the API writes beside them") {
+  const auto problems = read_documents(with_container_lines("        disc: 1Gi\n        xyzzy: 1\n"), "f").problems;
+  REQUIRE(problems.size() == 2);
+  CHECK(problems[0].fix == "did you mean disk?");
+  CHECK(problems[1].fix.find("known here are disk, ") == 0);
+  CHECK(problems[1].fix.find("bytes") == std::string::npos);
+}

@@ -245,3 +245,20 @@ TEST_CASE("a disk limit is 1 MiB or more, and more than the container's logs may
   CHECK(with(-1, 100'000) == paths{"disk"});
   CHECK(with(limits::memory_bytes + 1, 100'000) == paths{"disk"});
 }
+
+TEST_CASE("a container of an image has 4 MiB of memory or more, as its start takes more than two, a process has any") {
+  const auto with = [](std::int64_t memory, bool has_image) {
+    return bad([=](auto& c) {
+      c.resources.memory_bytes = memory;
+      if (!has_image) {
+        c.image.clear();
+        c.command = {"serve"};
+      }
+    });
+  };
+  CHECK(with(0, true).empty());
+  CHECK(with(4 << 20, true).empty());
+  CHECK(with((4 << 20) - 1, true) == paths{"resources.memory"});
+  CHECK(with(1, true) == paths{"resources.memory"});
+  CHECK(with(1, false).empty());
+}

@@ -40,7 +40,7 @@ net::http_router make_router() {
       if (const auto* problem = std::get_if<actors::problem_view>(&read))
         respond(actors::problem_response(*problem));
       else
-        respond(actors::outcome_response("default.popcorn", {}));
+        respond(actors::outcome_response({"default.popcorn", {}}, {}));
     });
   };
   decode("PUT", "/v1/applications/{name}", actors::put_command);

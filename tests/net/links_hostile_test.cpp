@@ -1,36 +1,18 @@
 // Peers that break rules, against a host with a live link: each is closed and counted, the link does not notice.
 
-#include <fstream>
 #include <random>
 
 #include <openssl/ssl.h>
 
 #include "tests/net/link_fixture.hpp"
+#include "tests/net/resident_memory.hpp"
 
 using namespace prunella::net;
+using prunella::tests::resident_bytes;
+using prunella::tests::size_tells;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// AddressSanitizer keeps freed memory, so there the size of the process tells nothing.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool size_tells = false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-constexpr bool size_tells = false;
-#else
-constexpr bool size_tells = true;
-#endif
-#else
-constexpr bool size_tells = true;
-#endif
-
-std::size_t resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  std::size_t total = 0, resident = 0;
-  statm >> total >> resident;
-  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-}
 
 /// `victim` (host-2) with a live link to `friend_host` (host-1); host-3 is a member and misbehaves.
 struct siege {

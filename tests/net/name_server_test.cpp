@@ -137,6 +137,33 @@ TEST_CASE("beyond the bound of open questions the answer is that it failed, at o
   CHECK(read_dns_reply(socket.receive_datagram()).code == 2);
 }
 
+TEST_CASE("a client with as many open questions as it may have is refused more, and another client's are asked") {
+  const names_under_test x{"nameserver 127.0.0.1\n", [](name_server_options& o) {
+                             o.max_questions_of_client = 2;
+                             o.patience = 20s;
+                           }};
+  const auto greedy = x.client();
+  for (int i = 0; i < 3; ++i)
+    REQUIRE(greedy.send(dns_question("example.com", dns_type::a)));
+  CHECK(read_dns_reply(greedy.receive_datagram()).code == 2);
+  const passed_on first{x.other}, second{x.other};
+  const auto to = socket_address_of(x.address());
+  const auto other = test_listener::open("127.0.0.3:0", SOCK_DGRAM);
+  REQUIRE(::connect(other.fd(), reinterpret_cast<const sockaddr*>(&to.storage), to.size) == 0);
+  REQUIRE(other.send(dns_question("example.com", dns_type::a)));
+  dns_answer given;
+  given.addresses = {0x01020304};
+  const passed_on third{x.other};
+  third.answer(x.other, third.reply(given));
+  CHECK(read_dns_reply(other.receive_datagram()).addresses.size() == 1);
+  first.answer(x.other, first.reply(given));
+  CHECK(read_dns_reply(greedy.receive_datagram()).addresses.size() == 1);
+  REQUIRE(greedy.send(dns_question("example.com", dns_type::a))); // one has its answer, so another may be asked
+  const passed_on fourth{x.other};
+  fourth.answer(x.other, fourth.reply(given));
+  CHECK(read_dns_reply(greedy.receive_datagram()).addresses.size() == 1);
+}
+
 TEST_CASE("who is not of the network gets no answer, and half a message does no harm") {
   const names_under_test x{"", [](name_server_options& o) { o.clients = *config::parse_network("10.0.0.0/8"); }};
   const auto stranger = x.client(SOCK_STREAM);

@@ -10,6 +10,7 @@
 #include "actors/site/membership.hpp"
 #include "actors/site/update.hpp"
 #include "config/json.hpp"
+#include "config/label_expression.hpp"
 #include "config/time.hpp"
 #include "runtime/consensus/consensus_actor.hpp"
 #include "tests/runtime/consensus_actors.hpp"
@@ -332,6 +333,10 @@ std::multimap<std::string, std::pair<std::string, std::uint64_t>> simulated_site
   return result;
 }
 
+bool simulated_site::suits(const actors::host_record& host, const config::service_spec& service) {
+  return config::parse_label_expression(service.placement.match_host_labels).expression.matches(host.spec.labels);
+}
+
 /// Why `x` may be without a host; empty if some host could hold it. Knows nothing of the planner.
 std::string simulated_site::missing(const std::string& name, const actors::assignment& x) const {
   const auto& now = state();
@@ -349,7 +354,7 @@ std::string simulated_site::missing(const std::string& name, const actors::assig
         has_sibling = has_sibling || (y.tenant == x.tenant && y.application == x.application && y.service == x.service);
       }
     const auto avoided = std::any_of(x.avoided.begin(), x.avoided.end(), [id = id](const auto& a) { return a.host == id; });
-    if (host.up && cpu + 100 <= host.spec.capacity.cpu_millis && !(alone && has_sibling) && !avoided)
+    if (host.up && suits(host, *service) && cpu + 100 <= host.spec.capacity.cpu_millis && !(alone && has_sibling) && !avoided)
       return name + " has no host, and " + id + " could hold it; it says: " + x.reason;
   }
   return {};
@@ -378,6 +383,10 @@ std::string simulated_site::difference() const {
             return why;
           continue;
         }
+        if (x.leaves_since != 0)
+          return instance + " still leaves " + x.host;
+        if (!suits(now.hosts.at(x.host), service))
+          return instance + " is on " + x.host + ", which has not the labels that it asks for";
         if (!now.hosts.at(x.host).up)
           return instance + " is assigned to " + x.host + ", which is down";
         if (actors::is_outdated(&*assigned, record.changed_at.at(service.name)))

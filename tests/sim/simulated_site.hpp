@@ -147,6 +147,7 @@ private:
   void run_crash_loops();
   answer follow(const std::string& application, content_change change, const std::string& host, std::string method,
                 std::string target, std::string body);
+  static bool suits(const actors::host_record& host, const config::service_spec& service);
   std::string missing(const std::string& name, const actors::assignment& x) const;
 
   simulation_options options_;

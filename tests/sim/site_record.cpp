@@ -63,8 +63,20 @@ void site_record::applied(const std::string& host, const memory_database_file::c
     if (is_moved && x.reason == "placed")
       throw broken_promise(name + " was on " + before->second.host + " and was placed once more, on " + x.host + at(state));
   }
+  note_moves(state);
   check_placement(state);
   latest_ = std::move(state);
+}
+
+/// A new generation elsewhere although the host before is not said to be down: that one has to have ended.
+void site_record::note_moves(const actors::site_state& state) {
+  for (const auto& [name, x] : state.assignments) {
+    const auto before = latest_.assignments.find(name);
+    if (x.host.empty() || before == latest_.assignments.end() || before->second.host.empty() || before->second.host == x.host
+        || before->second.generation == x.generation || x.reason.find(" is down") != std::string::npos)
+      continue;
+    moved_away_[name] = {before->second.host, before->second.generation};
+  }
 }
 
 void site_record::check_placement(const actors::site_state& state) const {
@@ -107,6 +119,10 @@ void site_record::runs(const std::string& host, const std::string& instance, std
   if (owner->second != host)
     throw broken_promise(host + " runs " + instance + " generation " + std::to_string(generation) + ", which belongs to "
                          + owner->second);
+  const auto moved = moved_away_.find(instance);
+  if (moved != moved_away_.end() && moved->second == std::pair{host, generation})
+    throw broken_promise(host + " still runs " + instance + " generation " + std::to_string(generation)
+                         + " although it was moved from there: two run at the same time");
 }
 
 } // namespace prunella::tests

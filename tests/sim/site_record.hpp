@@ -29,7 +29,8 @@ public:
   ///  - a host was given more than it has, or instances that exclude each other.
   void applied(const std::string& host, const memory_database_file::content& content);
 
-  /// A container of (instance, generation) runs on `host`. Throws broken_promise if that is not the host it was assigned to.
+  /// A container of (instance, generation) runs on `host`. Throws broken_promise if that is not the host it was assigned to, or
+  /// if it was placed elsewhere meanwhile while that host was up.
   void runs(const std::string& host, const std::string& instance, std::uint64_t generation) const;
 
   /// The newest state that any host applied.
@@ -39,10 +40,12 @@ public:
 
 private:
   void check_placement(const actors::site_state& state) const;
+  void note_moves(const actors::site_state& state);
 
   std::map<std::uint64_t, std::pair<std::size_t, std::string>> digests_; ///< index → state, who had it first
   std::map<std::pair<std::string, std::uint64_t>, std::string> owners_;  ///< (instance, generation) → host
   std::map<std::string, std::uint64_t> generations_;                     ///< highest of each instance at `latest_`
+  std::map<std::string, std::pair<std::string, std::uint64_t>> moved_away_; ///< instance → host and generation that had to end
   actors::site_state latest_;
 };
 

@@ -45,6 +45,8 @@ std::string site_script::story() const {
 
 void site_script::run() {
   site_.network().set_faults({200us, 2ms, 0.001, 0.001, 0.001});
+  for (const auto& host : hosts_)
+    site_.machine(host).stop_time = milliseconds{draw(2) == 0 ? 0 : draw(3'000)};
   for (std::size_t i = 0; i < options_.steps; ++i) {
     take_step();
     site_.advance(milliseconds{20 + draw(draw(4) == 0 ? 3'000 : 400)});
@@ -107,12 +109,15 @@ void site_script::put(const std::string& application, const std::string& host) {
   spec.strategy = static_cast<config::restart_strategy>(draw(3));
   spec.intensity = static_cast<std::uint32_t>(1 + draw(2));
   spec.period = 10s;
+  // A third of the new versions has to leave a host that is up.
+  if (draw(3) == 0)
+    spec.services.front().placement.match_host_labels = "number != " + std::to_string(1 + draw(hosts_.size()));
   // Half of the new versions change what runs, the others only what is written about it.
   if (draw(2) == 0)
     for (auto& service : spec.services)
       service.containers.front().command = {"serve", spec.version};
   note("put", application + " version " + spec.version + " front=" + std::to_string(front.replicas) + " store="
-                + std::to_string(store.replicas) + " at " + host);
+                + std::to_string(store.replicas) + ' ' + spec.services.front().placement.match_host_labels + " at " + host);
   site_.put(spec, host);
 }
 

@@ -228,8 +228,38 @@ TEST_CASE("scale and delete take an application with or without its tenant") {
   CHECK(run_at(site, {"kill", "host-1/root/core"}).out == "actor host-1/root/core killed\n");
   CHECK(site.requests() == words{"POST /v1/applications/default.popcorn/scale {\"service\":\"web\",\"replicas\":3}",
                                  "POST /v1/applications/shop.popcorn/scale {\"service\":\"web\",\"replicas\":1}",
-                                 "DELETE /v1/applications/default.popcorn", "DELETE /v1/applications/shop.popcorn",
+                                 "GET /v1/applications/default.popcorn", "DELETE /v1/applications/default.popcorn",
+                                 "GET /v1/applications/shop.popcorn", "DELETE /v1/applications/shop.popcorn",
                                  "POST /v1/actors/kill {\"path\":\"host-1/root/core\"}"});
+}
+
+TEST_CASE("delete says which persistent volumes it leaves, and where") {
+  const fake_site site;
+  const std::string document = "kind: application\nname: shop\nversion: 1\nservices: [{name: db, replicas: 1, containers: [{name: c, image: x, "
+                               "volumes: [{target: /d, kind: persistent, name: data}, {target: /t, kind: tmpfs}]}]}]\n";
+  REQUIRE(run_at(site, {"apply", "-f", "-"}, document).code == 0);
+  CHECK(run_at(site, {"delete", "shop"}).out
+        == "application default.shop deleted; its persistent volumes stay on the hosts that have them (`prunella get events` names those), "
+           "until somebody removes\n  DATA_DIR/volumes/default.shop.db-N/data\n");
+}
+
+TEST_CASE("restart takes a service or an instance, and nothing else") {
+  const fake_site site;
+  for (const auto* what : {"popcorn", "a/b/c", "/web", "popcorn/", "a.b.c.d"}) {
+    const auto got = run_at(site, {"restart", what});
+    CHECK(got.code == 2);
+    CHECK(contains(got.err, "is neither APPLICATION/SERVICE nor an instance"));
+  }
+  CHECK(contains(run_at(site, {"restart", "nothing/web"}).err, "there is no application default.nothing"));
+  CHECK(contains(run_at(site, {"restart", "popcorn.web-99"}).err, "there is no instance default.popcorn.web-99"));
+}
+
+TEST_CASE("a host is drained and undrained by its name") {
+  const fake_site site;
+  CHECK(contains(run_at(site, {"host", "drain", "till-2"}).out, "host till-2 drains: "));
+  CHECK(contains(run_at(site, {"host", "undrain", "till-2"}).out, "host till-2 takes instances again"));
+  CHECK(site.requests() == words{"POST /v1/hosts/till-2/drain", "POST /v1/hosts/till-2/undrain"});
+  CHECK(run_at(site, {"host", "drain"}).code == 2);
 }
 
 TEST_CASE("rollback names the revision that it saw, and says to which version it goes back") {

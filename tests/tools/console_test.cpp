@@ -79,7 +79,9 @@ TEST_CASE(
   CHECK(contains(program.type("", "prunella> "), "Tab completes"));
   CHECK(contains(program.type("vers\t", "ion"), "ion"));
   CHECK(contains(program.type("\r", "prunella> "), "prunella 0.1.0"));
-  CHECK(contains(program.type("gte hosts\r", "prunella> "), "did you mean `get`?"));
+  const auto misspelt = program.type("gte hosts\r", "prunella> ");
+  CHECK(contains(misspelt, "did you mean `get`?"));
+  CHECK(contains(misspelt, "fix: `help` shows"));
   CHECK(contains(program.type("get \t\t", "instances"), "events"));
   program.type("hosts --help\r", "prunella get hosts");
   program.type("exit\r", "exit");

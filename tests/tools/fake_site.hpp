@@ -38,6 +38,7 @@ public:
   std::vector<actors::host_view> hosts;
   std::vector<actors::application_view> applications;
   std::vector<actors::instance_view> instances;
+  std::vector<actors::published_view> services;
   std::vector<actors::actor_view> actors;
   std::vector<actors::event_view> events;
   actors::status_view status;
@@ -112,6 +113,7 @@ private:
       respond(json(logs.front()));
       logs.erase(logs.begin());
     });
+    list(router, "/v1/services", &fake_site::services);
     list(router, "/v1/actors", &fake_site::actors);
     list(router, "/status", &fake_site::status);
     router.add("GET", "/v1/events", [this](const net::routed_request& r, const net::http_responder& respond) {
@@ -127,9 +129,19 @@ private:
       record(r);
       respond(net::http_response{200, "application/json", "{}", {}});
     };
+    router.add("GET", "/v1/applications/{name}", [this](const net::routed_request& r, const net::http_responder& respond) {
+      record(r);
+      const std::lock_guard<std::mutex> lock(guard_);
+      const auto known = applied_.find(r.path.at("name"));
+      if (known == applied_.end())
+        return static_cast<void>(respond(net::http_problem{404, "there is no such application", "", "look", {}}));
+      respond(json(known->second));
+    });
     router.add("DELETE", "/v1/applications/{name}", accept);
     router.add("POST", "/v1/applications/{name}/scale", accept);
     router.add("POST", "/v1/applications/{name}/rollback", accept);
+    router.add("POST", "/v1/hosts/{host}/drain", accept);
+    router.add("POST", "/v1/hosts/{host}/undrain", accept);
     router.add("POST", "/v1/actors/kill", accept);
     return router;
   }

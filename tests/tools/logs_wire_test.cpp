@@ -33,6 +33,18 @@ TEST_CASE("logs are fetched page by page with what was asked for, and notes are 
                                                     "GET /v1/logs?of=shop%2Fweb&since=10m&tail=5&after=c2"});
 }
 
+TEST_CASE("logs that could not be read from a host end with code 1, behind what others gave") {
+  fake_site site;
+  site.logs = {page("one", "c1", false)};
+  site.logs[0].notes = {"host-2 is down (no heartbeat for 1s), and what it keeps of these logs can be read when it is back; all-hosts shows what others keep"};
+  site.logs[0].unread = {"host-2"};
+  const auto done = run_at(site, {"logs", "shop"});
+  CHECK(done.code == 1);
+  CHECK(done.out == "one\n");
+  CHECK(contains(done.err, "prunella: host-2 is down"));
+  CHECK(contains(done.err, "; --all-hosts shows what others keep"));
+}
+
 TEST_CASE("a follower asks to be kept waiting, and ends with the reason when what it follows is gone") {
   fake_site site;
   site.logs = {page("one", "c1", false), page("two", "c2", false)};

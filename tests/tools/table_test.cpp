@@ -96,6 +96,22 @@ TEST_CASE("sentences are cut to the terminal, the widest first, to no less than 
   CHECK(render(t, false, 100).find(std::string(36, 'b') + "…  " + std::string(30, 'c')) != std::string::npos);
 }
 
+TEST_CASE("a column that may leave does so before a sentence is cut below forty columns, and no sooner") {
+  table t;
+  t.columns = {{"AT", false, false, false, 1}, {"OBJECT"}, {"FROM", false, false, false, 2}, {"REASON", false, false, true}};
+  t.rows = {{std::string(10, 't'), std::string(10, 'o'), std::string(10, 'f'), std::string(60, 'r')}};
+  const auto head = [&](std::size_t most) {
+    const auto text = render(t, false, most);
+    return text.substr(0, text.find('\n'));
+  };
+  CHECK(head(76) == "AT          OBJECT      FROM        REASON"); // 36 and a sentence of forty
+  CHECK(head(75) == "OBJECT      FROM        REASON");
+  CHECK(head(64) == "OBJECT      FROM        REASON");
+  CHECK(head(63) == "OBJECT      REASON");
+  CHECK(render(t, false, 75).find(std::string(50, 'r') + "…") != std::string::npos); // the sentence has the room that is left
+  CHECK(head(0) == head(200));
+}
+
 TEST_CASE("a text is cut by what a terminal shows") {
   CHECK(cut("abc", 3) == "abc");
   CHECK(cut("abcd", 3) == "ab…");
@@ -156,8 +172,37 @@ TEST_CASE("an instance without host and pid shows a dash for each") {
   auto waiting = instance("default.popcorn.web-2", "", "pending");
   waiting.reason = "no host is large enough";
   CHECK(render(to_table(std::vector<actors::instance_view>{waiting}, noon), false) ==
-        "NAME                   HOST  STATE    GENERATION  RESTARTS  PID  AGE  REASON\n"
-        "default.popcorn.web-2  -     pending           1         -    -       no host is large enough\n");
+        "NAME                   HOST  STATE    READY  GENERATION  RESTARTS  PID  AGE  REASON\n"
+        "default.popcorn.web-2  -     pending  no              1         -    -       no host is large enough\n");
+}
+
+TEST_CASE("an image has a row for each of its tags on each host, and one named by its digest only if it has no tag") {
+  actors::image_view popcorn;
+  popcorn.name = "r.example/x:1";
+  popcorn.names = {"docker.io/library/popcorn:1", "r.example/x:1", "r.example/x@sha256:12"};
+  popcorn.digest = "sha256:12";
+  popcorn.bytes = 3 << 20;
+  popcorn.needed = "yes";
+  popcorn.hosts.resize(2);
+  popcorn.hosts[0].host = "host-1";
+  popcorn.hosts[0].state = popcorn.hosts[1].state = "present";
+  popcorn.hosts[1].host = "host-2";
+  popcorn.hosts[1].holders = {"default.popcorn.web-1.c"};
+  popcorn.meant_by = {{"default.shop.web", "r.example/moved:2"}};
+  actors::image_view bare;
+  bare.name = "r.example/y@sha256:34";
+  bare.names = {"r.example/y@sha256:34"};
+  bare.digest = "sha256:34";
+  bare.needed = "no";
+  CHECK(render(to_table(std::vector{popcorn, bare}, noon), false)
+        == "NAME                         DIGEST     SIZE  NEEDED  HOST    STATE    HELD BY\n"
+           "docker.io/library/popcorn:1  sha256:12   3Mi  yes     host-1  present\n"
+           "docker.io/library/popcorn:1  sha256:12   3Mi  yes     host-2  present  default.popcorn.web-1.c\n"
+           "r.example/moved:2            sha256:12   3Mi  yes     host-1  present\n"
+           "r.example/moved:2            sha256:12   3Mi  yes     host-2  present  default.popcorn.web-1.c\n"
+           "r.example/x:1                sha256:12   3Mi  yes     host-1  present\n"
+           "r.example/x:1                sha256:12   3Mi  yes     host-2  present  default.popcorn.web-1.c\n"
+           "r.example/y@sha256:34        sha256:34     -  no      -       missing\n");
 }
 
 TEST_CASE("the tree nests containers in instances in applications on hosts, and lists apart what has no host") {
@@ -217,6 +262,17 @@ TEST_CASE("the status stands in aligned lines and names the leader or says that 
   CHECK(text.find("leader        none known\n") != std::string::npos);
   CHECK(text.find("hosts         1 of 3 up\n") != std::string::npos);
   CHECK(text.find("answered by   host-2 (follower, version 0.1.0, up 1h)\n") != std::string::npos);
+}
+
+TEST_CASE("instances that have finished are counted apart in the status, and in the services of an application") {
+  actors::status_view status;
+  status.instances = 3;
+  status.instances_running = 1;
+  status.instances_finished = 2;
+  CHECK(status_text(status, noon, false).find("instances     1 of 3 running, 2 finished\n") != std::string::npos);
+  actors::application_view application;
+  application.services = {{"web", 1, 1, 0}, {"task", 2, 0, 2}};
+  CHECK(to_table(std::vector{application}, noon).rows.at(0).at(3) == "web 1/1, task 0/2 (2 finished)");
 }
 
 TEST_CASE("no text of a status moves the cursor of who reads it") {

@@ -15,7 +15,7 @@ actors::application_view popcorn(std::uint32_t running, std::uint64_t revision =
   actors::application_view a;
   a.name = "popcorn";
   a.tenant = "default";
-  a.services = {{"web", 2, running}};
+  a.services = {{"web", 2, running, 0}};
   a.revision = revision;
   a.applied_revision = revision;
   return a;
@@ -50,6 +50,22 @@ TEST_CASE("a failed instance is named before a pending one, and one that stops i
   CHECK(progress_of(popcorn(2), {instance(1, "running"), instance(2, "running"), instance(3, "stopping")}).is_running);
 }
 
+TEST_CASE("what has finished is not waited for, and is told apart from what runs") {
+  auto application = popcorn(1);
+  application.services[0].finished = 1;
+  const auto one = progress_of(application, {instance(1, "running"), instance(2, "finished", "exited with code 0; it is not started again")});
+  CHECK(one.is_running);
+  CHECK_FALSE(one.has_finished);
+  CHECK(one.text == "1 of 2 running, 1 finished");
+  fake_site site;
+  application.services[0] = {"web", 2, 0, 2};
+  site.applications = {application};
+  site.instances = {instance(1, "finished"), instance(2, "finished")};
+  const auto got = run_at(site, {"apply", "-f", "-", "--wait"}, document, 4);
+  CHECK(got.code == 0);
+  CHECK(got.out == "application default.popcorn created\napplication default.popcorn has finished\n");
+}
+
 TEST_CASE("a new start of an instance shows in its starts, be it in place or after a placement") {
   auto again = instance(1, "running");
   const auto before = progress_of(popcorn(1), {again}).starts;
@@ -70,6 +86,22 @@ TEST_CASE("apply --wait ends when all of it was found running five times") {
   CHECK(run_at(site, {"apply", "-f", "-", "--wait"}, document, 3).code == 1);
 }
 
+TEST_CASE("apply --wait says which host does not answer on a published port of what runs, and of nothing else") {
+  fake_site site;
+  site.applications = {popcorn(2)};
+  site.instances = {instance(1, "running"), instance(2, "running")};
+  actors::published_view web;
+  web.service = "default.popcorn.web";
+  web.problems = {"host-2: [::]:7070/tcp is in use on this host"};
+  auto other = web;
+  other.service = "default.popcorn-2.web";
+  site.services = {web, other};
+  const auto got = run_at(site, {"apply", "-f", "-", "--wait"}, document, 4);
+  CHECK(got.code == 0);
+  CHECK(got.err == "default.popcorn: 2 of 2 running\nprunella: default.popcorn.web does not answer on its published port everywhere: "
+                   "host-2: [::]:7070/tcp is in use on this host\n");
+}
+
 TEST_CASE("apply --wait says why it does not run when its time is over, and that it stays applied") {
   fake_site site;
   site.applications = {popcorn(1)};
@@ -78,7 +110,7 @@ TEST_CASE("apply --wait says why it does not run when its time is over, and that
   CHECK(got.code == 1);
   CHECK(got.out == "application default.popcorn created\n");
   CHECK(contains(got.err, "prunella: default.popcorn does not run after 1ms\n  cause: "));
-  CHECK(contains(got.err, "fix: it stays applied; `prunella get instances -a default.popcorn`"));
+  CHECK(contains(got.err, "fix: it stays applied; `prunella logs default.popcorn.web-2` shows what it printed, `prunella get instances -a default.popcorn`"));
 }
 
 TEST_CASE("what runs while its update does is not done, and what is paused has failed with the reason") {
@@ -94,6 +126,26 @@ TEST_CASE("what runs while its update does is not done, and what is paused has f
   CHECK(progress_of(application, all).is_running);
 }
 
+TEST_CASE("progress of an update says how many instances run the new version") {
+  auto application = popcorn(2);
+  application.update = "running";
+  application.reason = "1 of 2 instances run version 2";
+  CHECK(progress_of(application, {instance(1, "running"), instance(2, "running")}).text == "2 of 2 running; 1 of 2 instances run version 2");
+}
+
+TEST_CASE("apply --wait says each thing about what crashes once, and ends with the reason and where its output is") {
+  fake_site site;
+  site.applications = {popcorn(1)};
+  site.instances = {instance(1, "running"), instance(2, "starting", "exited with code 1")};
+  const auto got = run_at(site, {"apply", "-f", "-", "--wait", "--timeout", "1s"}, document, 4);
+  CHECK(got.code == 1);
+  const std::string line = "default.popcorn: 1 of 2 running; default.popcorn.web-2 is starting: exited with code 1\n";
+  CHECK(got.err.find(line) == 0);
+  CHECK(got.err.rfind(line) == 0);
+  CHECK(contains(got.err, "cause: 1 of 2 running; default.popcorn.web-2 is starting: exited with code 1"));
+  CHECK(contains(got.err, "`prunella logs default.popcorn.web-2` shows what it printed"));
+}
+
 TEST_CASE("apply --wait does not wait for what the site gave up, what was deleted or what someone else changed") {
   fake_site site;
   site.applications = {popcorn(0)};
@@ -104,7 +156,7 @@ TEST_CASE("apply --wait does not wait for what the site gave up, what was delete
   site.applications.clear();
   const auto deleted = run_at(site, {"apply", "-f", "-", "--wait"}, document, 1'000'000);
   CHECK(deleted.code == 1);
-  CHECK(contains(deleted.err, "cause: it was deleted meanwhile"));
+  CHECK(contains(deleted.err, "cause: it was deleted meanwhile\n  fix: `prunella get instances"));
   site.applications = {popcorn(2, 2)};
   site.applications[0].reason = "went back from version 2: it crashed";
   const auto changed = run_at(site, {"apply", "-f", "-", "--wait"}, document, 1'000'000);

@@ -3,10 +3,13 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <ctime>
 #include <filesystem>
+#include <memory>
 #include <ostream>
 #include <thread>
 
+#include "actors/host/address_guard.hpp"
 #include "actors/host/agent.hpp"
 #include "actors/instance/engine/engine_command.hpp"
 #include "net/identity.hpp"
@@ -32,7 +35,9 @@ actors::agent_options options_of(const host_run_options& options, config::site_s
   result.api_token = make_api_token(api_token_path());
   result.version = PRUNELLA_VERSION;
   // This very program, also when its file was replaced meanwhile.
-  result.engine_helper = {"/proc/" + std::to_string(getpid()) + "/exe", actors::engine_command_word};
+  const auto self = "/proc/" + std::to_string(getpid()) + "/exe";
+  result.engine_helper = {self, actors::engine_command_word};
+  result.address_guard = {self, actors::address_guard_word};
   const auto absolute = [](const std::string& path) { return path.empty() ? path : fs::absolute(path).string(); };
   result.registries.auth_file = absolute(options.registry_auth);
   result.registries.certificates = absolute(options.registry_certs);
@@ -54,6 +59,24 @@ int wait_for_end(actors::agent& agent, const sigset_t& set) {
   agent.interrupt();
   waiter.join();
   return interrupted ? number : 0;
+}
+
+/// Where its disk is full, as soon as there is room: what runs on this host goes on meanwhile, and who restarts agents that end would
+/// give up some day. Nothing: it was told to end by one of `set`.
+std::unique_ptr<actors::agent> start_agent(const actors::agent_options& x, const sigset_t& set) {
+  std::string told;
+  for (;;) {
+    try {
+      return std::make_unique<actors::agent>(x);
+    } catch (const actors::no_room& why) {
+      if (told != why.what())
+        x.log(actors::log_level::warning, std::string{"waits for room on its disk, and what runs here goes on: "} + why.what());
+      told = why.what();
+    }
+    timespec pause{1, 0};
+    if (sigtimedwait(&set, nullptr, &pause) > 0)
+      return nullptr;
+  }
 }
 
 /// What a log of this host begins with.
@@ -81,15 +104,17 @@ int run_host(const host_run_options& options, std::ostream& out, std::ostream& e
   try {
     auto x = options_of(options, std::move(*site));
     x.log = log_to_stderr(x.host);
-    actors::agent agent{x};
-    x.log(actors::log_level::info, start_line(x, agent.api_url()));
-    out << options.host_id << ": API on " << agent.api_url() << '\n' << std::flush;
-    const int number = wait_for_end(agent, set);
+    const auto agent = start_agent(x, set);
+    if (!agent)
+      return 0;
+    x.log(actors::log_level::info, start_line(x, agent->api_url()));
+    out << options.host_id << ": API on " << agent->api_url() << '\n' << std::flush;
+    const int number = wait_for_end(*agent, set);
     if (number != 0)
       out << options.host_id << ": ends, "
           << (options.stop_containers ? "stopping what runs on it" : "what runs on it goes on") << '\n'
           << std::flush;
-    const auto end = agent.stop(options.stop_containers);
+    const auto end = agent->stop(options.stop_containers);
     x.log(end.failed ? actors::log_level::error : actors::log_level::info, "stopped: " + end.reason);
     if (!end.failed)
       return 0;

@@ -179,8 +179,11 @@ int run_site_up(const site_up_options& options, std::ostream& out, std::ostream&
   std::uint16_t port = options.api_port;
   for (const auto& host : site->hosts) {
     agent_process agent{host.id, "127.0.0.1:" + std::to_string(port), 0};
-    agent.pid = start_process({program, "host", "run", "--site", site_file.string(), "--host-id", host.id, "--data-dir",
-                               (data_dir / host.id).string(), "--api", agent.api, "--on-exit", "stop"});
+    std::vector<std::string> words{program, "host", "run", "--site", site_file.string(), "--host-id", host.id, "--data-dir",
+                                   (data_dir / host.id).string(), "--api", agent.api, "--on-exit", "stop"};
+    for (const auto& registry : options.insecure_registries)
+      words.insert(words.end(), {"--insecure-registry", registry});
+    agent.pid = start_process(words);
     if (agent.pid == 0)
       err << "prunella: cannot start the agent of " << host.id << ": " << std::strerror(errno) << '\n';
     else

@@ -88,7 +88,7 @@ class driver_under_load {
 public:
   driver_under_load(const std::string& folder, const provided_image& image) {
     images_ = system_.spawn([image](caf::event_based_actor*) -> caf::behavior {
-      return {[image](const provide_image&) { return image; }, [](const release_image&) {}};
+      return {[image](const provide_image&) { return image; }, [](const keep_holders&) {}};
     });
     container_driver_options options;
     options.data_directory = folder + "/data";

@@ -23,17 +23,25 @@ free_port() { # sets $port
   fail "found no free port in 100 tries"
 }
 
-clean_up() {
-  local host environ
+conmons_of() { pgrep -f -- "conmon .*--bundle $1/" || true; } # FOLDER
+
+# Ends what runs in $work and removes what it left. Containers outlive their agent: a process group each, which knows its data
+# directory, or a conmon with its child, a root file system and a control group whose name ends with the start's id.
+end_site() {
+  local host conmon ids id environ point
   for host in "${!agent[@]}"; do kill -CONT "${agent[$host]}"; kill -KILL "${agent[$host]}"; done
-  # Containers are process groups of their own and outlive their agent; each knows its data directory.
+  wait
+  agent=()
+  ids=$(find "$work"/*/containers/*/run -mindepth 1 -maxdepth 1 -printf '%f\n')
+  for conmon in $(conmons_of "$work"); do pkill -KILL -P "$conmon"; kill -KILL "$conmon"; done
   for environ in /proc/[0-9]*/environ; do
     if tr '\0' '\n' <"$environ" | grep -qF "$work/"; then kill -KILL "$(basename "$(dirname "$environ")")"; fi
   done
-  wait
-  rm -rf "$work"
+  awk -v folder="$work/" 'index($5, folder) == 1 { print $5 }' /proc/self/mountinfo | sort -r | while read -r point; do umount -l "$point"; done
+  for id in $ids; do find /sys/fs/cgroup -maxdepth 3 -depth -type d -path "*prunella*$id" -exec rmdir {} +; done
+  find "$work" -mindepth 1 -maxdepth 1 -exec rm -rf --one-file-system {} +
 } 2>/dev/null
-trap 'set +e; clean_up' EXIT
+trap 'set +e; end_site; rm -rf --one-file-system "$work"' EXIT
 trap 'exit 130' INT TERM
 
 # make_site COUNT PROFILE: the document and the keys of hosts host-1 …; starts nothing.
@@ -59,6 +67,14 @@ start_host() { # HOST
   api[$1]=$port
   "$prunella" host run --site "$work/site.yaml" --host-id "$1" --data-dir "$work/$1" --api "127.0.0.1:$port" >>"$work/$1.log" 2>&1 &
   agent[$1]=$!
+}
+
+# Why no container of an image can be run here; nothing if they can.
+image_obstacle() {
+  if [ "$(id -u)" -ne 0 ]; then echo "this is not root"
+  elif ! command -v runc >/dev/null || ! command -v conmon >/dev/null; then echo "runc or conmon is not here"
+  elif ! awk '$5 == "/" { found = 1 } END { exit !found }' /proc/self/mountinfo; then echo "runc cannot start in a chroot"
+  fi
 }
 
 # Asks without a process of its own: true if GET /readyz on the API of HOST says 200.

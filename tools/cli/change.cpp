@@ -1,5 +1,6 @@
 // The commands that change what runs, and the check of files they begin with.
 
+#include <algorithm>
 #include <istream>
 #include <iterator>
 #include <ostream>
@@ -103,6 +104,17 @@ std::optional<applied_application> apply_application(const config::application_s
   return applied_application{full_name(spec), number_member(result.value, "revision")};
 }
 
+/// Nothing if it has no persistent volumes.
+std::string volumes_left(const std::string& application, const config::application_spec& spec) {
+  std::string text;
+  for (const auto& service : spec.services)
+    for (const auto& container : service.containers)
+      for (const auto& volume : container.volumes)
+        if (volume.kind == config::volume_kind::persistent)
+          text += "\n  DATA_DIR/volumes/" + application + '.' + service.name + "-N/" + volume.name;
+  return text.empty() ? text : "; its persistent volumes stay on the hosts that have them (`prunella get events` names those), until somebody removes" + text;
+}
+
 /// Sends a change; prints `done` where it succeeds.
 int change(const connection_options& connection, const char* method, const std::string& target, const std::string& body,
            bool repeatable, const std::string& done, terminal& io) {
@@ -176,10 +188,72 @@ int run_rollback(const rollback_options& options, terminal& io) {
                 io);
 }
 
+namespace {
+
+int restart_service(const restart_options& options, const std::string& application, const std::string& service, terminal& io) {
+  const auto found = get_from_api<std::vector<actors::application_view>>(
+    options.connection, "/v1/applications?application=" + net::percent_encode(application), io);
+  if (!found)
+    return exit_failed;
+  if (found->empty()) {
+    io.err << "prunella: there is no application " << printable(application)
+           << "\n  fix: `prunella get applications` lists what there is\n";
+    return exit_failed;
+  }
+  boost::json::object body;
+  body["service"] = service;
+  body["revision"] = found->front().revision;
+  return change(options.connection, "POST", application_path(application) + "/restart", config::json_text(body), true,
+                "service " + printable(application + '/' + service) + " restarts, one instance after the other as in an update", io);
+}
+
+int restart_instance(const restart_options& options, const std::string& instance, terminal& io) {
+  const auto application = instance.substr(0, instance.rfind('.'));
+  const auto found = get_from_api<std::vector<actors::instance_view>>(
+    options.connection, "/v1/instances?application=" + net::percent_encode(application), io);
+  if (!found)
+    return exit_failed;
+  const auto row = std::find_if(found->begin(), found->end(), [&](const auto& x) { return x.name == instance; });
+  if (row == found->end()) {
+    io.err << "prunella: there is no instance " << printable(instance) << "\n  fix: `prunella get instances` lists what there is\n";
+    return exit_failed;
+  }
+  boost::json::object body;
+  body["generation"] = row->generation;
+  return change(options.connection, "POST", "/v1/instances/" + net::percent_encode(instance) + "/restart", config::json_text(body), true,
+                "instance " + instance + " restarts on " + printable(row->host), io);
+}
+
+} // namespace
+
+int run_restart(const restart_options& options, terminal& io) {
+  const auto& what = options.what;
+  const auto slash = what.find('/');
+  if (slash != std::string::npos && slash != 0 && slash + 1 < what.size() && what.find('/', slash + 1) == std::string::npos)
+    return restart_service(options, with_tenant(what.substr(0, slash)), what.substr(slash + 1), io);
+  const auto dots = std::count(what.begin(), what.end(), '.');
+  if (slash == std::string::npos && (dots == 1 || dots == 2))
+    return restart_instance(options, dots == 1 ? "default." + what : what, io);
+  io.err << "prunella: `" << printable(what) << "` is neither APPLICATION/SERVICE nor an instance\n"
+         << "  fix: name one, as in `prunella restart popcorn/web` or `prunella restart popcorn.web-1`\n";
+  return exit_usage;
+}
+
+int run_drain(const drain_options& options, terminal& io) {
+  const auto done = options.drained ? " drains: what runs there ends, one after the other, and begins elsewhere; `prunella get hosts` says `drained` when all has"
+                                    : " takes instances again; what left it stays where it is";
+  return change(options.connection, "POST", "/v1/hosts/" + net::percent_encode(options.host) + (options.drained ? "/drain" : "/undrain"), {},
+                true, "host " + printable(options.host) + done, io);
+}
+
 int run_delete(const delete_options& options, terminal& io) {
   const auto application = with_tenant(options.application);
+  // Before it is gone; what cannot be read now is only not spoken of.
+  const auto before = call_api(options.connection, "GET", application_path(application));
+  config::application_spec spec;
+  const bool is_known = before.error.empty() && config::from_json(before.value, spec).empty();
   return change(options.connection, "DELETE", application_path(application), {}, true,
-                "application " + application + " deleted", io);
+                "application " + application + " deleted" + (is_known ? volumes_left(application, spec) : std::string{}), io);
 }
 
 int run_kill(const path_options& options, terminal& io) {

@@ -192,7 +192,7 @@ private:
       io_.err << "a command is missing; " << suggestion({}, names);
     else
       io_.err << error.what();
-    io_.err << "\n  fix: `" << command << " --help` shows how it is used, with examples\n";
+    io_.err << "\n  fix: `" << command << (command.empty() ? "help`" : " --help`") << " shows how it is used, with examples\n";
     return exit_usage;
   }
 

@@ -138,6 +138,7 @@ int run_logs(const logs_options& options, terminal& io) {
   note_teller notes{io};
   std::string after;
   int failures = 0;
+  bool is_whole = true;
   for (bool goes_on = true; goes_on && io.out.flush();) {
     const auto asked_at = std::chrono::steady_clock::now();
     const auto result = call_api(options.connection, "GET", target_of(options, after));
@@ -162,12 +163,13 @@ int run_logs(const logs_options& options, terminal& io) {
     for (const auto& note : view.notes)
       notes.tell(note);
     after = view.next;
+    is_whole = view.unread.empty();
     goes_on = view.more || options.follow;
     const bool was_at_once = std::chrono::steady_clock::now() - asked_at < std::chrono::milliseconds{500};
     if (goes_on && !view.more && view.lines.empty() && was_at_once) // a host does not answer, and is not waited for
       goes_on = io.next_look(std::chrono::seconds{1});
   }
-  return exit_ok;
+  return is_whole ? exit_ok : exit_failed;
 }
 
 } // namespace prunella::tools

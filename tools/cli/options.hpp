@@ -48,6 +48,17 @@ struct rollback_options {
   std::string application;
 };
 
+struct restart_options {
+  connection_options connection;
+  std::string what; ///< APPLICATION/SERVICE or an instance
+};
+
+struct drain_options {
+  connection_options connection;
+  std::string host;
+  bool drained = true; ///< false: it takes instances again
+};
+
 struct delete_options {
   connection_options connection;
   std::string application;
@@ -117,6 +128,7 @@ struct site_up_options {
   std::string file;
   std::string data_dir;
   std::uint16_t api_port = 7070; ///< of the first host; the others count up from it; 0: each takes a free one
+  std::vector<std::string> insecure_registries; ///< as in `host_run_options`
 };
 
 /// `host run --site FILE --host-id ID --data-dir DIR --api ADDRESS:PORT [--on-exit keep|stop]`

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -231,10 +232,12 @@ int run_exec(const exec_options& options, terminal& io) {
               "  fix: leave -t out where input or output is a pipe or a file\n";
     return exit_usage;
   }
-  actors::session_request_view request{options.name, options.command, options.terminal, options.input, 0, 0, options.task};
+  actors::session_request_view request{options.name, options.command, options.terminal, options.input, 0, 0, options.task, {}};
   if (options.terminal) {
     request.rows = window().ws_row;
     request.columns = window().ws_col;
+    const char* kind = std::getenv("TERM");
+    request.term = kind == nullptr ? "" : kind;
   }
   const signals caught; // before a second thread begins, which then has them blocked too
   auto result = call_api(options.connection, "POST", "/v1/sessions", config::json_text(config::to_json(request)), false);

@@ -1,6 +1,7 @@
 #include "tools/cli/table.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "tools/cli/terminal.hpp"
 
@@ -30,23 +31,40 @@ void flatten(const tree_node& node, const std::string& branch, const std::string
   }
 }
 
-/// Takes from the widest sentence first.
-void narrow(std::vector<std::size_t>& widths, const table& t, std::size_t most_columns) {
-  const auto total = [&] {
-    std::size_t sum = 0;
-    for (const auto width : widths)
-      sum += width > 0 ? width + (sum > 0 ? 2 : 0) : 0;
-    return sum;
-  };
-  while (total() > most_columns) {
+std::size_t total(const std::vector<std::size_t>& widths) {
+  std::size_t sum = 0;
+  for (const auto width : widths)
+    sum += width > 0 ? width + (sum > 0 ? 2 : 0) : 0;
+  return sum;
+}
+
+/// Takes from the widest sentence first, of none more than to `least`. True if it is enough.
+bool cut_sentences(std::vector<std::size_t>& widths, const table& t, std::size_t most_columns, std::size_t least) {
+  while (total(widths) > most_columns) {
     std::size_t* widest = nullptr;
     for (std::size_t c = 0; c < widths.size(); ++c)
-      if (t.columns[c].is_optional && widths[c] > least_sentence && (!widest || widths[c] > *widest))
+      if (t.columns[c].is_optional && widths[c] > least && (!widest || widths[c] > *widest))
         widest = &widths[c];
     if (!widest)
-      return;
+      return false;
     --*widest;
   }
+  return true;
+}
+
+/// Cuts sentences and leaves columns out, as few as make room for sentences that say something.
+void narrow(std::vector<std::size_t>& widths, const table& t, std::size_t most_columns) {
+  for (int next = 1;; ++next) {
+    auto trial = widths;
+    const bool is_enough = cut_sentences(trial, t, most_columns, good_sentence);
+    const auto leaves = std::find_if(t.columns.begin(), t.columns.end(), [&](const auto& x) { return x.leaves_as == next; });
+    if (is_enough || leaves == t.columns.end()) {
+      widths = std::move(trial);
+      break;
+    }
+    widths[static_cast<std::size_t>(leaves - t.columns.begin())] = 0;
+  }
+  cut_sentences(widths, t, most_columns, least_sentence);
 }
 
 } // namespace

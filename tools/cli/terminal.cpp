@@ -50,7 +50,7 @@ void for_each_character(std::string_view text, Visitor&& visit) {
   }
 }
 
-constexpr std::array<std::string_view, 6> good_states{"up", "running", "healthy", "ready", "completed", "yes"};
+constexpr std::array<std::string_view, 7> good_states{"up", "running", "finished", "healthy", "ready", "completed", "yes"};
 constexpr std::array<std::string_view, 6> moving_states{"pending",  "starting",   "stopping",
                                                         "degraded", "restarting", "created"};
 constexpr std::array<std::string_view, 5> bad_states{"down", "failed", "no-quorum", "stopped", "no"};

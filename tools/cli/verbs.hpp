@@ -21,6 +21,12 @@ int run_scale(const scale_options& options, terminal& io);
 /// Back to the version before the present one.
 int run_rollback(const rollback_options& options, terminal& io);
 
+/// Ends and begins again what runs: a service one instance after the other, or one instance at once.
+int run_restart(const restart_options& options, terminal& io);
+
+/// Says that nothing is to run on a host for now, or that it may again.
+int run_drain(const drain_options& options, terminal& io);
+
 int run_delete(const delete_options& options, terminal& io);
 
 int run_tree(const tree_options& options, terminal& io);

@@ -1,7 +1,9 @@
 #include "tools/cli/views.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -33,7 +35,7 @@ std::string services_text(const application_view& application) {
   std::string text;
   for (const auto& service : application.services)
     text += (text.empty() ? "" : ", ") + service.name + ' ' + std::to_string(service.running) + '/' +
-            std::to_string(service.replicas);
+            std::to_string(service.replicas) + (service.finished == 0 ? "" : " (" + std::to_string(service.finished) + " finished)");
   return text;
 }
 
@@ -115,6 +117,21 @@ std::string progress_text(const actors::host_image_view& x) {
   if (x.attempts > 0)
     add_fact(text, count(x.attempts, "attempt failed: ", "attempts failed: ") + x.reason);
   return text;
+}
+
+/// Each tag that an image has or that means it; its digest is in a column of its own, and is the name only of what has no other.
+std::set<std::string> names_for_people(const image_view& image) {
+  std::set<std::string> names{image.name};
+  names.insert(image.names.begin(), image.names.end());
+  for (const auto& use : image.meant_by)
+    names.insert(use.tag);
+  const auto is_tag = [](const std::string& name) { return name.find('@') == std::string::npos && name.compare(0, 7, "sha256:") != 0; };
+  if (std::any_of(names.begin(), names.end(), is_tag))
+    for (auto it = names.begin(); it != names.end();)
+      it = is_tag(*it) ? std::next(it) : names.erase(it);
+  else
+    names = {image.name};
+  return names;
 }
 
 std::string list_text(const std::vector<std::string>& list) {
@@ -220,10 +237,10 @@ table to_table(const std::vector<application_view>& applications, time_point now
 
 table to_table(const std::vector<instance_view>& instances, time_point now) {
   table t;
-  t.columns = {{"NAME"},           {"HOST"},      {"STATE", false, true}, {"GENERATION", true},
+  t.columns = {{"NAME"},           {"HOST"},      {"STATE", false, true}, {"READY"}, {"GENERATION", true},
                {"RESTARTS", true}, {"PID", true}, {"AGE", true},          {"REASON", false, false, true}};
   for (const auto& i : instances)
-    t.rows.push_back({i.name, i.host.empty() ? "-" : i.host, i.state,
+    t.rows.push_back({i.name, i.host.empty() ? "-" : i.host, i.state, i.ready ? "yes" : "no",
                       i.generation == 0 ? "-" : std::to_string(i.generation),
                       i.host.empty() ? "-" : std::to_string(i.restarts), i.pid == 0 ? "-" : std::to_string(i.pid), age_of(i.started_at, now),
                       i.reason});
@@ -264,25 +281,27 @@ table to_table(const std::vector<image_view>& images, time_point) {
   for (const auto& image : images) {
     const auto digest = image.digest.empty() ? "-" : image.digest.substr(0, 19);
     const auto size = image.bytes == 0 ? "-" : bytes_text(static_cast<std::int64_t>(image.bytes));
-    if (image.hosts.empty())
-      t.rows.push_back({image.name, digest, size, image.needed, "-", "missing", {}, {}});
-    for (const auto& host : image.hosts)
-      t.rows.push_back({image.name, digest, size, image.needed, host.host, host.state, progress_text(host),
-                        list_text(host.holders)});
+    for (const auto& name : names_for_people(image)) {
+      if (image.hosts.empty())
+        t.rows.push_back({name, digest, size, image.needed, "-", "missing", {}, {}});
+      for (const auto& host : image.hosts)
+        t.rows.push_back({name, digest, size, image.needed, host.host, host.state, progress_text(host), list_text(host.holders)});
+    }
   }
+  std::stable_sort(t.rows.begin(), t.rows.end(), [](const auto& a, const auto& b) { return a.front() < b.front(); });
   return t;
 }
 
 table to_table(const std::vector<event_view>& events, time_point now) {
   table t;
-  t.columns = {{"TIME"},
+  t.columns = {{"TIME", false, false, false, 2},
                {"AGE", true},
                {"HOST"},
                {"OBJECT"},
-               {"FROM"},
+               {"FROM", false, false, false, 3},
                {"TO", false, true},
                {"REASON", false, false, true},
-               {"CAUSE", false, false, true}};
+               {"CAUSE", false, false, true, 1}};
   for (const auto& e : events)
     t.rows.push_back(
         {e.time, age_of(e.time, now), e.host, e.object, e.from.empty() ? "-" : e.from, e.to, e.reason, e.cause});
@@ -328,7 +347,8 @@ std::string status_text(const actors::status_view& s, time_point now, bool colou
       {"quorum", s.quorum ? "yes" : "no"},
       {"hosts", std::to_string(s.hosts_up) + " of " + std::to_string(s.hosts) + " up"},
       {"applications", std::to_string(s.applications)},
-      {"instances", std::to_string(s.instances_running) + " of " + std::to_string(s.instances) + " running"},
+      {"instances", std::to_string(s.instances_running) + " of " + std::to_string(s.instances) + " running"
+                        + (s.instances_finished == 0 ? "" : ", " + std::to_string(s.instances_finished) + " finished")},
       {"log", "term " + std::to_string(s.term) + ", committed " + std::to_string(s.committed) + ", applied " +
                   std::to_string(s.applied)},
       {"answered by", printable(s.host + " (" + s.role + ", version " + s.version +

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <ostream>
+#include <set>
 #include <utility>
 
 #include "config/json.hpp"
@@ -43,10 +44,16 @@ public:
     is_other_ = now.is_other;
     if (is_other_)
       return outcome::failed;
-    if (now.seen.text != told_) {
+    // What crashes goes back and forth between the same few sentences: each is news once.
+    if (told_.insert(now.seen.text).second)
       io_->err << which_.name << ": " << printable(now.seen.text) << '\n' << std::flush;
-      told_ = now.seen.text;
+    if (!now.seen.culprit.empty()) {
+      culprit_ = now.seen.culprit;
+      trouble_ = now.seen.text;
+    } else if (!trouble_.empty() && now.seen.is_running) {
+      last_ = trouble_ + " (it runs at this moment, and is started again and again)";
     }
+    has_finished_ = now.seen.has_finished;
     const bool is_same_start = std::exchange(starts_, now.seen.starts) == now.seen.starts;
     good_looks_ = !now.seen.is_running ? 0 : is_same_start ? good_looks_ + 1 : 1;
     return now.seen.has_failed            ? outcome::failed
@@ -54,8 +61,24 @@ public:
                                           : outcome::waiting;
   }
 
+  /// Says on which hosts a published port of it is not answered: its instances run all the same.
+  void tell_ports() const {
+    std::vector<actors::published_view> services;
+    std::string ignored; // then `prunella get services` says it
+    if (!read("/v1/services", services, ignored))
+      return;
+    for (const auto& service : services)
+      if (service.service.rfind(which_.name + '.', 0) == 0)
+        for (const auto& problem : service.problems)
+          io_->err << printable("prunella: " + service.service + " does not answer on its published port everywhere: " + problem) << '\n';
+  }
+
   const std::string& name() const { return which_.name; }
   const std::string& last() const { return last_; }
+  /// The instance that was in the way last.
+  const std::string& culprit() const { return culprit_; }
+  /// All that it had to do is done.
+  bool has_finished() const { return has_finished_; }
   /// Somebody, or the site, changed or deleted it meanwhile.
   bool is_other() const { return is_other_; }
 
@@ -97,15 +120,20 @@ private:
   terminal* io_;
   int good_looks_ = 0; ///< in a row
   std::uint64_t starts_ = 0;
-  std::string told_;
+  std::set<std::string> told_;
   std::string last_;
+  std::string trouble_; ///< the last progress with something in the way
+  std::string culprit_;
   bool is_other_ = false;
+  bool has_finished_ = false;
 };
 
 int refuse(const follower& application, const std::string& what, terminal& io) {
   io.err << "prunella: " << application.name() << ' ' << what << "\n  cause: " << printable(application.last())
-         << "\n  fix: " << (application.is_other() ? "" : "it stays applied; ") << "`prunella get instances -a " << application.name()
-         << "` and `prunella get events` show how it goes on\n";
+         << "\n  fix: " << (application.is_other() ? "" : "it stays applied; ");
+  if (!application.culprit().empty() && !application.is_other())
+    io.err << "`prunella logs " << application.culprit() << "` shows what it printed, ";
+  io.err << "`prunella get instances -a " << application.name() << "` and `prunella get events` show how it goes on\n";
   return exit_failed;
 }
 
@@ -116,22 +144,29 @@ progress progress_of(const actors::application_view& application,
   progress result;
   std::uint32_t wanted = 0;
   std::uint32_t running = 0;
+  std::uint32_t finished = 0;
   for (const auto& service : application.services) {
     wanted += service.replicas;
     running += service.running;
+    finished += service.finished;
   }
-  result.text = std::to_string(running) + " of " + std::to_string(wanted) + " running";
+  result.text = std::to_string(running) + " of " + std::to_string(wanted) + " running"
+                + (finished == 0 ? "" : ", " + std::to_string(finished) + " finished");
   const actors::instance_view* worst = nullptr;
   for (const auto& x : instances) {
     result.has_failed |= x.state == "failed";
     result.starts += x.generation + x.restarts;
-    const bool is_late = !x.ready && x.state != "stopping";
+    const bool is_late = !x.ready && x.state != "stopping" && x.state != "finished";
     if (is_late && (!worst || (x.state == "failed" && worst->state != "failed")))
       worst = &x;
   }
   result.has_failed |= application.update == "paused";
-  result.is_running = running >= wanted && !worst && application.update != "running";
-  if (application.update == "paused")
+  result.is_updating = application.update == "running" || application.update == "paused";
+  result.has_finished = running == 0 && finished > 0;
+  result.is_running = running + finished >= wanted && !worst && application.update != "running";
+  if (worst)
+    result.culprit = worst->name;
+  if (result.is_updating && !application.reason.empty())
     result.text += "; " + application.reason;
   else if (worst)
     result.text += "; " + worst->name + " is " + worst->state + (worst->reason.empty() ? "" : ": " + worst->reason);
@@ -153,10 +188,12 @@ int wait_until_running(const std::vector<applied_application>& applications, con
       const auto found = application.look_again();
       if (found == outcome::failed)
         return refuse(application, "does not run", io);
-      if (found == outcome::running)
-        io.out << "application " << application.name() << " runs\n" << std::flush;
-      else
+      if (found == outcome::running) {
+        io.out << "application " << application.name() << (application.has_finished() ? " has finished\n" : " runs\n") << std::flush;
+        application.tell_ports();
+      } else {
         rest.push_back(std::move(application));
+      }
     }
     waiting = std::move(rest);
     if (waiting.empty())

@@ -61,8 +61,8 @@ private:
   std::string word_;
 };
 
-const std::vector<std::string> verbs{"apply", "config", "delete", "exec", "exit",     "get",   "help",   "image", "inspect",
-                                     "kill",  "logs",   "rollback", "run", "scale", "status", "top", "tree", "version"};
+const std::vector<std::string> verbs{"apply", "config", "delete", "exec", "exit",     "get",   "help",   "host", "image", "inspect",
+                                     "kill",  "logs",   "restart", "rollback", "run", "scale", "status", "top", "tree", "version"};
 
 template <class... Lists>
 std::vector<std::string> join(const Lists&... lists) {
@@ -79,16 +79,22 @@ std::vector<std::string> candidates(const std::vector<std::string>& before, cons
   const auto& last = before.back();
   if (last == "-o" || last == "--output")
     return {"json", "table", "yaml"};
+  if (verb == "host" && before.size() == 2)
+    return names.hosts;
   if (before.size() > 1)
     return verb == "get" ? std::vector<std::string>{"-o"} : std::vector<std::string>{};
   if (verb == "get")
     return {"applications", "events", "hosts", "images", "instances", "services"};
+  if (verb == "host")
+    return {"drain", "undrain"};
   if (verb == "top")
     return {"containers", "hosts"};
   if (verb == "delete" || verb == "rollback")
     return names.applications;
   if (verb == "scale" || verb == "run")
     return names.services;
+  if (verb == "restart")
+    return join(names.services, names.instances);
   if (verb == "logs")
     return join(names.applications, names.services, names.instances);
   if (verb == "exec")

@@ -245,7 +245,6 @@ json::object labels_of(const engine_create_request& request) {
   json::object labels;
   const auto put = [&](std::string_view name, const std::string& value) { labels[json::string_view{name.data(), name.size()}] = to_json(value); };
   put(label_agent, request.agent);
-  put(label_run, request.run);
   put(label_container, order.name);
   put(label_instance, order.instance);
   put(label_generation, std::to_string(order.generation));

@@ -71,14 +71,12 @@ std::string archive_manifest(const std::string& image_name, std::size_t layers);
 
 /// Marks of our containers at the engine.
 inline constexpr std::string_view label_agent = "prunella.agent"; ///< whose they are: the agent's data directory
-inline constexpr std::string_view label_run = "prunella.run";     ///< of which run of that agent's driver
 
 struct engine_create_request {
   container_order order;
   std::string image;                   ///< name or id at the engine
   std::string image_stop_signal;       ///< of its configuration
   std::string agent;                   ///< for `label_agent`
-  std::string run;                     ///< for `label_run`
   std::string hostname;
   std::string network_mode;            ///< `host`, `none`, `ns:/path`
   std::vector<container_mount> mounts; ///< files, folders, memory

@@ -27,6 +27,11 @@ constexpr std::uint32_t collect_looks = 250; ///< 2.5 s: what the engine has not
 constexpr auto command_pid_extension = ".pid"; ///< of files beside the folders of starts
 constexpr std::chrono::minutes image_rest{10}; ///< an image that no container used for so long goes from the engine
 
+/// Which of our containers it is, whatever the engine calls it.
+std::string name_of(const engine_listed& listed) {
+  return record_of(listed.labels).value_or(storage::container_record{}).name;
+}
+
 } // namespace
 
 engine_backend::engine_backend(engine_backend_options options)
@@ -56,7 +61,7 @@ driver_result<command_plan> engine_backend::plan(const launched_container& conta
   for (const auto& word : {std::string{"--socket"}, client_.socket(), std::string{"--container"}, record.runtime_id,
                            std::string{"--pid-file"}, plan.pid_file})
     plan.command.push_back(word);
-  if (request.has_terminal)
+  if (!request.terminal.empty()) // the engine says TERM=xterm itself
     plan.command.emplace_back("--tty");
   plan.command.emplace_back("--");
   plan.command.insert(plan.command.end(), request.command.begin(), request.command.end());
@@ -166,7 +171,6 @@ void engine_backend::clear(const storage::container_record& record, bool stopped
   logs_.forget(record.runtime_id);
   {
     const std::lock_guard lock{mutex_};
-    recorded_.erase(record.runtime_id);
     groups_.erase(record.runtime_id);
   }
   const auto folders = folders_of(starts_folder(record.name), record.runtime_id, engine_id_file);
@@ -183,6 +187,10 @@ void engine_backend::remove(const std::string& name, const std::string& id) {
     const std::lock_guard lock{mutex_};
     unremoved_.emplace(name, id);
     return;
+  }
+  {
+    const std::lock_guard lock{mutex_};
+    known_.erase(id);
   }
   remove_folders_of(name, id);
 }
@@ -207,7 +215,9 @@ void engine_backend::remove_left_over() {
 
 /// The host's image store is where images are kept; the engine has those that run, and for a while those that ran.
 void engine_backend::rest_images() {
-  const std::lock_guard lock{images_mutex_};
+  const std::unique_lock lock{images_mutex_, std::try_to_lock};
+  if (!lock.owns_lock()) // a start has one of them, or brings it: after the next end
+    return;
   auto listed = client_.images();
   const auto* names = std::get_if<std::vector<std::string>>(&listed);
   if (names == nullptr)
@@ -236,10 +246,14 @@ std::vector<launched_container> engine_backend::recover(const std::vector<storag
     if (record.boot_id == boot_id && !boot_id.empty())
       if (auto container = find_again(record)) {
         ids.insert(record.runtime_id);
-        const std::lock_guard lock{mutex_};
-        recorded_.insert(record.runtime_id);
         found.push_back(std::move(*container));
       }
+  const auto know = [&] {
+    const std::lock_guard lock{mutex_};
+    for (const auto& container : found)
+      known_.insert(container.record.runtime_id);
+  };
+  know(); // also if the engine is away
   auto listed = client_.list(options_.agent);
   const auto* all = std::get_if<std::vector<engine_listed>>(&listed);
   if (all == nullptr)
@@ -251,9 +265,10 @@ std::vector<launched_container> engine_backend::recover(const std::vector<storag
     if (container && !has(container->record.name))
       found.push_back(std::move(*container));
     else
-      remove(record_of(one.labels).value_or(storage::container_record{}).name, one.id);
+      remove(name_of(one), one.id);
   }
   sweep_folders(found);
+  know();
   const std::lock_guard lock{mutex_};
   is_swept_ = true;
   return found;
@@ -270,7 +285,8 @@ void engine_backend::sweep_folders(const std::vector<launched_container>& kept) 
     }
 }
 
-/// If the engine was away when this driver began: removes what earlier ones left there and nobody knows.
+/// Removes what is at the engine, is ours, and nobody knows: if it was away when this driver began, what earlier ones left; and
+/// what it made although we did not hear so.
 void engine_backend::sweep() {
   {
     const std::lock_guard lock{mutex_};
@@ -284,14 +300,13 @@ void engine_backend::sweep() {
   std::vector<engine_listed> left;
   {
     const std::lock_guard lock{mutex_};
-    is_swept_ = true;
+    is_swept_ = making_.empty(); // else there may be more of one that is being made
     std::copy_if(all->begin(), all->end(), std::back_inserter(left), [&](const auto& x) {
-      const auto run = x.labels.find(std::string{label_run});
-      return recorded_.count(x.id) == 0 && (run == x.labels.end() || run->second != run_);
+      return known_.count(x.id) == 0 && making_.count(name_of(x)) == 0;
     });
   }
   for (const auto& one : left)
-    remove(record_of(one.labels).value_or(storage::container_record{}).name, one.id);
+    remove(name_of(one), one.id);
 }
 
 /// One that is recorded; how it ended is asked for later if the engine does not answer now. Nothing: there is none any more.
@@ -300,7 +315,7 @@ std::optional<launched_container> engine_backend::find_again(const storage::cont
   container.record = record;
   if (auto main = open_process(static_cast<pid_t>(record.pid), record.start_time_ticks))
     container.main = std::move(*main);
-  follow_log(container, {}); // until somebody who knows its bounds starts it again
+  follow_log(container);
   note_network(container);
   end_commands(record);
   if (container.main.pidfd) {
@@ -334,7 +349,7 @@ std::optional<launched_container> engine_backend::find_unrecorded(const engine_l
   if (!container.main.pidfd)
     return std::nullopt;
   static_cast<void>(cgroup_of(container.record));
-  follow_log(container, {}); // until somebody who knows its bounds starts it again
+  follow_log(container);
   note_network(container);
   return container;
 }

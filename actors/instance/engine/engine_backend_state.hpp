@@ -11,6 +11,7 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <shared_mutex>
 #include <string>
 #include <utility>
 #include <variant>
@@ -20,6 +21,7 @@
 #include "actors/instance/container_log.hpp"
 #include "actors/instance/engine/engine_backend.hpp"
 #include "actors/instance/engine/engine_logs.hpp"
+#include "actors/instance/engine/load_turns.hpp"
 #include "actors/instance/job_threads.hpp"
 #include "actors/instance/oci/bundle.hpp"
 #include "actors/instance/oci/cgroup.hpp"
@@ -74,13 +76,15 @@ private:
   driver_result<std::string> make(const container_order& order, const provided_image& image, const std::string& folder);
   driver_result<engine_create_request> request_for(const container_order& order, const provided_image& image,
                                                    const std::string& folder);
+  std::optional<driver_failure> provide(const provided_image& image);
   driver_result<std::string> create(const container_order& order, const std::string& body);
+  driver_result<std::string> create_named(const container_order& order, const std::string& body);
   driver_result<launched_container> run(const container_order& order, const provided_image& image, const std::string& id);
   bool still_runs(const std::string& id);
   void attach(launched_container& container, const engine_container& found);
   void end_commands(const storage::container_record& record) const;
   void note_network(launched_container& container) const;
-  void follow_log(launched_container& container, const config::log_spec& bounds);
+  void follow_log(launched_container& container);
   std::optional<launched_container> find_again(const storage::container_record& record);
   std::optional<launched_container> find_unrecorded(const engine_listed& listed, const std::string& boot_id);
   container_end end_as(const launched_container& container, const look& seen) const;
@@ -103,9 +107,11 @@ private:
   std::map<std::string, std::string> groups_;              ///< control groups by id
   std::set<std::pair<std::string, std::string>> unremoved_; ///< name and id: the engine was away
   std::map<std::string, std::chrono::steady_clock::time_point> images_used_;
-  std::set<std::string> recorded_; ///< ids of containers that were there before this driver
-  bool is_swept_ = false;          ///< what earlier ones left is gone
-  std::mutex images_mutex_; ///< held from having an image to having a container of it
+  std::set<std::string> known_;    ///< ids of containers that this driver made or found, until it removes them
+  std::multiset<std::string> making_; ///< names of containers whose ids are not known yet
+  bool is_swept_ = false;          ///< nothing is at the engine that is ours and that nobody knows
+  std::shared_mutex images_mutex_; ///< shared from having an image to having a container of it; of its own while images are removed
+  load_turns loads_;
   std::atomic<std::uint64_t> last_command_{0};
   engine_log_follower logs_;
   job_threads looks_; ///< last: what it does uses all of this

@@ -126,28 +126,25 @@ driver_failure engine_client::refused(const std::string& what, const net::http_a
 
 // -- images --------------------------------------------------------------------------------------------------------------
 
-std::optional<driver_failure> engine_client::provide(const provided_image& image) {
+driver_result<bool> engine_client::has(const provided_image& image) {
   const auto name = engine_image_name(image.manifest);
-  const auto is_there = [&]() -> driver_result<bool> {
-    auto answer = call("GET", "/images/" + name + "/json", {}, quick);
-    if (const auto* failure = failure_in(answer))
-      return *failure;
-    const auto& got = std::get<net::http_answer>(answer);
-    if (got.status != 200 && got.status != 404)
-      return refused("look for the image " + name, got);
-    const auto found = got.status == 200 ? parse_engine_image(got.body) : std::nullopt;
-    const auto& wanted = image.config.diff_ids;
-    return found && std::equal(wanted.begin(), wanted.end(), found->diff_ids.begin(), found->diff_ids.end(),
-                               [](const auto& a, const auto& b) { return a.text() == b; });
-  };
-  auto before = is_there();
-  if (const auto* failure = failure_in(before))
+  auto answer = call("GET", "/images/" + name + "/json", {}, quick);
+  if (const auto* failure = failure_in(answer))
     return *failure;
-  if (std::get<bool>(before))
-    return std::nullopt;
-  if (auto failure = load(image, name))
+  const auto& got = std::get<net::http_answer>(answer);
+  if (got.status != 200 && got.status != 404)
+    return refused("look for the image " + name, got);
+  const auto found = got.status == 200 ? parse_engine_image(got.body) : std::nullopt;
+  const auto& wanted = image.config.diff_ids;
+  return found && std::equal(wanted.begin(), wanted.end(), found->diff_ids.begin(), found->diff_ids.end(),
+                             [](const auto& a, const auto& b) { return a.text() == b; });
+}
+
+std::optional<driver_failure> engine_client::load(const provided_image& image) {
+  const auto name = engine_image_name(image.manifest);
+  if (auto failure = upload(image, name))
     return failure;
-  auto after = is_there();
+  auto after = has(image);
   if (const auto* failure = failure_in(after))
     return *failure;
   if (!std::get<bool>(after))
@@ -155,7 +152,7 @@ std::optional<driver_failure> engine_client::provide(const provided_image& image
   return std::nullopt;
 }
 
-std::optional<driver_failure> engine_client::load(const provided_image& image, const std::string& name) {
+std::optional<driver_failure> engine_client::upload(const provided_image& image, const std::string& name) {
   std::vector<net::upload_part> archive{text_part("manifest.json", archive_manifest(name, image.layer_files.size()))};
   const auto add = [&](const std::string& part, const std::string& path) -> std::optional<driver_failure> {
     auto made = file_part(part, path);

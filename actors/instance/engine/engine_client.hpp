@@ -36,10 +36,12 @@ public:
   /// Asks in any case.
   driver_result<engine_version> ask_version();
 
-  /// Has the image at the engine, under `engine_image_name`; what is called so and has other layers is replaced. Loads it from
-  /// the host's image store, so that a start never needs the uplink.
-  std::optional<driver_failure> provide(const provided_image& image);
-  /// Names of images that `provide` brought.
+  /// Whether the engine has the image, under `engine_image_name`. What is called so and has other layers is not it.
+  driver_result<bool> has(const provided_image& image);
+  /// Gives it the image, in the place of what is called so, from the host's image store: a start never needs the uplink. May take
+  /// half an hour.
+  std::optional<driver_failure> load(const provided_image& image);
+  /// Names of images that `load` brought.
   driver_result<std::vector<std::string>> images();
   /// False: it is in use, or was not there.
   bool remove_image(const std::string& name);
@@ -63,7 +65,7 @@ private:
   driver_result<net::http_answer> ask(std::string_view method, const std::string& target, std::string body, milliseconds timeout);
   driver_result<net::http_answer> taken(net::http_outcome outcome);
   driver_failure away(const net::http_failure& why);
-  std::optional<driver_failure> load(const provided_image& image, const std::string& name);
+  std::optional<driver_failure> upload(const provided_image& image, const std::string& name);
   static driver_failure refused(const std::string& what, const net::http_answer& answer);
 
   const std::string configured_;

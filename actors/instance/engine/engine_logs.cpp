@@ -16,7 +16,9 @@
 #include <vector>
 
 #include "actors/instance/container_log.hpp"
+#include "actors/instance/log_bounds.hpp"
 #include "actors/instance/thread_without_signals.hpp"
+#include "config/time.hpp"
 
 namespace prunella::actors {
 
@@ -43,6 +45,13 @@ std::string last_time(const std::string& path) {
   return {};
 }
 
+/// As `last_time`, of lines that are too old now; empty: none is. Where all were and went, the engine may still have them.
+std::string oldest_time(const config::log_spec& bounds) {
+  if (bounds.max_age.count() == 0)
+    return {};
+  return log_time(config::time_text(std::chrono::system_clock::now() - bounds.max_age));
+}
+
 } // namespace
 
 engine_log_follower::engine_log_follower(opener open) : open_(std::move(open)), wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
@@ -59,16 +68,14 @@ engine_log_follower::~engine_log_follower() {
 
 void engine_log_follower::wake() { ::eventfd_write(wake_.get(), 1); }
 
-void engine_log_follower::follow(const std::string& id, const std::string& path, std::int64_t half_bytes,
-                                 std::function<bool()> lives) {
+void engine_log_follower::follow(const std::string& id, const std::string& path, std::function<bool()> lives) {
   {
     const std::lock_guard lock{mutex_};
     auto& one = logs_[id];
     one = {};
     one.path = path;
-    one.half_bytes = half_bytes;
     one.lives = std::move(lives);
-    one.last = last_time(path);
+    one.last = std::max(last_time(path), oldest_time(kept_log_bounds(path)));
     if (!thread_.joinable())
       thread_ = thread_without_signals([this] { run(); });
   }
@@ -203,7 +210,7 @@ void engine_log_follower::take(followed& one, std::string_view bytes) const {
   struct stat size {};
   if (!file || ::write(file.get(), lines.data(), lines.size()) < 0 || ::fstat(file.get(), &size) != 0)
     return; // no room: the newest lines are lost, the container goes on
-  if (one.half_bytes > 0 && size.st_size > one.half_bytes)
+  if (size.st_size > half_of(kept_log_bounds(one.path)))
     ::rename(one.path.c_str(), older_log_path(one.path).c_str());
 }
 

@@ -31,9 +31,10 @@ public:
   engine_log_follower& operator=(const engine_log_follower&) = delete;
   ~engine_log_follower();
 
-  /// Writes what the container `id` prints into the file `path` from now on. A log of more than `half_bytes` becomes the
-  /// older half (0: never). `lives`: whether the container does, as the kernel says; any thread may ask.
-  void follow(const std::string& id, const std::string& path, std::int64_t half_bytes, std::function<bool()> lives);
+  /// Writes what the container `id` prints into the file `path` from now on, within the size that is kept beside it
+  /// (`../log_bounds.hpp`; also if that is changed later). What is older than its age is not fetched again. `lives`: whether the
+  /// container does, as the kernel says; any thread may ask.
+  void follow(const std::string& id, const std::string& path, std::function<bool()> lives);
   /// Whether the stream of `id` has come to its end, so that all that it printed until then is in its log, or it is not
   /// followed. Of a container that goes on, as when the engine was restarted, the stream is opened again.
   bool is_over(const std::string& id);
@@ -46,7 +47,6 @@ public:
 private:
   struct followed {
     std::string path;
-    std::int64_t half_bytes = 0;
     std::function<bool()> lives{};
     unique_fd stream{};
     std::chrono::steady_clock::time_point open_at{};

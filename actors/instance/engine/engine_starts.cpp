@@ -8,11 +8,13 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <shared_mutex>
 #include <thread>
 
 #include "actors/instance/engine/engine_process.hpp"
 #include "actors/instance/file_head.hpp"
 #include "actors/instance/image_start.hpp"
+#include "actors/instance/log_bounds.hpp"
 #include "actors/instance/oci/conmon.hpp"
 #include "actors/instance/oci/image_user.hpp"
 #include "actors/instance/proc_filesystem.hpp"
@@ -27,6 +29,7 @@ namespace {
 constexpr std::size_t max_user_database = 1 << 20;
 constexpr std::chrono::milliseconds notice_pause{10};
 constexpr std::chrono::milliseconds notice_patience{2'000};
+constexpr std::chrono::milliseconds load_patience{500}; ///< for the loads of other starts: those wait for a thread, too
 
 /// As many as there can be numbers: Podman sets its own limit to that, and without CAP_SYS_RESOURCE what it starts cannot
 /// have more.
@@ -119,7 +122,6 @@ driver_result<engine_create_request> engine_backend::request_for(const container
   request.image = engine_image_name(image.manifest);
   request.image_stop_signal = image.config.stop_signal;
   request.agent = options_.agent;
-  request.run = run_;
   request.hostname = hostname_of(order.instance);
   request.network_mode = joined.path.empty() ? "host" : "ns:" + joined.path;
   request.mounts = std::get<std::vector<container_mount>>(std::move(mounts));
@@ -133,13 +135,29 @@ driver_result<engine_create_request> engine_backend::request_for(const container
   return request;
 }
 
+/// Has the image at the engine. Where another start is bringing it, or as many as may are bringing others, this one comes again.
+std::optional<driver_failure> engine_backend::provide(const provided_image& image) {
+  auto there = client_.has(image);
+  if (const auto* failure = failure_in(there))
+    return *failure;
+  if (std::get<bool>(there))
+    return std::nullopt;
+  const auto turn = loads_.take(engine_image_name(image.manifest), load_patience);
+  if (!turn)
+    return driver_failure{driver_errc::image_awaited, "the container engine is still taking this image, or others before it, for other containers"};
+  there = client_.has(image); // who was before us may have brought it
+  if (const auto* failure = failure_in(there))
+    return *failure;
+  return std::get<bool>(there) ? std::nullopt : client_.load(image);
+}
+
 /// → id of the container, which does not run yet.
 driver_result<std::string> engine_backend::make(const container_order& order, const provided_image& image, const std::string& folder) {
   auto request = request_for(order, image, folder);
   if (const auto* failure = failure_in(request))
     return *failure;
-  const std::lock_guard lock{images_mutex_};
-  if (auto failure = client_.provide(image))
+  const std::shared_lock lock{images_mutex_};
+  if (auto failure = provide(image))
     return *std::move(failure);
   {
     const std::lock_guard used{mutex_};
@@ -148,9 +166,25 @@ driver_result<std::string> engine_backend::make(const container_order& order, co
   return create(order, create_body(std::get<engine_create_request>(request)));
 }
 
+/// Whatever becomes of it: where the answer was lost, the engine may have made it all the same, and `sweep` finds it.
+driver_result<std::string> engine_backend::create(const container_order& order, const std::string& body) {
+  {
+    const std::lock_guard lock{mutex_};
+    making_.insert(order.name);
+  }
+  auto created = create_named(order, body);
+  const std::lock_guard lock{mutex_};
+  making_.erase(making_.find(order.name));
+  if (const auto* id = std::get_if<std::string>(&created))
+    known_.insert(*id);
+  else
+    is_swept_ = false;
+  return created;
+}
+
 /// Under the container's name, which an earlier start that waits to be cleared away gives up. If somebody else has it, with
 /// a few letters behind it: what runs is told by labels.
-driver_result<std::string> engine_backend::create(const container_order& order, const std::string& body) {
+driver_result<std::string> engine_backend::create_named(const container_order& order, const std::string& body) {
   auto created = client_.create(order.name, body);
   if (const auto* failure = failure_in(created))
     return *failure;
@@ -163,9 +197,11 @@ driver_result<std::string> engine_backend::create(const container_order& order, 
   const auto agent = found ? found->labels.find(std::string{label_agent}) : decltype(found->labels.find({})){};
   const bool is_ours = found && agent != found->labels.end() && agent->second == options_.agent;
   auto name = order.name;
-  if (is_ours && !found->is_running)
+  if (is_ours && !found->is_running) {
     static_cast<void>(client_.rename(found->id, name + ".ended-" + draw().substr(0, 8)));
-  else if (found)
+    const std::lock_guard lock{mutex_};
+    is_swept_ = is_swept_ && known_.count(found->id) > 0;
+  } else if (found)
     name += "." + draw().substr(0, 8);
   created = client_.create(name, body);
   if (const auto* failure = failure_in(created))
@@ -200,7 +236,8 @@ driver_result<launched_container> engine_backend::run(const container_order& ord
                                                     + ", which this agent does not see: the engine has to be on the same machine, and the "
                                                       "agent in no container of its own"};
   static_cast<void>(cgroup_of(record));
-  follow_log(launched, order.spec.logs);
+  keep_log_bounds(record.log_path, order.spec.logs); // before the first line
+  follow_log(launched);
   return launched;
 }
 
@@ -238,7 +275,7 @@ void engine_backend::note_network(launched_container& container) const {
 }
 
 /// Podman's conmon writes the log itself; of others the engine is asked, also of one that is away now.
-void engine_backend::follow_log(launched_container& container, const config::log_spec& bounds) {
+void engine_backend::follow_log(launched_container& container) {
   const auto& record = container.record;
   if (record.monitor_pid > 0) {
     const auto bundle = bundle_of_conmon(record.monitor_pid);
@@ -247,11 +284,13 @@ void engine_backend::follow_log(launched_container& container, const config::log
     return;
   }
   const auto version = client_.version();
-  if (const auto* known = std::get_if<engine_version>(&version); known == nullptr || !known->is_podman)
-    logs_.follow(record.runtime_id, record.log_path, bounds.max_size_bytes / 2, [pid = record.pid, ticks = record.start_time_ticks] {
-      const auto stat = read_proc_stat(static_cast<pid_t>(pid));
-      return stat && stat->start_ticks == ticks && stat->state != 'Z';
-    });
+  if (const auto* known = std::get_if<engine_version>(&version); known != nullptr && known->is_podman)
+    return;
+  logs_.follow(record.runtime_id, record.log_path, [pid = record.pid, ticks = record.start_time_ticks] {
+    const auto stat = read_proc_stat(static_cast<pid_t>(pid));
+    return stat && stat->start_ticks == ticks && stat->state != 'Z';
+  });
+  container.logs = {{record.log_path, {}, 0, true}};
 }
 
 } // namespace prunella::actors

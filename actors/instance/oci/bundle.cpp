@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -201,15 +202,17 @@ private:
     return shown;
   }
 
-  /// Owned by the container's user if it is new; what a container made of it later stays.
+  /// Owned by the container's user if it is new; what a container made of it later stays. It is there only when it is owned: of
+  /// a start that was killed in between another folder is left, which the next one takes.
   void make_folder_of_user(const std::string& path) {
     std::error_code error;
     if (fs::exists(path, error))
       return;
-    fs::create_directories(path, error);
+    const auto next = path + ".new"; // no name of a volume
+    fs::create_directories(next, error);
     if (error)
       failure_ = unusable(path, error.message());
-    else if (::chown(path.c_str(), request_.user.uid, request_.user.gid) != 0)
+    else if (::chown(next.c_str(), request_.user.uid, request_.user.gid) != 0 || ::rename(next.c_str(), path.c_str()) != 0)
       failure_ = unusable(path, std::strerror(errno));
   }
 
@@ -272,6 +275,7 @@ private:
     request_.open_files = options_.open_files;
     request_.swap_is_counted = options_.swap_is_counted;
     request_.seccomp = options_.seccomp;
+    request_.resets_oom_score = options_.is_protected;
     auto document = runtime_spec(request_);
     if (auto* failure = std::get_if<driver_failure>(&document)) {
       failure_ = std::move(*failure);
@@ -315,6 +319,7 @@ bundle_options options_of_machine(std::string data_directory, std::vector<std::s
   options.controllers = prepare_cgroups();
   options.swap_is_counted = cgroup_counts_swap();
   options.seccomp = default_seccomp();
+  options.is_protected = file_head("/proc/self/oom_score_adj").rfind('-', 0) == 0; // a score that is raised only root may lower
   return options;
 }
 

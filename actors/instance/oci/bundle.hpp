@@ -32,6 +32,7 @@ struct bundle_options {
   bool swap_is_counted = false;
   cgroup_controllers controllers;
   boost::json::object seccomp;
+  bool is_protected = false; ///< this process from the out-of-memory killer: what it starts is not to be
 };
 
 /// The network of the instance that the container is to be in.

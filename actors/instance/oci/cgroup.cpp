@@ -140,6 +140,11 @@ cgroup_memory_kills read_memory_kills(const std::string& path, const std::string
           limit(number_in(folder + "/memory.limit_in_bytes"))};
 }
 
+cgroup_process_refusals read_process_refusals(const std::string& path, const std::string& mount) {
+  const auto folder = mount + (is_unified(mount) ? "" : "/pids") + path;
+  return {static_cast<std::uint64_t>(field_in(file_head(folder + "/pids.events"), "max")), number_in(folder + "/pids.max")};
+}
+
 std::string limit_processor(const std::string& path, std::int64_t millis, const std::string& mount) {
   constexpr std::int64_t period_us = 100'000;
   constexpr std::int64_t least_us = 1'000;

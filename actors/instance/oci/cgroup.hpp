@@ -23,6 +23,12 @@ struct cgroup_memory_kills {
   std::int64_t limit_bytes = 0; ///< 0: none of its own
 };
 
+/// How often the kernel refused the group a process or thread, as it had as many as it may.
+struct cgroup_process_refusals {
+  std::uint64_t refusals = 0;
+  std::int64_t limit = 0; ///< 0: none of its own
+};
+
 /// What the kernel can limit and count per group.
 struct cgroup_controllers {
   bool cpu = true;
@@ -46,6 +52,7 @@ std::string cgroup_obstacle(const cgroup_controllers& controllers);
 /// `path` is the group's, as `cgroup_of_container` has it. Zero for whatever is not there.
 cgroup_use read_cgroup_use(const std::string& path, const std::string& mount = "/sys/fs/cgroup");
 cgroup_memory_kills read_memory_kills(const std::string& path, const std::string& mount = "/sys/fs/cgroup");
+cgroup_process_refusals read_process_refusals(const std::string& path, const std::string& mount = "/sys/fs/cgroup");
 
 /// Gives the group `millis` thousandths of a core: no more in each 100 ms (at least the kernel's 1 ms), and its share when the
 /// machine is full. Empty, or why it could not be done, as a sentence.

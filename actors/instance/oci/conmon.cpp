@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "actors/instance/oci/leftovers.hpp"
 #include "actors/instance/spawn_plan.hpp"
 #include "config/json.hpp"
 
@@ -190,7 +191,7 @@ driver_result<conmon_report> launch_conmon(const conmon_request& request, millis
   const auto command = conmon_command(request);
   const int error = plan.run(
     command.front(), command,
-    {"_OCI_SYNCPIPE=" + std::to_string(sync_fd), "PATH=" + std::string{default_path}, "XDG_RUNTIME_DIR=" + request.bundle}, pid);
+    {"_OCI_SYNCPIPE=" + std::to_string(sync_fd), "PATH=" + std::string{default_path}, start_variable(request.bundle)}, pid);
   if (error != 0)
     return failed("conmon could not be started as " + request.conmon + ": " + std::strerror(error)
                   + "; install Debian's package conmon");

@@ -1,16 +1,20 @@
 #include "actors/instance/oci/container_users.hpp"
 
+#include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
+#include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <set>
+#include <string_view>
 #include <vector>
 
 #include "actors/instance/file_head.hpp"
@@ -25,6 +29,8 @@ namespace {
 const std::string ranges_folder = "/run/prunella/users";
 constexpr std::uint32_t first_id = 0x7000'0000;
 constexpr std::uint32_t ranges = 4096;
+constexpr std::string_view unfinished = ".new"; ///< behind the name of a start: its folder, before it has a range
+constexpr std::chrono::minutes longest_claim{1}; ///< what has no owner after so long never gets one
 
 std::string claim_of(const std::string& start) {
   return start + "/users";
@@ -73,6 +79,18 @@ void clear(const std::string& folder) {
   ::rmdir(folder.c_str());
 }
 
+/// Of a range, or one that was not finished: its start is gone, or it was killed before it said whose it is.
+bool nobody_owns(const std::string& folder) {
+  if (!number_of(folder) && fs::path(folder).extension() != unfinished)
+    return false;
+  const fs::path start{file_head(folder + "/owner")};
+  std::error_code failed;
+  if (start.is_absolute())
+    return !fs::exists(start, failed) && !failed;
+  const auto made = fs::last_write_time(folder, failed);
+  return !failed && fs::file_time_type::clock::now() - made > longest_claim;
+}
+
 /// Ranges of which a process of this machine has an id.
 std::set<std::uint32_t> used_ranges() {
   std::set<std::uint32_t> used;
@@ -91,22 +109,30 @@ std::variant<container_users, driver_failure> claim_users(const std::string& sta
     if (!make_passage(path))
       return unusable(path);
   const auto begin = static_cast<std::uint32_t>(std::hash<std::string>{}(fs::path(start).filename().string()) % ranges);
+  // Complete before it has its name: so a range that is taken always says by whom.
+  const auto made = ranges_folder + '/' + fs::path(start).filename().string() + std::string{unfinished};
+  const auto give_up = [&](const std::string& path) {
+    auto failure = unusable(path);
+    clear(made);
+    return failure;
+  };
+  if (!make_passage(made) || !make_passage(made + "/root") || !write(made + "/owner", start))
+    return give_up(made);
   for (std::uint32_t i = 0; i < ranges; ++i) {
     const auto number = (begin + i) % ranges;
     container_users users;
     users.range.base = base_of(number);
     users.folder = ranges_folder + '/' + std::to_string(number);
-    if (::mkdir(users.folder.c_str(), 0711) != 0) {
-      if (errno == EEXIST)
-        continue;
-      return unusable(users.folder);
-    }
-    // The owner last: who finds one looks for its claim (`sweep_users`).
-    if (!make_passage(users.folder) || !make_passage(users.folder + "/root") || !write(claim_of(start), users.folder)
-        || !write(users.folder + "/owner", start))
-      return unusable(users.folder);
-    return users;
+    if (::access(users.folder.c_str(), F_OK) == 0)
+      continue;
+    if (!write(claim_of(start), users.folder))
+      return give_up(claim_of(start));
+    if (::renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, users.folder.c_str(), RENAME_NOREPLACE) == 0)
+      return users;
+    if (errno != EEXIST)
+      return give_up(users.folder);
   }
+  clear(made);
   return driver_failure{driver_errc::too_many, "all " + std::to_string(ranges)
                                                  + " ranges of ids for user namespaces are taken on this machine; stop some of its "
                                                    "containers with `user-namespace: true`"};
@@ -130,14 +156,12 @@ void release_users(const std::string& start) {
 void sweep_users() {
   std::vector<std::string> stale;
   std::error_code none; // claimed yet
-  for (const auto& range : fs::directory_iterator(ranges_folder, none)) {
-    const fs::path start{file_head(range.path().string() + "/owner")};
-    if (start.is_absolute() && number_of(range.path().string()) && !fs::exists(start, none) && !none)
+  for (const auto& range : fs::directory_iterator(ranges_folder, none))
+    if (nobody_owns(range.path().string()))
       stale.push_back(range.path().string());
-  }
   const auto used = stale.empty() ? std::set<std::uint32_t>{} : used_ranges();
   for (const auto& folder : stale)
-    if (used.count(*number_of(folder)) == 0)
+    if (const auto number = number_of(folder); !number || used.count(*number) == 0)
       clear(folder);
 }
 

@@ -10,6 +10,7 @@
 //   NUMBER/owner   the folder of the start that has it
 //   NUMBER/root    where its root file system shows
 //   NUMBER/N       where a volume shows, under the owners of the range
+//   START.new      the same, before it got a number
 
 #include <optional>
 #include <string>
@@ -37,7 +38,7 @@ std::optional<storage::id_range> range_of(const std::string& start);
 void release_users(const std::string& start);
 
 /// Gives back, and takes away what shows there, of starts that are gone with all their folder (a data directory that was removed
-/// while nobody cleared it), unless a process has an id of the range. What it cannot judge stays.
+/// while nobody cleared it), and what had no owner for a minute, unless a process has an id of the range. What it cannot judge stays.
 void sweep_users();
 
 } // namespace prunella::actors

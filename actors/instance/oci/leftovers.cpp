@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t max_command_line = 128 * 1024;
+constexpr std::size_t max_environment = 128 * 1024;
 constexpr std::chrono::milliseconds look_again{5}; // the kernel tells nobody that a group of version 1 is empty
 
 /// Calls `is_done` until it is true or `patience` is over.
@@ -35,12 +35,12 @@ bool repeat_until(Predicate is_done, std::chrono::milliseconds patience) {
 }
 
 /// True: there was none.
-bool kill_those_naming(const std::string& name) {
+bool kill_those_of_start(const std::string& id) {
   bool none = true;
   for (const auto pid : list_processes()) {
     const auto stat = read_proc_stat(pid);
     const auto process = stat ? open_process(pid, stat->start_ticks) : std::nullopt; // before the look: then it is that one
-    if (!process || file_head("/proc/" + std::to_string(pid) + "/cmdline", max_command_line).find(name) == std::string::npos)
+    if (!process || !is_of_start(pid, id))
       continue;
     none = false;
     signal_process(*process, SIGKILL);
@@ -69,8 +69,22 @@ void kill_all_in(const std::string& folder) {
 
 } // namespace
 
-bool end_processes_naming(const std::string& name, std::chrono::milliseconds patience) {
-  return repeat_until([&] { return kill_those_naming(name); }, patience);
+std::string start_variable(const std::string& folder) { return "XDG_RUNTIME_DIR=" + folder; }
+
+bool is_of_start(pid_t pid, const std::string& id) {
+  const auto environment = '\0' + file_head("/proc/" + std::to_string(pid) + "/environ", max_environment);
+  const auto found = environment.find('\0' + start_variable({}));
+  return found != std::string::npos && fs::path{environment.c_str() + found + 1}.filename() == id;
+}
+
+bool end_processes_of_start(const std::string& id, std::chrono::milliseconds patience) {
+  int empty = 0; // one scan proves nothing: in the middle of an execve a process shows no environment
+  return repeat_until(
+    [&] {
+      empty = kill_those_of_start(id) ? empty + 1 : 0;
+      return empty == 2;
+    },
+    patience);
 }
 
 bool remove_cgroup(const std::string& path, std::chrono::milliseconds patience, const std::string& mount) {

@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <condition_variable>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <optional>
 #include <random>
+#include <set>
 
 #include "actors/instance/command_runner.hpp"
 #include "actors/instance/container_folder.hpp"
@@ -21,6 +24,7 @@
 #include "actors/instance/oci/container_users.hpp"
 #include "actors/instance/oci/leftovers.hpp"
 #include "actors/instance/proc_filesystem.hpp"
+#include "actors/instance/start_room.hpp"
 #include "config/json.hpp"
 #include "config/signal.hpp"
 #include "storage/images/child_process.hpp"
@@ -53,17 +57,24 @@ std::optional<process_handle> find_process(pid_t pid) {
   return stat ? open_process(pid, stat->start_ticks) : std::nullopt;
 }
 
+struct start_of_container {
+  std::string name; ///< of the container
+  std::string id;
+};
+
 class oci_backend final : public driver_backend {
 public:
   explicit oci_backend(oci_backend_options options)
     : options_(std::move(options)), bundle_(options_of_machine(options_.data_directory, options_.host_paths)),
-      user_namespace_obstacle_(::geteuid() == 0 ? storage::idmapping_obstacle(options_.data_directory) : std::string{}) {}
+      user_namespace_obstacle_(::geteuid() == 0 ? storage::idmapping_obstacle(options_.data_directory) : std::string{}),
+      room_(options_.data_directory) {}
 
   config::driver_kind kind() const override { return config::driver_kind::oci; }
   bool is_slow() const override { return true; }
 
   std::vector<launched_container> recover(const std::vector<storage::container_record>& records,
                                           const std::string& boot_id) override;
+  void end_left_over() override;
   std::optional<driver_failure> check(const container_order& order, const provided_image* image) override;
   driver_result<launched_container> launch(const container_order& order, const provided_image* image) override;
   void abandon(const launched_container& container) override { clear(container.record, true); }
@@ -97,7 +108,12 @@ private:
   std::vector<std::string> runtime_command(const std::vector<std::string>& words) const;
   std::vector<std::string> runtime_environment() const;
   void remove(const std::string& name, const std::string& id) const;
-  void sweep(const std::vector<launched_container>& kept) const;
+  bool end_start(const std::string& name, const std::string& id) const;
+  void remove_folder(const std::string& name, const std::string& id) const;
+  void note_left_over(const std::vector<launched_container>& kept);
+  std::optional<start_of_container> take_left_over(const std::string& name);
+  bool end_taken(const start_of_container& taken);
+  void end_left_over_of(const std::string& name);
   void end_commands(const storage::container_record& record) const;
   std::string draw_id(const std::string& name);
   static void give_output(pid_t main, const std::string& folder);
@@ -108,6 +124,11 @@ private:
   std::uint64_t last_exec_ = 0;
   std::mutex id_mutex_;
   std::mt19937_64 random_{std::random_device{}()};
+  start_room room_;
+  std::mutex left_mutex_;
+  std::condition_variable left_changed_;
+  std::vector<start_of_container> left_; ///< of earlier agents, in the order in which it was found
+  std::multiset<std::string> ending_;    ///< names of containers of which something that was taken from there is being ended
 };
 
 // -- starting ------------------------------------------------------------------------------------------------------------
@@ -146,6 +167,9 @@ driver_result<launched_container> oci_backend::launch(const container_order& ord
     return *std::move(failure);
   if (image == nullptr)
     return driver_failure{driver_errc::invalid_request, order.name + " names no image"};
+  end_left_over_of(order.name);
+  if (auto failure = room_.look(order.name))
+    return *std::move(failure);
   const auto id = draw_id(order.name);
   const auto folder = run_folder(order.name) + "/" + id;
   auto started = make_folders(folder);
@@ -157,9 +181,11 @@ driver_result<launched_container> oci_backend::launch(const container_order& ord
   };
   try {
     auto launched = run(order, *image, id, folder);
-    if (std::holds_alternative<driver_failure>(launched))
-      undo();
-    return launched;
+    if (!std::holds_alternative<driver_failure>(launched))
+      return launched;
+    auto full = room_.look(order.name); // before its own part of it is free again
+    undo();
+    return full ? driver_result<launched_container>{*std::move(full)} : std::move(launched);
   } catch (const std::exception&) { // no memory, no thread: the driver says so
     undo();
     throw;
@@ -268,7 +294,8 @@ std::vector<std::string> oci_backend::runtime_environment() const {
 
 /// The process of the bundle with another command: runc would take the rest from there if it is told nothing else, crun would
 /// run it as root, without `noNewPrivileges`.
-std::optional<driver_failure> write_process(const std::string& folder, const std::string& path, const plan_command& request) {
+std::optional<driver_failure> write_process(const std::string& folder, const std::string& path, const container_order& order,
+                                            const plan_command& request) {
   const auto bundle = config::parse_json(file_head(folder + "/config.json", 4 << 20));
   const auto* document = bundle.value.if_object();
   const auto* process = document == nullptr ? nullptr : document->if_contains("process");
@@ -276,7 +303,16 @@ std::optional<driver_failure> write_process(const std::string& folder, const std
     return driver_failure{driver_errc::runtime_failed, "the bundle " + folder + " cannot be read any more; restart the container"};
   auto made = process->get_object();
   made["args"] = boost::json::array(request.command.begin(), request.command.end());
-  made["terminal"] = request.has_terminal;
+  made["terminal"] = !request.terminal.empty();
+  if (!request.terminal.empty() && order.env.count("TERM") == 0) { // the image's says nothing of this terminal
+    boost::json::array environment;
+    if (const auto* known = made.if_contains("env"); known != nullptr && known->is_array())
+      for (const auto& variable : known->get_array())
+        if (!variable.is_string() || variable.get_string().find("TERM=") != 0)
+          environment.push_back(variable);
+    environment.emplace_back("TERM=" + request.terminal);
+    made["env"] = std::move(environment);
+  }
   std::ofstream file{path, std::ios::binary};
   file << config::json_text(made);
   file.close();
@@ -286,7 +322,7 @@ std::optional<driver_failure> write_process(const std::string& folder, const std
   return driver_failure{driver_errc::data_directory_unusable, "the file `" + path + "` cannot be made; free space or look after the disk"};
 }
 
-driver_result<command_plan> oci_backend::plan(const launched_container& container, const container_order&,
+driver_result<command_plan> oci_backend::plan(const launched_container& container, const container_order& order,
                                               const plan_command& request) {
   const auto& record = container.record;
   const auto folder = run_folder(record.name) + "/" + record.runtime_id;
@@ -296,7 +332,7 @@ driver_result<command_plan> oci_backend::plan(const launched_container& containe
   plan.pid_file = folder + "/" + std::string{exec_pid_prefix} + std::to_string(++last_exec_);
   plan.cgroup = cgroup_of_container(record.runtime_id);
   const auto process = process_file_of(plan.pid_file);
-  if (auto failure = write_process(folder, process, request))
+  if (auto failure = write_process(folder, process, order, request))
     return *std::move(failure);
   plan.command = runtime_command({"exec", "--pid-file", plan.pid_file, "--process", process, record.runtime_id});
   plan.environment = runtime_environment();
@@ -345,6 +381,11 @@ std::optional<container_end> oci_backend::collect(const launched_container& cont
   const auto kills = read_memory_kills(cgroup_of_container(record.runtime_id));
   end.out_of_memory = kills.kills > 0 && (end.process.exit_code != 0 || end.process.signal != 0);
   end.memory_limit_bytes = end.out_of_memory ? kills.limit_bytes : 0;
+  const auto refused = read_process_refusals(cgroup_of_container(record.runtime_id));
+  if (end.process.exit_code != 0 && refused.refusals > 0 && refused.limit > 0) { // its own words say `Resource temporarily unavailable`
+    const auto words = last_words(record);
+    end.reason = words + (words.empty() ? "" : " ") + "(it had reached its limit of processes and threads, `pids: " + std::to_string(refused.limit) + "`)";
+  }
   return end;
 }
 
@@ -356,21 +397,31 @@ void oci_backend::clear(const storage::container_record& record, bool stopped) {
 /// Whether conmon wrote its pid down and has ended since: then nothing is being made for this start any more.
 bool conmon_has_ended(const std::string& folder, const std::string& id) {
   const auto pid = pid_in(conmon_pid_path(folder));
-  return pid > 0 && file_head("/proc/" + std::to_string(pid) + "/cmdline").find(id) == std::string::npos;
+  return pid > 0 && !is_of_start(pid, id);
 }
 
 /// Whatever of it there is. The folder goes last, and only if all else is gone: by it the next agent finds what is left.
 void oci_backend::remove(const std::string& name, const std::string& id) const {
+  if (end_start(name, id))
+    remove_folder(name, id);
+}
+
+/// False: something of it is left.
+bool oci_backend::end_start(const std::string& name, const std::string& id) const {
   const auto folder = run_folder(name) + "/" + id;
   // First who might still make the container, which the runtime would not find yet.
-  const bool is_made = conmon_has_ended(folder, id) || end_processes_naming(id, end_patience);
+  const bool is_made = conmon_has_ended(folder, id) || end_processes_of_start(id, end_patience);
   static_cast<void>(runtime({"delete", "--force", id}));
   std::error_code ignored;
   const bool is_deleted = !fs::exists(runtime_root() + "/" + id, ignored);
-  if (!remove_cgroup(cgroup_of_container(id), end_patience) || !is_made || !is_deleted)
-    return;
+  return remove_cgroup(cgroup_of_container(id), end_patience) && is_made && is_deleted;
+}
+
+void oci_backend::remove_folder(const std::string& name, const std::string& id) const {
+  const auto folder = run_folder(name) + "/" + id;
   release_users(folder);
   static_cast<void>(storage::remove_folder(folder));
+  std::error_code ignored;
   fs::remove(exit_folder() + "/" + id, ignored);
 }
 
@@ -397,21 +448,61 @@ std::vector<launched_container> oci_backend::recover(const std::vector<storage::
     end_commands(record);
     found.push_back(std::move(container));
   }
-  sweep(found);
+  note_left_over(found);
   return found;
 }
 
-/// Removes what earlier agents left: starts that nobody recorded, and ends that they did not live to clear away.
-void oci_backend::sweep(const std::vector<launched_container>& kept) const {
+/// What earlier agents left: starts that nobody recorded, and ends that they did not live to clear away.
+void oci_backend::note_left_over(const std::vector<launched_container>& kept) {
   const auto is_kept = [&](const std::string& id) {
     return std::any_of(kept.begin(), kept.end(), [&](const auto& x) { return x.record.runtime_id == id; });
   };
   std::error_code none; // of containers yet
   for (const auto& container : fs::directory_iterator(container_folder(options_.data_directory, ""), none))
     for (const auto& start : fs::directory_iterator(container.path() / "run", none))
-      if (const auto id = start.path().filename().string(); !is_kept(id))
-        remove(container.path().filename().string(), id);
+      if (auto id = start.path().filename().string(); !is_kept(id))
+        left_.push_back({container.path().filename().string(), std::move(id)});
+}
+
+/// The next one, of the container `name` if that is not empty; `end_taken` has to follow.
+std::optional<start_of_container> oci_backend::take_left_over(const std::string& name) {
+  const std::lock_guard lock{left_mutex_};
+  const auto found = std::find_if(left_.begin(), left_.end(), [&](const auto& x) { return name.empty() || x.name == name; });
+  if (found == left_.end())
+    return std::nullopt;
+  auto taken = std::move(*found);
+  left_.erase(found);
+  ending_.insert(taken.name);
+  return taken;
+}
+
+bool oci_backend::end_taken(const start_of_container& taken) {
+  const bool is_ended = end_start(taken.name, taken.id);
+  {
+    const std::lock_guard lock{left_mutex_};
+    ending_.erase(ending_.find(taken.name));
+  }
+  left_changed_.notify_all();
+  return is_ended;
+}
+
+/// First all that may still run, then the folders, of which one may hold any number of files.
+void oci_backend::end_left_over() {
+  std::vector<start_of_container> ended;
+  while (auto taken = take_left_over({}))
+    if (end_taken(*taken))
+      ended.push_back(*std::move(taken));
+  for (const auto& start : ended)
+    remove_folder(start.name, start.id);
   sweep_users();
+}
+
+void oci_backend::end_left_over_of(const std::string& name) {
+  while (const auto taken = take_left_over(name))
+    if (end_taken(*taken))
+      remove_folder(taken->name, taken->id);
+  std::unique_lock lock{left_mutex_};
+  left_changed_.wait(lock, [&] { return ending_.count(name) == 0; }); // bounded by what the end of a start is
 }
 
 std::vector<container_stats> oci_backend::stats(const std::vector<const launched_container*>& containers) {

@@ -115,6 +115,8 @@ json::object process_of(const runtime_spec_request& request) {
   if (request.open_files > 0)
     process["rlimits"] = json::array{
         json::object{{"type", "RLIMIT_NOFILE"}, {"soft", request.open_files}, {"hard", request.open_files}}};
+  if (request.resets_oom_score)
+    process["oomScoreAdj"] = 0;
   return process;
 }
 

@@ -65,6 +65,7 @@ struct runtime_spec_request {
   /// Whether the kernel counts swap (memory.memsw.* in v1, memory.swap.* in v2); if so, a memory limit allows none.
   bool swap_is_counted = false;
   boost::json::object seccomp; ///< from `seccomp_section`; empty: none
+  bool resets_oom_score = false; ///< conmon and the runtime hand on the agent's, which must not protect the container
 };
 
 /// The whole document, but for the limit of the processor, which follows (`limit_processor`): under it the 30 ms of the

@@ -201,7 +201,7 @@ TEST_CASE("two containers that ask for one image share one fetch, and both get i
     CHECK(at.hosts["host-1"].orders.empty());
   }
   SUBCASE("who lets go of it holds it no longer, and it stays") {
-    REQUIRE(at.world.ask<void>(at.hosts["host-1"].keeper, 1s, release_image{holder}));
+    REQUIRE(at.world.ask<void>(at.hosts["host-1"].keeper, 1s, keep_holders{{"default.popcorn.web-2.httpd", "default.other.c-1.c"}}));
     const auto after = at.order("host-1", {});
     REQUIRE(after.images.size() == 1);
     CHECK(after.images[0].holders == std::vector<std::string>{"default.popcorn.web-2.httpd"});
@@ -346,7 +346,7 @@ TEST_CASE("a host that never needed an image opens no store, whatever the site a
   CHECK(report.images.empty());
   CHECK(at.world.ask<image_found>(at.hosts["host-1"].keeper, 1s, find_image{name, "linux/amd64"})->manifest.empty());
   CHECK_FALSE(at.world.ask<blob_part>(at.hosts["host-1"].keeper, 1s, read_blob{web.digest().text(), 0, 10}));
-  REQUIRE(at.world.ask<void>(at.hosts["host-1"].keeper, 1s, release_image{holder}));
+  REQUIRE(at.world.ask<void>(at.hosts["host-1"].keeper, 1s, keep_holders{}));
   at.world.advance(10min);
   CHECK_FALSE(at.hosts["host-1"].images.shared->was_used());
 }

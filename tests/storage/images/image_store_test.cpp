@@ -282,7 +282,7 @@ TEST_CASE("a pull that would eat the reserve is refused with the figures, one th
   CHECK(room.total_bytes == 8u << 20);
   must(store->admit(room.free_bytes - tight.reserve_bytes));
   check_refused(store->admit(room.free_bytes - tight.reserve_bytes + 1), storage_errc::disk_full,
-                "2097152 stay reserved");
+                "the last 2 MiB are kept free; free some space");
   check_refused(store->admit(~std::uint64_t{0}), storage_errc::disk_full, "free some space");
 }
 

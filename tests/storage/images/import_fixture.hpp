@@ -45,13 +45,28 @@ struct importing {
   std::unique_ptr<storage::image_store> store;
   storage::import_options import;
   storage::registry_access access{
-      {}, {}, true, std::chrono::seconds(20), std::chrono::seconds(20), std::chrono::seconds(60), {}};
+      {}, {}, {}, true, std::chrono::seconds(20), std::chrono::seconds(20), std::chrono::seconds(60), {}};
 };
 
 /// Two layers, the lower one of some 200 kB.
 inline test_image two_layers() {
   return test_image(
       {tar_builder().file("base", std::string(200'000, 'b')).bytes(), tar_builder().file("web", "web").bytes()});
+}
+
+/// An index of images, each with what it says of its platform.
+inline std::string index_of(const std::vector<std::pair<const test_image*, std::string>>& images) {
+  std::string entries;
+  for (const auto& [image, platform] : images)
+    entries += (entries.empty() ? "" : ",") +
+               std::string(R"({"mediaType":"application/vnd.oci.image.manifest.v1+json",)") + R"("digest":")" +
+               image->digest().text() + R"(","size":)" + std::to_string(image->manifest().size()) + R"(,"platform":)" +
+               platform + "}";
+  return R"({"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[)" + entries + "]}";
+}
+
+inline std::string this_machine() {
+  return R"({"os":"linux","architecture":")" + storage::this_platform().architecture + "\"}";
 }
 
 /// The environment of a tool: none of the caller's.

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "storage/images/image_name.hpp"
 #include "tests/storage/damage.hpp"
 #include "tests/storage/images/import_fixture.hpp"
 #include "tests/storage/small_disk.hpp"
@@ -77,6 +78,61 @@ TEST_CASE("an image for another machine is refused before its layers are copied"
   CHECK_FALSE(at.store->blobs().contains(storage::digest_of(web.layers[0])));
 }
 
+TEST_CASE("of a layout whose root is an index of several architectures this machine's image is taken, and with none of ours it says what there is") {
+  importing at;
+  auto other = web;
+  other.architecture = "s390x";
+  web.write_layout(at.folder / "layout", "1.0");
+  write_bytes(at.folder / "layout/blobs/sha256/" + other.digest().hex, other.manifest()); // its layers were left out
+  const std::string foreign = R"({"os":"linux","architecture":"s390x"})";
+  const auto attestation = std::string{R"({"os":"unknown","architecture":"unknown"})"};
+  const auto put_root = [&](const std::string& index) {
+    write_bytes(at.folder / "layout/blobs/sha256/" + storage::digest_of(index).hex, index);
+    write_bytes(at.folder / "layout/index.json",
+                R"({"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.index.v1+json","digest":")" + storage::digest_of(index).text() +
+                  R"(","size":)" + std::to_string(index.size()) + R"(,"annotations":{"org.opencontainers.image.ref.name":"1.0"}}]})");
+  };
+  put_root(index_of({{&other, foreign}, {&other, attestation}, {&web, this_machine()}}));
+  for (const auto* tag : {"1.0", ""})
+    CHECK(must(at.layout(tag)).manifest == web.digest());
+  put_root(index_of({{&other, foreign}, {&other, R"({"os":"linux","architecture":"arm","variant":"v6"})"}, {&other, attestation}}));
+  check_refused(at.layout("1.0", "foreign"), storage_errc::unsupported, "it is there for linux/s390x, linux/arm/v6: push a build for this host's platform");
+  CHECK(must(at.store->list()).size() == 1);
+  write_bytes(at.folder / "layout/index.json", index_of({{&other, foreign}, {&web, this_machine()}})); // without an index between
+  CHECK(must(at.layout("")).manifest == web.digest());
+}
+
+TEST_CASE("of an archive whose root is an index of several architectures this machine's image is taken, and with none of ours it says so") {
+  if (!has_program("skopeo"))
+    return;
+  importing at;
+  auto other = web;
+  other.architecture = "s390x";
+  const auto archive_of = [&](const std::string& name, const std::string& index, const std::vector<const test_image*>& images) {
+    const auto layout = at.folder / name;
+    for (const auto* image : images)
+      image->write_layout(layout, "1.0");
+    write_bytes(layout + "/blobs/sha256/" + storage::digest_of(index).hex, index);
+    write_bytes(layout + "/index.json",
+                R"({"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.index.v1+json","digest":")" + storage::digest_of(index).text() +
+                  R"(","size":)" + std::to_string(index.size()) + R"(,"annotations":{"org.opencontainers.image.ref.name":"1.0"}}]})");
+    run_tool({"tar", "-C", layout, "-cf", layout + ".tar", "."});
+    return layout + ".tar";
+  };
+  const auto import = [&](const std::string& path, const std::string& name) {
+    return storage::import_archive(*at.store, path, "", must(storage::parse_reference(name)), at.access, at.import);
+  };
+  const std::string foreign = R"({"os":"linux","architecture":"s390x"})";
+  const auto both = archive_of("both", index_of({{&other, foreign}, {&web, this_machine()}}), {&other, &web});
+  CHECK(must(import(both, "web")).manifest == web.digest());
+  const auto none = import(archive_of("none", index_of({{&other, foreign}}), {&other}), "other");
+  REQUIRE_FALSE(none.ok());
+  CHECK(none.error().code == storage_errc::unsupported);
+  CHECK_MESSAGE(none.error().message.find("platform") != std::string::npos, none.error().message);
+  CHECK(must(at.store->list()).size() == 1);
+  CHECK(std::filesystem::is_empty(at.store->staging()));
+}
+
 TEST_CASE("an import that would not fit is refused before it starts, and one that is ended on request can go on") {
   importing at;
   small_disk disk(at.folder / "disk", "1m");
@@ -86,7 +142,7 @@ TEST_CASE("an import that would not fit is refused before it starts, and one tha
   options.reserve_bytes = 1u << 20; // all of it
   at.reopen(disk.path() + "/images", options);
   web.write_layout(at.folder / "layout", "1.0");
-  check_refused(at.layout("1.0"), storage_errc::disk_full, "stay reserved");
+  check_refused(at.layout("1.0"), storage_errc::disk_full, "are kept free (the last 1 MiB are)");
   CHECK_FALSE(at.store->blobs().contains(storage::digest_of(web.layers[0])));
   options.reserve_bytes = 0;
   at.reopen(disk.path() + "/images", options);
@@ -151,6 +207,17 @@ TEST_CASE("archives of docker and of OCI are imported, also with a colon in thei
   check_refused(import(at.folder / "text.tar", "", "x"), storage_errc::malformed, "tar");
   write_bytes(at.folder / "other.tar", tar_builder().file("readme", "x").bytes());
   check_refused(import(at.folder / "other.tar", "", "x"), storage_errc::malformed, "holds no image");
+  write_bytes(at.folder / "site.yaml", "kind: site\nname: shop\n");
+  write_bytes(at.folder / "empty.tar", "");
+  for (const auto* name : {"site.yaml", "empty.tar", "other.tar"}) {
+    const auto named = storage::name_in(at.folder / name);
+    REQUIRE_FALSE(named.ok());
+    CAPTURE(named.error().message);
+    CHECK(named.error().code == storage_errc::malformed);
+    CHECK(named.error().message.find(at.folder / name) != std::string::npos);
+    CHECK(named.error().message.find("layer") == std::string::npos);
+  }
+  CHECK(storage::name_in(oci).error().code == storage_errc::invalid_argument); // it has a tag, and no name
   const auto bytes = read_bytes(oci);
   write_bytes(at.folder / "cut.tar", bytes.substr(0, bytes.size() / 2));
   const auto cut = import(at.folder / "cut.tar", "", "x");

@@ -21,25 +21,15 @@ namespace {
 
 const test_image web = two_layers();
 
-std::string index_of(const std::vector<std::pair<const test_image*, std::string>>& images) {
-  std::string entries;
-  for (const auto& [image, platform] : images)
-    entries += (entries.empty() ? "" : ",") +
-               std::string(R"({"mediaType":"application/vnd.oci.image.manifest.v1+json",)") + R"("digest":")" +
-               image->digest().text() + R"(","size":)" + std::to_string(image->manifest().size()) + R"(,"platform":)" +
-               platform + "}";
-  return R"({"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[)" + entries + "]}";
-}
-
-std::string this_machine() {
-  return R"({"os":"linux","architecture":")" + storage::this_platform().architecture + "\"}";
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
 }
 
 } // namespace
 
 TEST_CASE("skopeo's last words become a reason and a next step") {
   const auto explained = [](const std::string& words) {
-    return storage::explain_skopeo("time=\"2026-01-01T00:00:00Z\" level=fatal msg=\"" + words + "\"", "cannot pull x");
+    return storage::explain_skopeo("time=\"2026-01-01T00:00:00Z\" level=fatal msg=\"" + words + "\"", {"cannot pull x", "r.lan:5000", "/data/registry-auth.json"});
   };
   const auto error =
       explained(R"(Error parsing image name \"docker://r/x\": reading manifest 1 in r/x: manifest unknown)");
@@ -49,12 +39,29 @@ TEST_CASE("skopeo's last words become a reason and a next step") {
         "Error parsing image name \"docker://r/x\": reading manifest 1 in r/x: manifest unknown)");
   CHECK(explained("dial tcp: connect: connection refused").code == storage_errc::unreachable);
   CHECK(explained("unauthorized: authentication required").code == storage_errc::denied);
+  CHECK(contains(explained("unauthorized: authentication required").message, "`skopeo login --authfile /data/registry-auth.json r.lan:5000`"));
+  CHECK(contains(explained("http: server gave HTTP response to HTTPS client").message, "`--insecure-registry r.lan:5000`"));
   CHECK(explained("x509: certificate signed by unknown authority").code == storage_errc::refused);
   CHECK(explained("write /x: no space left on device").code == storage_errc::disk_full);
   CHECK(explained("open /x: permission denied").code == storage_errc::inaccessible);
+  const auto foreign = explained(R"(choosing an image from manifest list oci-archive:/x.tar:: no image found in image index for architecture amd64, variant \"\", OS linux)");
+  CHECK(foreign.code == storage_errc::unsupported);
+  CHECK(foreign.message.find("cannot pull x: it holds no build for this host's platform; push or export one") == 0);
   CHECK(explained("something new").code == storage_errc::malformed);
-  CHECK(storage::explain_skopeo("", "cannot pull x").message.find("no reason given") != std::string::npos);
-  CHECK(storage::explain_skopeo(std::string(100'000, 'x'), "cannot pull x").message.size() < 1000);
+  CHECK(storage::explain_skopeo("", {"cannot pull x", "r", ""}).message.find("no reason given") != std::string::npos);
+  CHECK(storage::explain_skopeo(std::string(100'000, 'x'), {"cannot pull x", "r", ""}).message.size() < 1000);
+}
+
+TEST_CASE("what skopeo says of an archive speaks of a file, and of no registry or layer") {
+  const auto explained = [](const std::string& words) {
+    return storage::explain_skopeo("time=\"2026-01-01T00:00:00Z\" level=fatal msg=\"" + words + "\"", {"cannot import /x.tar", "", ""});
+  };
+  for (const std::string words : {"Digest did not match, expected sha256:1, got sha256:2", "reading blob: unexpected EOF", "tar: file not found"}) {
+    const auto error = explained(words);
+    CHECK(error.code == storage_errc::malformed);
+    CHECK(contains(error.message, "cannot import /x.tar: the archive is damaged or incomplete; if it was copied here, copy it again"));
+    CHECK_FALSE(contains(error.message, "registry"));
+  }
 }
 
 TEST_CASE("a transfer stalls when nothing arrived for exactly the time allowed, and each new byte starts it anew") {
@@ -193,7 +200,7 @@ TEST_CASE("an unknown image, a registry that is not there and one that wants a p
     check_refused(at.pull(registry.address() + "/web@" + storage::digest_of("x").text()), storage_errc::not_found,
                   "does not know this image");
     registry.treat(web.config(), fake_registry::behaviour::refuses);
-    check_refused(at.pull(registry.address() + "/web:1"), storage_errc::denied, "pull secret");
+    check_refused(at.pull(registry.address() + "/web:1"), storage_errc::denied, "skopeo login --authfile");
   }
   check_refused(at.pull(gone + "/web:1"), storage_errc::unreachable, "nothing listens there");
   CHECK(must(at.store->list()).empty());
@@ -323,9 +330,9 @@ TEST_CASE("a registry with passwords gives an image to the right auth file only"
   web.write_layout(at.folder / "layout", "1.0");
   run_tool({"skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", "--authfile", auth(right),
             "oci:" + (at.folder / "layout:1.0"), "docker://" + registry.address() + "/web:1"});
-  check_refused(at.pull(registry.address() + "/web:1"), storage_errc::denied, "set the pull secret");
+  check_refused(at.pull(registry.address() + "/web:1"), storage_errc::denied, "skopeo login --authfile");
   at.access.auth_file = auth("Y29vazpuby1pZGVh"); // cook:no-idea
-  check_refused(at.pull(registry.address() + "/web:1"), storage_errc::denied, "set the pull secret");
+  check_refused(at.pull(registry.address() + "/web:1"), storage_errc::denied, "skopeo login --authfile");
   at.access.auth_file = auth(right);
   CHECK(must(at.pull(registry.address() + "/web:1")).manifest == web.digest());
 }

@@ -9,7 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "storage/images/child_process.hpp"
 #include "tests/storage/damage.hpp"
+#include "tests/storage/outcome.hpp"
 
 namespace prunella::tests {
 
@@ -38,7 +40,7 @@ std::string wait_for_address(int log) {
 
 } // namespace
 
-real_registry::real_registry(const std::string& folder, const std::string& htpasswd) {
+real_registry::real_registry(const std::string& folder, const std::string& htpasswd) : folder_{folder} {
   std::filesystem::create_directories(folder);
   std::string config = "version: 0.1\nlog: {level: info}\nstorage: {filesystem: {rootdirectory: " + folder +
                        "/data}}\nhttp: {addr: \"127.0.0.1:0\", secret: test}\n";
@@ -79,6 +81,19 @@ void real_registry::stop() {
     ::waitpid(pid_, nullptr, 0);
   }
   ::close(log_);
+}
+
+std::string real_registry::push(const test_image& image, const std::string& name) const {
+  const auto layout = folder_ + "/layout-" + image.digest().hex;
+  image.write_layout(layout, "1");
+  storage::child_order order;
+  order.command = {"skopeo", "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false", "oci:" + layout + ":1",
+                   "docker://" + address_ + '/' + name};
+  order.environment = {"PATH=/usr/bin:/bin", "HOME=" + folder_};
+  const auto ended = must(storage::run_child(order));
+  if (!ended.succeeded())
+    throw std::runtime_error(ended.errors);
+  return address_ + '/' + name;
 }
 
 } // namespace prunella::tests

@@ -5,6 +5,8 @@
 #include <string>
 #include <sys/types.h>
 
+#include "tests/storage/images/image_builder.hpp"
+
 namespace prunella::tests {
 
 class real_registry {
@@ -19,9 +21,13 @@ public:
   /// `127.0.0.1:PORT`
   const std::string& address() const { return address_; }
 
+  /// Gives it `image` as `NAME:TAG`, by skopeo; the whole name of it. Throws when that fails.
+  std::string push(const test_image& image, const std::string& name) const;
+
 private:
   void stop();
 
+  std::string folder_;
   pid_t pid_ = -1;
   int log_ = -1;
   std::string address_;

@@ -22,6 +22,14 @@ void add_site_init(grammar& words, CLI::App* site, const agent_commands& agent) 
     ->type_name("DIR");
 }
 
+void add_insecure_registry(CLI::App* command, std::vector<std::string>& registries) {
+  command->add_option("--insecure-registry", registries, "Registry on the own network that speaks plain HTTP; repeatable")
+    ->expected(1)
+    ->take_all()
+    ->check(some_text())
+    ->type_name("HOST:PORT");
+}
+
 void add_site_up(grammar& words, CLI::App* site, const agent_commands& agent) {
   const auto options = std::make_shared<site_up_options>();
   auto* up = words.add(site, "up", "Run all hosts of a site on this machine, until interrupted",
@@ -37,6 +45,7 @@ void add_site_up(grammar& words, CLI::App* site, const agent_commands& agent) {
     ->check(whole_number(0, 65'535))
     ->capture_default_str()
     ->type_name("PORT");
+  add_insecure_registry(up, options->insecure_registries);
 }
 
 /// Which host of which site, and where it keeps its data: the same for all commands of a host.
@@ -76,12 +85,7 @@ void add_host_run(grammar& words, CLI::App* host, const agent_commands& agent) {
   run->add_option("--registry-certs", options->registry_certs, "Folder with the `ca.crt` of registries")
     ->check(some_text())
     ->type_name("DIR");
-  run->add_option("--insecure-registry", options->insecure_registries,
-                  "Registry on the own network that speaks plain HTTP; repeatable")
-    ->expected(1)
-    ->take_all()
-    ->check(some_text())
-    ->type_name("HOST:PORT");
+  add_insecure_registry(run, options->insecure_registries);
 }
 
 void add_host_repair(grammar& words, CLI::App* host, const agent_commands& agent) {
@@ -92,6 +96,21 @@ void add_host_repair(grammar& words, CLI::App* host, const agent_commands& agent
   add_whose(repair, *options);
 }
 
+void add_drain(grammar& words, CLI::App* host, bool drained) {
+  const auto options = std::make_shared<drain_options>();
+  options->drained = drained;
+  auto* drain = words.add(host, drained ? "drain" : "undrain",
+                          drained ? "Let what runs on a host go elsewhere, and place nothing there, as before maintenance"
+                                  : "Let a drained host have instances again",
+                          drained ? "  prunella host drain till-2\n  prunella get instances   # until none is on till-2"
+                                  : "  prunella host undrain till-2",
+                          [&words, options] {
+                            options->connection = words.connection;
+                            return run_drain(*options, words.io);
+                          });
+  drain->add_option("HOST", options->host, "Which host, as `prunella get hosts` names it")->required()->type_name("");
+}
+
 } // namespace
 
 void add_agent(grammar& words, const agent_commands& agent) {
@@ -100,10 +119,11 @@ void add_agent(grammar& words, const agent_commands& agent) {
     add_site_init(words, site, agent);
     add_site_up(words, site, agent);
   }
-  if (!agent.host_run)
-    return;
-  auto* host = words.add_group("host", "Run or repair one host");
-  add_host_run(words, host, agent);
+  auto* host = words.add_group("host", "Run, repair or drain one host");
+  add_drain(words, host, true);
+  add_drain(words, host, false);
+  if (agent.host_run)
+    add_host_run(words, host, agent);
   if (agent.host_repair)
     add_host_repair(words, host, agent);
 }

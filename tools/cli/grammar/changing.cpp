@@ -63,6 +63,18 @@ void add_rollback(grammar& words) {
   rollback->add_option("APPLICATION", options->application, "Which application")->required()->type_name("");
 }
 
+void add_restart(grammar& words) {
+  const auto options = std::make_shared<restart_options>();
+  auto* restart = words.add(&words.app, "restart", "End what runs and begin it again, a service one instance after the other",
+                            "  prunella restart popcorn/web\n  prunella restart popcorn.web-1", [&words, options] {
+                              options->connection = words.connection;
+                              return run_restart(*options, words.io);
+                            });
+  restart->add_option("APPLICATION/SERVICE|INSTANCE", options->what, "Which service of which application, or which instance")
+    ->required()
+    ->type_name("");
+}
+
 /// `delete application NAME` and `delete NAME` are the same.
 void add_delete(grammar& words) {
   const auto given = std::make_shared<std::vector<std::string>>();
@@ -95,6 +107,7 @@ void add_changing(grammar& words) {
   add_apply(words);
   add_scale(words);
   add_rollback(words);
+  add_restart(words);
   add_delete(words);
   add_kill(words);
 }

@@ -44,7 +44,7 @@ struct grammar {
 /// get, top, tree, status, inspect
 void add_looking(grammar& words);
 
-/// apply, scale, rollback, delete, kill
+/// apply, scale, rollback, restart, delete, kill
 void add_changing(grammar& words);
 
 /// logs, exec, run
@@ -53,7 +53,7 @@ void add_containers(grammar& words);
 /// config, image, version: what is about files and this program
 void add_files(grammar& words);
 
-/// site, host: only what the program brought along, as the command line is also built without an agent.
+/// site, host: of running them only what the program brought along, as the command line is also built without an agent.
 void add_agent(grammar& words, const agent_commands& agent);
 
 } // namespace prunella::tools

@@ -32,8 +32,8 @@ void add_get(grammar& words) {
                         "  prunella get instances -a popcorn --watch\n"
                         "  prunella get hosts -o json\n"
                         "  prunella get events --limit 20\n\n"
-                        "Instances: GENERATION counts how often the site placed it, RESTARTS how often it was started again "
-                        "where it is.",
+                        "Instances: GENERATION grows with each placement and each update of one; a new one begins above all that were removed, so that none "
+                        "comes twice. RESTARTS is how often it was started again where it is.",
                         [&words, options] {
                           if (const int code = refuse_get(words, *options); code != exit_ok)
                             return code;
