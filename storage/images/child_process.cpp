@@ -99,8 +99,7 @@ public:
   }
 
   void look(const std::function<std::chrono::microseconds()>& rest) {
-    const auto now = clock::now();
-    if (rests_ && now >= rest_ends_) {
+    if (const auto now = clock::now(); rests_ && now >= rest_ends_) {
       rests_ = false;
       rested_ += now - rest_began_;
       ::kill(-pid_, SIGCONT);
@@ -111,8 +110,8 @@ public:
     if (wanted.count() <= 0)
       return;
     rests_ = true;
-    rest_began_ = now;
-    rest_ends_ = now + wanted;
+    rest_began_ = clock::now(); // after it was asked: on a busy machine the answer may be late, and a rest is never shorter
+    rest_ends_ = rest_began_ + wanted;
     ::kill(-pid_, SIGSTOP);
   }
 
