@@ -1,31 +1,14 @@
 #pragma once
 
-// The few file calls that storage needs beside SQLite, with errors as sentences. Internal to this folder and its tests.
+// The few file calls that storage needs beside SQLite, with errors as sentences.
 
 #include <string>
 #include <string_view>
 
 #include "storage/errors.hpp"
+#include "storage/unique_fd.hpp"
 
 namespace prunella::storage {
-
-/// Owns a file descriptor.
-class unique_fd {
-public:
-  unique_fd() = default;
-  explicit unique_fd(int fd) : fd_(fd) {}
-  unique_fd(unique_fd&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
-  unique_fd& operator=(unique_fd&& other) noexcept;
-  unique_fd(const unique_fd&) = delete;
-  unique_fd& operator=(const unique_fd&) = delete;
-  ~unique_fd();
-
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-
-private:
-  int fd_ = -1;
-};
 
 /// Error for a failed system call: `doing` ("create /x/y"), the system's words for `error_number`, the next step.
 storage_error os_error(int error_number, std::string_view doing);

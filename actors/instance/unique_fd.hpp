@@ -1,37 +1,11 @@
 #pragma once
 
-// Owner of one file descriptor.
+// Owner of one file descriptor: that of storage, by its bare name.
 
-#include <unistd.h>
-
-#include <utility>
+#include "storage/unique_fd.hpp"
 
 namespace prunella::actors {
 
-class unique_fd {
-public:
-  unique_fd() = default;
-  explicit unique_fd(int fd) : fd_(fd) {}
-  unique_fd(unique_fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  unique_fd& operator=(unique_fd&& other) noexcept {
-    reset(std::exchange(other.fd_, -1));
-    return *this;
-  }
-  unique_fd(const unique_fd&) = delete;
-  unique_fd& operator=(const unique_fd&) = delete;
-  ~unique_fd() { reset(); }
-
-  explicit operator bool() const { return fd_ >= 0; }
-  int get() const { return fd_; }
-
-  void reset(int fd = -1) {
-    if (fd_ >= 0)
-      ::close(fd_);
-    fd_ = fd;
-  }
-
-private:
-  int fd_ = -1;
-};
+using storage::unique_fd;
 
 } // namespace prunella::actors
