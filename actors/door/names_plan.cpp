@@ -2,22 +2,11 @@
 
 #include <set>
 
+#include "actors/fnv1a.hpp"
 #include "actors/names.hpp"
 #include "actors/site/service_ports.hpp"
 
 namespace prunella::actors {
-
-namespace {
-
-/// FNV-1a: the same on every host and for ever.
-std::uint32_t number_of(const std::string& name) {
-  std::uint32_t hash = 2'166'136'261U;
-  for (const unsigned char c : name)
-    hash = (hash ^ c) * 16'777'619U;
-  return hash;
-}
-
-} // namespace
 
 service_addresses place_services(const site_state& state, const config::ipv4_network& range, const service_addresses& before) {
   service_addresses result;
@@ -37,7 +26,7 @@ service_addresses place_services(const site_state& state, const config::ipv4_net
   for (const auto& name : waiting) {
     if (taken.size() == size)
       break;
-    auto at = number_of(name) % size;
+    auto at = fnv1a(name) % size;
     while (!taken.insert(range.base + 1 + at).second)
       at = (at + 1) % size;
     result[name] = range.base + 1 + at;

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <string_view>
 
+#include "actors/fnv1a.hpp"
 #include "actors/instance/container_log.hpp"
 #include "actors/instance/unique_fd.hpp"
 
@@ -34,16 +35,13 @@ std::string read_at(int fd, std::int64_t offset, std::size_t bytes) {
   return text;
 }
 
-/// FNV-1a of the first line; 0 while it is not written to its end.
+/// `fnv1a` of the first line; 0 while it is not written to its end.
 std::uint32_t name_of(int fd) {
   const auto text = read_at(fd, 0, longest_name);
   const auto end = text.find('\n');
   if (end == std::string::npos && text.size() < longest_name)
     return 0;
-  std::uint32_t hash = 2'166'136'261u;
-  for (const char c : std::string_view{text}.substr(0, end))
-    hash = (hash ^ static_cast<unsigned char>(c)) * 16'777'619u;
-  return hash == 0 ? 1 : hash;
+  return std::max<std::uint32_t>(fnv1a(std::string_view{text}.substr(0, end)), 1);
 }
 
 std::optional<log_file> open_log_file(const std::string& path) {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <string_view>
 
+#include "actors/fnv1a.hpp"
 #include "actors/names.hpp"
 #include "actors/site/requests.hpp"
 #include "actors/site/update.hpp"
@@ -258,12 +259,7 @@ log_query query_for(const log_target& target, const logs_request& request, time_
 
 // -- cursors -------------------------------------------------------------------------------------------------------------
 
-std::uint32_t log_key(const log_target& target) {
-  std::uint32_t hash = 2'166'136'261u; // FNV-1a
-  for (const char c : target.container + '@' + target.host)
-    hash = (hash ^ static_cast<unsigned char>(c)) * 16'777'619u;
-  return hash;
-}
+std::uint32_t log_key(const log_target& target) { return fnv1a(target.container + '@' + target.host); }
 
 std::string cursor_text(const std::map<std::uint32_t, log_position>& positions) {
   std::string text;

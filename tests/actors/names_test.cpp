@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include "actors/fnv1a.hpp"
 #include "actors/names.hpp"
 
 using namespace prunella::actors;
@@ -19,4 +20,11 @@ TEST_CASE("what is no instance name has replica 0") {
     CAPTURE(text);
     CHECK(parse_instance_name(text).replica == 0);
   }
+}
+
+TEST_CASE("the number of a text is that of FNV-1a, as its authors publish it, also for bytes above 127") {
+  CHECK(fnv1a("") == 0x811c9dc5);
+  CHECK(fnv1a("a") == 0xe40c292c);
+  CHECK(fnv1a("foobar") == 0xbf9cf968);
+  CHECK(fnv1a("\xc3\xa4") == ((0x811c9dc5U ^ 0xc3U) * 16'777'619U ^ 0xa4U) * 16'777'619U);
 }
