@@ -70,21 +70,17 @@ bool file_exists(const std::string& path) {
   return ::lstat(path.c_str(), &status) == 0;
 }
 
-namespace {
-
-result<void> write_all(int fd, std::string_view bytes, const std::string& path) {
+bool write_all(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const auto written = ::write(fd, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR)
       continue;
     if (written < 0)
-      return os_error(errno, "write " + path);
+      return false;
     bytes.remove_prefix(static_cast<std::size_t>(written));
   }
-  return {};
+  return true;
 }
-
-} // namespace
 
 result<void> write_file_atomically(const std::string& path, std::string_view bytes) {
   const auto temporary = path + ".new";
@@ -92,9 +88,8 @@ result<void> write_file_atomically(const std::string& path, std::string_view byt
     unique_fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     if (!fd)
       return os_error(errno, "create " + temporary);
-    auto written = write_all(fd.get(), bytes, temporary);
-    if (!written)
-      return written;
+    if (!write_all(fd.get(), bytes))
+      return os_error(errno, "write " + temporary);
     if (::fsync(fd.get()) != 0)
       return os_error(errno, "sync " + temporary);
   }

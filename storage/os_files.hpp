@@ -24,6 +24,9 @@ std::string folder_of(const std::string& path);
 
 bool file_exists(const std::string& path);
 
+/// All of `bytes`, however many calls that takes. False: not all, and `errno` says why.
+bool write_all(int fd, std::string_view bytes);
+
 /// Creates or replaces `path` so that after a crash either the old or the new bytes are there. Mode 0600.
 result<void> write_file_atomically(const std::string& path, std::string_view bytes);
 

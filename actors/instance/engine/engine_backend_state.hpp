@@ -31,11 +31,6 @@ namespace prunella::actors {
 /// In the folder of a start: what the engine calls its container.
 inline constexpr std::string_view engine_id_file = "id";
 
-template <class T>
-const driver_failure* failure_in(const driver_result<T>& result) {
-  return std::get_if<driver_failure>(&result);
-}
-
 class engine_backend final : public driver_backend {
 public:
   explicit engine_backend(engine_backend_options options);

@@ -25,11 +25,6 @@ net::http_call_options options_of(milliseconds timeout) {
   return options;
 }
 
-template <class T>
-const driver_failure* failure_in(const driver_result<T>& result) {
-  return std::get_if<driver_failure>(&result);
-}
-
 driver_failure unreadable(const std::string& what) {
   return {driver_errc::runtime_failed, "the container engine answered something that is no " + what};
 }

@@ -21,6 +21,12 @@ namespace prunella::actors {
 /// How long an engine may be away, as while it is updated, before that counts as a failure of who needs it.
 inline constexpr std::chrono::milliseconds engine_patience{15'000};
 
+/// Of a call, or of what was made of one; null: it went well.
+template <class T>
+const driver_failure* failure_in(const driver_result<T>& result) {
+  return std::get_if<driver_failure>(&result);
+}
+
 /// `configured`, or where Docker, else Podman, has its socket on this machine.
 std::string engine_socket(const std::string& configured);
 

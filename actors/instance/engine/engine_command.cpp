@@ -23,6 +23,7 @@
 #include "actors/instance/engine/engine_stream.hpp"
 #include "actors/instance/unique_fd.hpp"
 #include "net/unix_http.hpp"
+#include "storage/os_files.hpp"
 
 namespace prunella::actors {
 
@@ -67,17 +68,6 @@ bool has_input() {
   if (::fstat(STDIN_FILENO, &found) != 0)
     return false;
   return !S_ISCHR(found.st_mode) || found.st_rdev != ::makedev(1, 3); // /dev/null
-}
-
-void write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const auto n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0)
-      return;
-    bytes.remove_prefix(static_cast<std::size_t>(n));
-  }
 }
 
 class engine_command_run {
@@ -180,7 +170,7 @@ private:
 
   void show(int fd, std::string_view bytes) {
     words_.append(bytes.substr(0, most_words - std::min(words_.size(), most_words)));
-    write_all(fd, bytes);
+    storage::write_all(fd, bytes); // who reads it may be gone
   }
 
   void pump(bool input) {
@@ -203,7 +193,7 @@ private:
       if (waiting[1].revents != 0) {
         const auto n = ::read(STDIN_FILENO, buffer.data(), buffer.size());
         if (n > 0)
-          write_all(stream_.get(), {buffer.data(), static_cast<std::size_t>(n)});
+          storage::write_all(stream_.get(), {buffer.data(), static_cast<std::size_t>(n)});
         else
           input = false;
         if (!input)
