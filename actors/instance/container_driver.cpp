@@ -13,6 +13,7 @@
 #include <caf/actor_system.hpp>
 #include <caf/send.hpp>
 
+#include "actors/host/wall_clock.hpp"
 #include "actors/instance/container_driver_state.hpp"
 #include "actors/instance/container_folder.hpp"
 #include "actors/instance/engine/engine_backend.hpp"
@@ -32,10 +33,6 @@ constexpr std::size_t most_to_clear = 16; // then starts have to bear with it
 
 driver_failure record_failure(const std::string& what, const storage::storage_error& why) {
   return {driver_errc::record_failed, what + ": " + why.message};
-}
-
-std::int64_t unix_time_ms() {
-  return std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
 } // namespace
@@ -257,7 +254,7 @@ void container_driver_state::finish(container_map::iterator ended, const contain
   const bool failed = (how.exit_code != 0 || how.signal != 0) && !entry.stopping;
   container_exited exited{record.name,     instance_of(record.name), record.generation, record.pid,       how.known,
                           how.exit_code,   how.signal,               entry.stopping,    how.user_time,    how.system_time,
-                          how.max_rss_bytes, unix_time_ms(),         {},                end.out_of_memory && failed,
+                          how.max_rss_bytes, wall_clock_ms(),         {},                end.out_of_memory && failed,
                           end.memory_limit_bytes};
   if (!entry.stopping)
     exited.last_words = end.reason;

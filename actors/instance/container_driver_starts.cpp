@@ -11,10 +11,6 @@ namespace prunella::actors {
 
 namespace {
 
-std::int64_t unix_time_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
 caf::error stale(std::uint64_t current, const container_order& order) {
   return to_error({driver_errc::stale_generation, "generation " + std::to_string(current) + " of " + order.name
                                                     + " runs here; " + std::to_string(order.generation)
@@ -282,8 +278,6 @@ std::optional<driver_failure> container_driver_state::keep(launched_container& l
   record.generation = order.generation;
   record.boot_id = boot_id_;
   record.spec_hash = order.spec_hash;
-  if (record.started_at_ms == 0)
-    record.started_at_ms = unix_time_ms();
   record.driver = backend.kind();
   if (record.stop_signal == 0)
     record.stop_signal = config::parse_signal(order.spec.stop_signal).value_or(SIGTERM);

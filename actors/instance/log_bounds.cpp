@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <string_view>
 
+#include "actors/host/wall_clock.hpp"
 #include "actors/instance/container_log.hpp"
 #include "actors/instance/file_head.hpp"
 #include "actors/instance/unique_fd.hpp"
@@ -37,7 +38,7 @@ std::optional<std::int64_t> first_time(const std::string& path) {
   const auto line = parse_log_line(head.substr(0, blank) + " stdout F ");
   if (!line)
     return std::nullopt;
-  return std::chrono::duration_cast<std::chrono::milliseconds>(line->at.time_since_epoch()).count();
+  return unix_time_ms(line->at);
 }
 
 } // namespace

@@ -17,6 +17,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "actors/host/wall_clock.hpp"
 #include "actors/instance/container_log.hpp"
 #include "actors/instance/raw_log.hpp"
 #include "actors/instance/thread_without_signals.hpp"
@@ -26,10 +27,6 @@ namespace prunella::actors {
 namespace {
 
 constexpr int rescan_ms = 1000; // only where the system has no inotify instance or watch left
-
-std::int64_t unix_time_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 std::string folder_of(const std::string& path) {
   return path.substr(0, path.rfind('/'));
@@ -48,7 +45,7 @@ bool turn_log_over(const std::string& path, const std::string& reopen) {
 }
 
 log_keeper::log_keeper(std::string folder, std::function<std::int64_t()> now)
-    : folder_{std::move(folder)}, now_{now ? std::move(now) : unix_time_ms}, inotify_{::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)}, wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
+    : folder_{std::move(folder)}, now_{now ? std::move(now) : wall_clock_ms}, inotify_{::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)}, wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
   if (!wake_)
     throw std::system_error{errno, std::generic_category(), "log files cannot be watched (eventfd)"};
   thread_ = thread_without_signals([this] { run(); });

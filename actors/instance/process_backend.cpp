@@ -8,6 +8,7 @@
 #include <map>
 #include <utility>
 
+#include "actors/host/wall_clock.hpp"
 #include "actors/instance/container_folder.hpp"
 #include "actors/instance/container_log.hpp"
 #include "actors/instance/log_bounds.hpp"
@@ -56,8 +57,7 @@ public:
       return std::move(*failure);
     begin_raw_output(container_folder(options_.data_directory, order.name), half_of(order.spec.logs));
     launched_container started;
-    started.record.started_at_ms = // from here on it may print
-      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    started.record.started_at_ms = wall_clock_ms(); // from here on it may print
     auto launched = launch_process(std::get<launch_request>(request));
     if (auto* failure = std::get_if<driver_failure>(&launched))
       return std::move(*failure);

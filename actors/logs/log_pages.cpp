@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <string_view>
 
 #include "actors/fnv1a.hpp"
+#include "actors/host/wall_clock.hpp"
 #include "actors/instance/container_log.hpp"
 #include "actors/instance/unique_fd.hpp"
 
@@ -73,10 +73,6 @@ std::vector<log_file> open_log_files(const std::string& path) {
   return files;
 }
 
-std::int64_t to_ms(std::chrono::system_clock::time_point at) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count();
-}
-
 /// Puts lines of the files together to a page.
 class page_builder {
 public:
@@ -88,7 +84,7 @@ public:
     }
     auto& open = open_[parsed->is_error ? 1 : 0];
     if (!open) {
-      open = piece{{to_ms(parsed->at), parsed->is_error, true, {}, {}}, begin, page.entries.size()};
+      open = piece{{unix_time_ms(parsed->at), parsed->is_error, true, {}, {}}, begin, page.entries.size()};
     }
     open->entry.text.append(parsed->text);
     if (parsed->is_partial)
@@ -161,7 +157,7 @@ public:
     const auto parsed = parse_log_line(line);
     if (!parsed)
       return true;
-    if (start_.since_ms && to_ms(parsed->at) < *start_.since_ms)
+    if (start_.since_ms && unix_time_ms(parsed->at) < *start_.since_ms)
       return false;
     if (parsed->is_partial)
       return true; // of a line that is counted by its end

@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "actors/host/wall_clock.hpp"
 #include "actors/instance/container_log.hpp"
 #include "tests/storage/temporary_folder.hpp"
 
@@ -9,9 +10,7 @@ using namespace prunella::actors;
 
 namespace {
 
-std::int64_t ms_of(const std::optional<log_line>& line) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(line->at.time_since_epoch()).count();
-}
+std::int64_t ms_of(const std::optional<log_line>& line) { return unix_time_ms(line->at); }
 
 } // namespace
 

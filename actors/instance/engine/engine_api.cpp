@@ -8,6 +8,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 
+#include "actors/host/wall_clock.hpp"
 #include "actors/instance/oci/conmon.hpp"
 #include "config/json.hpp"
 #include "config/signal.hpp"
@@ -358,7 +359,7 @@ std::optional<engine_container> parse_engine_container(std::string_view body) {
   container.exit_code = static_cast<std::int32_t>(std::clamp<std::int64_t>(number_in(state, "ExitCode"), 0, 255));
   container.out_of_memory = flag_in(state, "OOMKilled");
   if (const auto started = config::parse_time(text_in(state, "StartedAt")))
-    container.started_at_ms = std::chrono::duration_cast<std::chrono::milliseconds>(started->time_since_epoch()).count();
+    container.started_at_ms = unix_time_ms(*started);
   const auto status = text_in(state, "Status");
   container.was_started = container.is_running || (status != "created" && status != "configured" && status != "initialized");
   container.memory_limit_bytes = number_in(object_in(*object, "HostConfig"), "Memory");

@@ -11,6 +11,7 @@
 #include <shared_mutex>
 #include <thread>
 
+#include "actors/host/wall_clock.hpp"
 #include "actors/instance/engine/engine_process.hpp"
 #include "actors/instance/file_head.hpp"
 #include "actors/instance/image_start.hpp"
@@ -220,8 +221,7 @@ driver_result<launched_container> engine_backend::run(const container_order& ord
   record.driver = config::driver_kind::engine;
   const auto& stop = order.spec.stop_signal.empty() ? image.config.stop_signal : order.spec.stop_signal;
   record.stop_signal = config::parse_signal(stop).value_or(SIGTERM);
-  record.started_at_ms = // from here on it may print
-    std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  record.started_at_ms = wall_clock_ms(); // from here on it may print
   if (auto failure = client_.start(id))
     return *std::move(failure);
   auto looked = client_.inspect(id);

@@ -13,6 +13,7 @@
 #include <random>
 #include <set>
 
+#include "actors/host/wall_clock.hpp"
 #include "actors/instance/command_runner.hpp"
 #include "actors/instance/container_folder.hpp"
 #include "actors/instance/container_log.hpp"
@@ -221,8 +222,7 @@ driver_result<launched_container> oci_backend::run(const container_order& order,
   if (order.spec.user_namespace)
     give_output(main->pid, folder);
   launched_container launched;
-  launched.record.started_at_ms = // from here on it may print
-    std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  launched.record.started_at_ms = wall_clock_ms(); // from here on it may print
   if (auto failure = start(id))
     return *std::move(failure);
   if (auto failure = limit(order, id))
