@@ -1,6 +1,7 @@
 #include "config/signal.hpp"
 
 #include <charconv>
+#include <csignal>
 #include <cstring>
 
 namespace prunella::config {
@@ -22,6 +23,10 @@ std::optional<int> parse_signal(std::string_view text) {
     if (const char* name = sigabbrev_np(signal); name != nullptr && text == name)
       return signal;
   return std::nullopt;
+}
+
+int stop_signal(std::string_view of_spec, std::string_view of_image) {
+  return parse_signal(of_spec.empty() ? of_image : of_spec).value_or(SIGTERM);
 }
 
 std::string signal_name(int number) {

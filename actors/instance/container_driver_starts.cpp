@@ -1,10 +1,8 @@
-#include <csignal>
 #include <exception>
 #include <utility>
 
 #include "actors/instance/container_driver_state.hpp"
 #include "actors/instance/image_error.hpp"
-#include "config/signal.hpp"
 #include "runtime/exit_reason.hpp"
 
 namespace prunella::actors {
@@ -279,8 +277,6 @@ std::optional<driver_failure> container_driver_state::keep(launched_container& l
   record.boot_id = boot_id_;
   record.spec_hash = order.spec_hash;
   record.driver = backend.kind();
-  if (record.stop_signal == 0)
-    record.stop_signal = config::parse_signal(order.spec.stop_signal).value_or(SIGTERM);
   const auto kept = options_.records->put(record);
   if (kept)
     return std::nullopt;

@@ -70,8 +70,8 @@ public:
   virtual std::optional<driver_failure> check(const container_order& order, const provided_image* image) = 0;
 
   /// Starts the container; `image` is there if the order names one. After a failure nothing of it is left. The record
-  /// names the container, its process, its log and the time before its first output; the caller adds what the order says and
-  /// stores it.
+  /// names the container, its process, its log, its stop signal and the time before its first output; the caller adds what
+  /// else the order says, and stores it.
   virtual driver_result<launched_container> launch(const container_order& order, const provided_image* image) = 0;
 
   /// Ends a container that was launched a moment ago and that nobody will ever ask for, and clears it away.

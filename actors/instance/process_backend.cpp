@@ -15,6 +15,7 @@
 #include "actors/instance/proc_filesystem.hpp"
 #include "actors/instance/process_recovery.hpp"
 #include "actors/instance/raw_log.hpp"
+#include "config/signal.hpp"
 
 namespace prunella::actors {
 
@@ -65,6 +66,7 @@ public:
     started.record.pid = started.main.pid;
     started.record.start_time_ticks = started.main.start_ticks;
     started.record.log_path = container_log_path(options_.data_directory, order.name);
+    started.record.stop_signal = config::stop_signal(order.spec.stop_signal);
     started.logs = logs_of(order.name);
     return started;
   }

@@ -93,6 +93,12 @@ TEST_CASE("a container is made without restarts, rights or new privileges, and s
   CHECK(record->generation == 7);
   CHECK(record->spec_hash == "abc");
   CHECK(record->stop_signal == 15);
+  x.image_stop_signal = "SIGQUIT";
+  CHECK(body_of(x).at("Labels").as_object().at("prunella.stop-signal") == "3");
+  labels["prunella.stop-signal"] = "SIGQUIT"; // as an agent before this one wrote it
+  CHECK(record_of(labels)->stop_signal == 3);
+  labels.erase("prunella.stop-signal");
+  CHECK(record_of(labels)->stop_signal == 15);
   for (const auto* needed : {"prunella.container", "prunella.generation", "prunella.spec-hash"}) {
     auto fewer = labels;
     fewer.erase(needed);

@@ -17,3 +17,17 @@ TEST_CASE("a signal is told by its name, or by its number if it has none") {
   CHECK(signal_name(9) == "SIGKILL");
   CHECK(signal_name(64) == "signal 64");
 }
+
+TEST_CASE("a container is asked to end by the signal of its spec, else of its image, else by SIGTERM") {
+  CHECK(stop_signal("INT", "SIGQUIT") == 2);
+  CHECK(stop_signal("", "SIGQUIT") == 3);
+  CHECK(stop_signal("", "") == 15);
+  CHECK(stop_signal("") == 15);
+  CHECK(stop_signal("64", "") == 64);
+}
+
+TEST_CASE("what is no signal asks by SIGTERM, and does not fall back to the image's") {
+  CHECK(stop_signal("SIGNOTHING", "SIGQUIT") == 15);
+  CHECK(stop_signal("", "SIGNOTHING") == 15);
+  CHECK(stop_signal("0", "SIGQUIT") == 15);
+}

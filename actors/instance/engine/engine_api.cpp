@@ -242,7 +242,6 @@ json::object labels_of(const engine_create_request& request) {
     const auto found = order.env.find(name);
     return found == order.env.end() ? std::string{} : found->second;
   };
-  const auto& stop = order.spec.stop_signal.empty() ? request.image_stop_signal : order.spec.stop_signal;
   json::object labels;
   const auto put = [&](std::string_view name, const std::string& value) { labels[json::string_view{name.data(), name.size()}] = to_json(value); };
   put(label_agent, request.agent);
@@ -250,7 +249,7 @@ json::object labels_of(const engine_create_request& request) {
   put(label_instance, order.instance);
   put(label_generation, std::to_string(order.generation));
   put(label_spec_hash, order.spec_hash);
-  put(label_stop_signal, stop);
+  put(label_stop_signal, std::to_string(config::stop_signal(order.spec.stop_signal, request.image_stop_signal)));
   put(label_site, variable("PRUNELLA_SITE"));
   put(label_host, variable("PRUNELLA_HOST"));
   put(label_image, order.spec.image);
@@ -400,7 +399,7 @@ std::optional<storage::container_record> record_of(const std::map<std::string, s
   record.spec_hash = hash->second;
   record.driver = config::driver_kind::engine;
   const auto stop = labels.find(std::string{label_stop_signal});
-  record.stop_signal = config::parse_signal(stop == labels.end() ? std::string{} : stop->second).value_or(15);
+  record.stop_signal = config::stop_signal(stop == labels.end() ? std::string{} : stop->second);
   return record;
 }
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <shared_mutex>
@@ -219,8 +218,7 @@ driver_result<launched_container> engine_backend::run(const container_order& ord
   record.runtime_id = id;
   record.log_path = log_path(order.name);
   record.driver = config::driver_kind::engine;
-  const auto& stop = order.spec.stop_signal.empty() ? image.config.stop_signal : order.spec.stop_signal;
-  record.stop_signal = config::parse_signal(stop).value_or(SIGTERM);
+  record.stop_signal = config::stop_signal(order.spec.stop_signal, image.config.stop_signal);
   record.started_at_ms = wall_clock_ms(); // from here on it may print
   if (auto failure = client_.start(id))
     return *std::move(failure);

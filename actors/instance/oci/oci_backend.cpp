@@ -238,8 +238,7 @@ driver_result<launched_container> oci_backend::run(const container_order& order,
   launched.watched = std::move(*conmon);
   launched.logs = {log_of(launched.record)};
   launched.address = joined.address;
-  const auto& stop = order.spec.stop_signal.empty() ? image.config.stop_signal : order.spec.stop_signal;
-  launched.record.stop_signal = config::parse_signal(stop).value_or(SIGTERM);
+  launched.record.stop_signal = config::stop_signal(order.spec.stop_signal, image.config.stop_signal);
   return launched;
 }
 
