@@ -75,7 +75,7 @@ public:
   virtual driver_result<launched_container> launch(const container_order& order, const provided_image* image) = 0;
 
   /// Ends a container that was launched a moment ago and that nobody will ever ask for, and clears it away.
-  virtual void abandon(const launched_container& container) = 0;
+  virtual void abandon(const launched_container& container) { clear(container.record, true); }
 
   /// How `request.command` is run in `container`; `order` is that of its start. Runs nothing.
   virtual driver_result<command_plan> plan(const launched_container& container, const container_order& order,

@@ -103,6 +103,19 @@ TEST_CASE("a user or group that is not in the image, or is no number of the kern
   CHECK(contains(refusal(resolve_user("www", "", "")), "no user `www`"));
 }
 
+TEST_CASE("a container runs as the user of its spec, else of its image, else as root, by the image's own files") {
+  const auto uid_of = [](const std::string& of_spec, const std::string& of_image) {
+    const auto made = container_user(of_spec, of_image, [](std::string_view path, std::size_t most) {
+      CHECK(most == max_user_database);
+      return std::string{path == "/etc/passwd" ? passwd : path == "/etc/group" ? group : ""};
+    });
+    return std::get<image_user>(made).uid;
+  };
+  CHECK(uid_of("", "www") == 33);
+  CHECK(uid_of("7:7", "www") == 7);
+  CHECK(uid_of("", "") == 0);
+}
+
 TEST_CASE("a file of the image is read as its own processes see it: no link leads out of the root") {
   tests::temporary_folder folder;
   const auto root = folder / "root";

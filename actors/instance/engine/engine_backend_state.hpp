@@ -43,7 +43,6 @@ public:
                                           const std::string& boot_id) override;
   std::optional<driver_failure> check(const container_order& order, const provided_image* image) override;
   driver_result<launched_container> launch(const container_order& order, const provided_image* image) override;
-  void abandon(const launched_container& container) override { clear(container.record, true); }
   driver_result<command_plan> plan(const launched_container& container, const container_order& order,
                                    const plan_command& request) override;
   void signal(const launched_container& container, int number) override;

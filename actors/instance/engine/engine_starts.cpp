@@ -26,7 +26,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t max_user_database = 1 << 20;
 constexpr std::chrono::milliseconds notice_pause{10};
 constexpr std::chrono::milliseconds notice_patience{2'000};
 constexpr std::chrono::milliseconds load_patience{500}; ///< for the loads of other starts: those wait for a thread, too
@@ -109,9 +108,8 @@ driver_result<engine_create_request> engine_backend::request_for(const container
   if (const auto* failure = failure_in(network))
     return *failure;
   const auto& joined = std::get<bundle_network>(network);
-  const auto& asked = order.spec.user.empty() ? image.config.user : order.spec.user;
-  auto user = resolve_user(asked, read_in_layers(image.layers, "/etc/passwd", max_user_database),
-                           read_in_layers(image.layers, "/etc/group", max_user_database));
+  auto user = container_user(order.spec.user, image.config.user,
+                             [&](const char* path, std::size_t most) { return read_in_layers(image.layers, path, most); });
   if (auto* failure = std::get_if<driver_failure>(&user))
     return std::move(*failure);
   auto mounts = make_mounts(order, std::get<image_user>(user), folder, joined, bundle_);

@@ -28,7 +28,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t max_user_database = 1 << 20;
 constexpr std::size_t max_hostname = 64;
 
 driver_failure unusable(const std::string& path, const std::string& why) {
@@ -131,9 +130,8 @@ private:
   }
 
   void find_user() {
-    const auto& asked = order_.spec.user.empty() ? image_.config.user : order_.spec.user;
-    auto user = resolve_user(asked, read_in_root(request_.root, "/etc/passwd", max_user_database),
-                             read_in_root(request_.root, "/etc/group", max_user_database));
+    auto user = container_user(order_.spec.user, image_.config.user,
+                               [this](const char* path, std::size_t most) { return read_in_root(request_.root, path, most); });
     if (auto* failure = std::get_if<driver_failure>(&user))
       failure_ = std::move(*failure);
     else

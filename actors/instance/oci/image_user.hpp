@@ -30,6 +30,17 @@ struct image_user {
 std::variant<image_user, driver_failure> resolve_user(std::string_view user, std::string_view passwd,
                                                       std::string_view group);
 
+/// A larger file of users or groups counts as none.
+inline constexpr std::size_t max_user_database = 1 << 20;
+
+/// Whom a container runs as: the user of its spec, else that of its image, by `resolve_user`. `read` gives the bytes of a file
+/// of the image, "" if there is none or it has more than so many bytes.
+template <class Read>
+std::variant<image_user, driver_failure> container_user(const std::string& of_spec, const std::string& of_image, Read&& read) {
+  return resolve_user(of_spec.empty() ? of_image : of_spec, read("/etc/passwd", max_user_database),
+                      read("/etc/group", max_user_database));
+}
+
 /// The bytes of `path` as a process whose root is `root` would see them, so no link in the image leads out of it; "" if
 /// there is no such regular file, or it has more than `max_bytes`.
 std::string read_in_root(const std::string& root, const std::string& path, std::size_t max_bytes);
