@@ -9,19 +9,14 @@ namespace prunella::storage {
 namespace {
 
 sqlite_file_options options_for(const host_owner& owner) {
-  sqlite_file_options options;
+  auto options = options_of_small_table(owner);
   options.purpose = "table of containers";
   options.format = 2;
-  options.site = owner.site;
-  options.holder = "host " + owner.host;
   options.schema =
       "CREATE TABLE container(name TEXT PRIMARY KEY, record BLOB NOT NULL, sum BLOB NOT NULL) WITHOUT ROWID";
   options.when_damaged =
       "stop this host's containers by hand, then move it away (with its -wal): the agent starts them anew";
   options.sync = durability::at_checkpoints;
-  options.wal_pages = 100;
-  options.preallocate_wal = false;
-  options.cache_kib = 200;
   return options;
 }
 

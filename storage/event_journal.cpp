@@ -13,11 +13,9 @@ constexpr std::uint32_t max_limit = 10'000;
 constexpr std::string_view dropped_key = "dropped";
 
 sqlite_file_options options_for(const host_owner& owner) {
-  sqlite_file_options options;
+  auto options = options_of_host(owner);
   options.purpose = "event journal";
   options.format = 1;
-  options.site = owner.site;
-  options.holder = "host " + owner.host;
   options.schema = "CREATE TABLE event(time INTEGER NOT NULL, origin TEXT NOT NULL, sequence INTEGER NOT NULL,"
                    "                   object TEXT NOT NULL, from_state TEXT NOT NULL, to_state TEXT NOT NULL,"
                    "                   reason TEXT NOT NULL, cause TEXT NOT NULL,"

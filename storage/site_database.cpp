@@ -18,11 +18,9 @@ struct applied_position {
 };
 
 sqlite_file_options options_for(const host_owner& owner) {
-  sqlite_file_options options;
+  auto options = options_of_host(owner);
   options.purpose = "site database";
   options.format = 6;
-  options.site = owner.site;
-  options.holder = "host " + owner.host;
   options.schema = "CREATE TABLE state(kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, sum BLOB NOT NULL,"
                    "                   PRIMARY KEY(kind, key))";
   options.initial_meta.emplace_back(applied_key, to_bytes(applied_position{}));

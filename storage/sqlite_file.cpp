@@ -70,6 +70,21 @@ sqlite_file::transaction::~transaction() {
   }
 }
 
+sqlite_file_options options_of_host(const host_owner& owner) {
+  sqlite_file_options options;
+  options.site = owner.site;
+  options.holder = "host " + owner.host;
+  return options;
+}
+
+sqlite_file_options options_of_small_table(const host_owner& owner) {
+  auto options = options_of_host(owner);
+  options.wal_pages = 100;
+  options.preallocate_wal = false;
+  options.cache_kib = 200;
+  return options;
+}
+
 sqlite_file::sqlite_file(std::string path, sqlite_file_options options, process_lock lock)
     : path_(std::move(path)), options_(std::move(options)), lock_(std::move(lock)) {
 }

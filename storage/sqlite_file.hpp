@@ -18,6 +18,7 @@
 #include "storage/checksum.hpp"
 #include "storage/errors.hpp"
 #include "storage/process_lock.hpp"
+#include "storage/site_database.hpp"
 
 namespace prunella::storage {
 
@@ -50,6 +51,12 @@ struct sqlite_file_options {
   /// Further checks at opening, before the write-ahead log is merged into the file; refuses by `fail`. May be empty.
   std::function<void(sqlite_file&)> verify;
 };
+
+/// For a file of a host; the rest as it stands above.
+sqlite_file_options options_of_host(const host_owner& owner);
+
+/// For a host's table of few and short rows that are not written all the time: a short write-ahead log, little memory.
+sqlite_file_options options_of_small_table(const host_owner& owner);
 
 class sqlite_file {
 public:

@@ -17,11 +17,9 @@ namespace prunella::storage {
 namespace {
 
 sqlite_file_options options_for(const host_owner& owner) {
-  sqlite_file_options options;
+  auto options = options_of_small_table(owner);
   options.purpose = "table of images";
   options.format = 1;
-  options.site = owner.site;
-  options.holder = "host " + owner.host;
   options.schema =
       "CREATE TABLE image(manifest TEXT PRIMARY KEY, record BLOB NOT NULL, sum BLOB NOT NULL) WITHOUT ROWID;"
       "CREATE TABLE name(name TEXT PRIMARY KEY, manifest TEXT NOT NULL) WITHOUT ROWID;"
@@ -30,9 +28,6 @@ sqlite_file_options options_for(const host_owner& owner) {
       "move it away (with its -wal): the images' blobs stay, and importing or pulling an image again "
       "finds them";
   options.sync = durability::each_commit;
-  options.wal_pages = 100;
-  options.preallocate_wal = false;
-  options.cache_kib = 200;
   return options;
 }
 
