@@ -1,8 +1,5 @@
 #include "storage/images/image_name.hpp"
 
-#include <archive.h>
-#include <archive_entry.h>
-
 #include <filesystem>
 #include <set>
 
@@ -51,39 +48,22 @@ void add_docker_names(const std::string& manifest_json, names& found) {
   }
 }
 
-std::string read_entry(archive* tar) {
-  std::string bytes;
-  char buffer[16 * 1024];
-  while (bytes.size() <= max_document_bytes) {
-    const auto got = archive_read_data(tar, buffer, sizeof buffer);
-    if (got <= 0)
-      break;
-    bytes.append(buffer, static_cast<std::size_t>(got));
-  }
-  return bytes;
-}
-
 result<names> names_in_archive(const std::string& path) {
   auto tar = tar_stream::open_archive(path);
   if (!tar)
     return tar.error();
   names found;
   bool is_image = false;
-  for (int n = 0; n < max_archive_entries; ++n) {
-    archive_entry* entry = nullptr;
-    const int next = archive_read_next_header((*tar)->tar(), &entry);
-    if (next == ARCHIVE_EOF)
-      break;
-    if (next < ARCHIVE_WARN)
-      return (*tar)->error();
-    const char* name = archive_entry_pathname(entry);
-    const auto file = name == nullptr ? std::string{} : std::filesystem::path(name).lexically_normal().string();
+  const auto seen = (*tar)->each_file(max_archive_entries, [&](const std::string& file) {
     if (file == "index.json")
-      add_layout_names(read_entry((*tar)->tar()), found);
+      add_layout_names((*tar)->read_entry(max_document_bytes), found);
     if (file == "manifest.json")
-      add_docker_names(read_entry((*tar)->tar()), found);
+      add_docker_names((*tar)->read_entry(max_document_bytes), found);
     is_image = is_image || file == "oci-layout" || file == "manifest.json";
-  }
+    return true;
+  });
+  if (!seen)
+    return seen.error();
   if (!is_image)
     return no_image_in(path);
   return found;

@@ -1,8 +1,6 @@
 #include "storage/images/pull.hpp"
 
 #include <algorithm>
-#include <archive.h>
-#include <archive_entry.h>
 #include <cerrno>
 #include <filesystem>
 #include <optional>
@@ -161,21 +159,18 @@ result<std::string> transport_of(const std::string& path) {
   auto tar = tar_stream::open_archive(path);
   if (!tar)
     return tar.error();
-  bool docker = false;
-  for (int n = 0; n < max_archive_entries; ++n) {
-    archive_entry* entry = nullptr;
-    const int next = archive_read_next_header((*tar)->tar(), &entry);
-    if (next == ARCHIVE_EOF)
-      break;
-    if (next < ARCHIVE_WARN)
-      return (*tar)->error();
-    const char* name = archive_entry_pathname(entry);
-    const std::string file = name == nullptr ? "" : std::filesystem::path(name).lexically_normal().string();
-    if (file == "oci-layout")
-      return std::string("oci-archive:");
-    docker = docker || file == "manifest.json";
-  }
-  if (docker)
+  bool is_oci = false;
+  bool is_docker = false;
+  const auto seen = (*tar)->each_file(max_archive_entries, [&](const std::string& file) {
+    is_oci = file == "oci-layout";
+    is_docker = is_docker || file == "manifest.json";
+    return !is_oci; // of an archive with both, that counts
+  });
+  if (!seen)
+    return seen.error();
+  if (is_oci)
+    return std::string("oci-archive:");
+  if (is_docker)
     return std::string("docker-archive:");
   return no_image_in(path);
 }

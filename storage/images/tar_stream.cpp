@@ -4,6 +4,7 @@
 #include <archive_entry.h>
 #include <cerrno>
 #include <fcntl.h>
+#include <filesystem>
 #include <new>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -110,6 +111,33 @@ result<std::unique_ptr<tar_stream>> tar_stream::open(const std::string& path, st
   if (opened != ARCHIVE_OK)
     return stream->error();
   return stream;
+}
+
+result<void> tar_stream::each_file(int most_entries, const std::function<bool(const std::string& name)>& see) {
+  for (int n = 0; n < most_entries; ++n) {
+    archive_entry* entry = nullptr;
+    const int next = archive_read_next_header(tar(), &entry);
+    if (next == ARCHIVE_EOF)
+      break;
+    if (next < ARCHIVE_WARN)
+      return error();
+    const char* name = archive_entry_pathname(entry);
+    if (!see(name == nullptr ? std::string{} : std::filesystem::path(name).lexically_normal().string()))
+      break;
+  }
+  return {};
+}
+
+std::string tar_stream::read_entry(std::size_t max_bytes) {
+  std::string bytes;
+  char buffer[16 * 1024];
+  while (bytes.size() <= max_bytes) {
+    const auto got = archive_read_data(tar(), buffer, sizeof buffer);
+    if (got <= 0)
+      break;
+    bytes.append(buffer, static_cast<std::size_t>(got));
+  }
+  return bytes;
 }
 
 storage_error tar_stream::error() const {

@@ -4,6 +4,7 @@
 // those (the diff id), the manifest those of the blob. Internal to this folder.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,6 +42,14 @@ public:
 
   /// For libarchive's calls; entries are read from it in order.
   archive* tar() const { return tar_.get(); }
+
+  /// Calls `see` with the name of each entry in its order, normal as a path, until that answers false or the archive is over; behind
+  /// `most_entries` an archive is taken to be over. Errors: as `error`.
+  result<void> each_file(int most_entries, const std::function<bool(const std::string& name)>& see);
+
+  /// The bytes of the entry that is seen. What is larger than `max_bytes` has more than that here, but not all; what cannot be read
+  /// ends early.
+  std::string read_entry(std::size_t max_bytes);
 
   /// Reads what is left and returns the digest of the whole tar.
   result<digest> finish();
