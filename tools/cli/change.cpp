@@ -126,6 +126,19 @@ int change(const connection_options& connection, const char* method, const std::
   return result.error.empty() ? exit_ok : exit_failed;
 }
 
+/// Nothing if there is none, or no answer, which then was said.
+std::optional<actors::application_view> the_application(const connection_options& connection, const std::string& name, terminal& io) {
+  auto found = get_from_api<std::vector<actors::application_view>>(connection, "/v1/applications?application=" + net::percent_encode(name), io);
+  if (!found)
+    return std::nullopt;
+  if (found->empty()) {
+    io.err << "prunella: there is no application " << printable(name)
+           << "\n  fix: `prunella get applications` lists what there is\n";
+    return std::nullopt;
+  }
+  return std::move(found->front());
+}
+
 } // namespace
 
 int run_apply(const apply_options& options, terminal& io) {
@@ -170,39 +183,26 @@ int run_scale(const scale_options& options, terminal& io) {
 
 int run_rollback(const rollback_options& options, terminal& io) {
   const auto application = with_tenant(options.application);
-  const auto found = get_from_api<std::vector<actors::application_view>>(
-    options.connection, "/v1/applications?application=" + net::percent_encode(application), io);
-  if (!found)
+  const auto now = the_application(options.connection, application, io);
+  if (!now)
     return exit_failed;
-  if (found->empty()) {
-    io.err << "prunella: there is no application " << printable(application)
-           << "\n  fix: `prunella get applications` lists what there is\n";
-    return exit_failed;
-  }
-  const auto& now = found->front();
   boost::json::object body;
-  body["revision"] = now.revision;
+  body["revision"] = now->revision;
   return change(options.connection, "POST", application_path(application) + "/rollback", config::json_text(body), true,
-                "application " + application + " goes back from version " + printable(now.version)
-                  + (now.previous_version.empty() ? std::string{} : " to version " + printable(now.previous_version)),
+                "application " + application + " goes back from version " + printable(now->version)
+                  + (now->previous_version.empty() ? std::string{} : " to version " + printable(now->previous_version)),
                 io);
 }
 
 namespace {
 
 int restart_service(const restart_options& options, const std::string& application, const std::string& service, terminal& io) {
-  const auto found = get_from_api<std::vector<actors::application_view>>(
-    options.connection, "/v1/applications?application=" + net::percent_encode(application), io);
-  if (!found)
+  const auto now = the_application(options.connection, application, io);
+  if (!now)
     return exit_failed;
-  if (found->empty()) {
-    io.err << "prunella: there is no application " << printable(application)
-           << "\n  fix: `prunella get applications` lists what there is\n";
-    return exit_failed;
-  }
   boost::json::object body;
   body["service"] = service;
-  body["revision"] = found->front().revision;
+  body["revision"] = now->revision;
   return change(options.connection, "POST", application_path(application) + "/restart", config::json_text(body), true,
                 "service " + printable(application + '/' + service) + " restarts, one instance after the other as in an update", io);
 }
