@@ -262,6 +262,7 @@ private:
   std::uint32_t next_number();
   void arm(child& c, std::chrono::milliseconds delay, step& s);
   bool is_to_start(position at) const { return sweep_ && sweep_->to_start.count(at) > 0; }
+  supervision_errc why_not_at_rest(const child* c) const;
 
   void start(child& c, step& s);
   void tell_to_stop(child& c, step& s);

@@ -76,18 +76,23 @@ supervision_actions supervision::terminate_child(std::uint64_t request, const st
   return std::move(s.out);
 }
 
+/// What forbids to start a child again or to forget it: only one that is stopped, and stays so, is at rest.
+supervision_errc supervision::why_not_at_rest(const child* c) const {
+  if (phase_ == phase::stopping || phase_ == phase::finished)
+    return supervision_errc::shutting_down;
+  if (c == nullptr)
+    return supervision_errc::not_found;
+  if (c->is_alive())
+    return supervision_errc::running;
+  if (c->state == child_state::restarting || is_to_start(c->where))
+    return supervision_errc::restarting;
+  return supervision_errc::none;
+}
+
 supervision_actions supervision::restart_child(std::uint64_t request, const std::string& id, moment at) {
   step s{at, {}};
   auto* c = by_id(id);
-  auto code = supervision_errc::none;
-  if (phase_ == phase::stopping || phase_ == phase::finished)
-    code = supervision_errc::shutting_down;
-  else if (c == nullptr)
-    code = supervision_errc::not_found;
-  else if (c->is_alive())
-    code = supervision_errc::running;
-  else if (c->state == child_state::restarting || is_to_start(c->where))
-    code = supervision_errc::restarting;
+  const auto code = why_not_at_rest(c);
   if (code != supervision_errc::none) {
     reply(request, code, id, {}, s);
     return std::move(s.out);
@@ -103,15 +108,7 @@ supervision_actions supervision::restart_child(std::uint64_t request, const std:
 supervision_actions supervision::delete_child(std::uint64_t request, const std::string& id, moment at) {
   step s{at, {}};
   auto* c = by_id(id);
-  auto code = supervision_errc::none;
-  if (phase_ == phase::stopping || phase_ == phase::finished)
-    code = supervision_errc::shutting_down;
-  else if (c == nullptr)
-    code = supervision_errc::not_found;
-  else if (c->is_alive())
-    code = supervision_errc::running;
-  else if (c->state == child_state::restarting || is_to_start(c->where))
-    code = supervision_errc::restarting;
+  const auto code = why_not_at_rest(c);
   if (code == supervision_errc::none)
     remove(*c, s);
   reply(request, code, id, {}, s);
