@@ -5,21 +5,14 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
-#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include <caf/actor_system.hpp>
-#include <caf/actor_system_config.hpp>
 #include <caf/event_based_actor.hpp>
-#include <caf/exit_reason.hpp>
-#include <caf/scoped_actor.hpp>
 
-#include "actors/instance/container_driver.hpp"
 #include "actors/instance/container_folder.hpp"
-#include "actors/instance/container_log.hpp"
 #include "actors/instance/driver_error.hpp"
 #include "actors/instance/image_error.hpp"
 #include "runtime/exit_reason.hpp"
@@ -27,15 +20,12 @@
 #include "storage/images/root_filesystem.hpp"
 #include "storage/mounts.hpp"
 #include "tests/actors/busybox_image.hpp"
-#include "tests/actors/memory_container_records.hpp"
-#include "tests/actors/real_process.hpp"
+#include "tests/actors/driver_under_test.hpp"
 #include "tests/storage/outcome.hpp"
 #include "tests/storage/temporary_folder.hpp"
 
 namespace prunella::tests {
 
-using namespace prunella::actors;
-using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
 /// Answers as the image keeper does, of an image that is there, and of the same as another one: `busybox:other`.
@@ -54,23 +44,11 @@ inline caf::behavior one_image(provided_image image) {
   };
 }
 
-/// What `log` has of standard output; every line of it must be one. The last may be on its way.
-inline std::string lines_of(const std::string& log) {
-  std::string lines;
-  for (std::size_t at = 0, end = log.find('\n'); end != std::string::npos; end = log.find('\n', at)) {
-    const auto line = parse_log_line(std::string_view{log}.substr(at, end - at));
-    CHECK(line);
-    if (line && !line->is_error)
-      lines.append(line->text).append(line->is_partial ? "" : "\n");
-    at = end + 1;
-  }
-  return lines;
-}
-
-class oci_driver_under_test {
+class oci_driver_under_test : public driver_under_test {
 public:
   /// `images` runs what has an image.
-  explicit oci_driver_under_test(config::driver_spec images = {config::driver_kind::oci, container_runtime()}) : image_driver_(std::move(images)) {
+  explicit oci_driver_under_test(config::driver_spec images = {config::driver_kind::oci, container_runtime()})
+    : driver_under_test(60s), image_driver_(std::move(images)) {
     store_ = must(storage::open_image_store(store_folder_ / "images", {{"harbour", "host-1"}, 0, {}}));
     const auto image = busybox_image();
     provided_image provided;
@@ -84,7 +62,7 @@ public:
     images_ = system.spawn([provided](caf::event_based_actor*) { return one_image(provided); });
     driver = spawn();
   }
-  ~oci_driver_under_test() {
+  ~oci_driver_under_test() override {
     if (!driver)
       driver = spawn();
     tell(stop_all_containers{0ms});
@@ -110,49 +88,16 @@ public:
     return chosen;
   }
 
-  caf::actor spawn() { return spawn_container_driver(system, options()); }
-
-  void end_driver(caf::exit_reason reason) {
-    self->send_exit(driver, reason);
-    self->wait_for(driver);
-    driver = nullptr;
-  }
-
-  /// As after a crash of the agent: the containers stay, a fresh driver finds them.
-  void crash_driver() {
-    end_driver(caf::exit_reason::kill);
-    driver = spawn();
-  }
+  caf::actor spawn() final { return spawn_container_driver(system, options()); }
 
   static container_order order(const std::string& script, std::uint64_t generation = 1) {
-    container_order made;
-    made.name = "default.shop.web-1.server";
-    made.instance = "default.shop.web-1";
-    made.generation = generation;
-    made.spec_hash = "hash of " + script;
-    made.spec.name = "server";
-    made.spec.logs.max_size_bytes = 128 * 1024;
+    auto made = base_order(script, generation);
     made.spec.image = "busybox";
     if (!script.empty())
       made.spec.command = {"/bin/sh", "-c", script};
     made.spec.grace = 500ms;
     made.env = {{"NAME", "popcorn"}};
     return made;
-  }
-
-  template <class Answer, class Request>
-  Answer ask(Request request) {
-    Answer answer;
-    error = {};
-    self->request(driver, 60s, std::move(request))
-      .receive([&](Answer& value) { answer = std::move(value); }, [&](caf::error& why) { error = std::move(why); });
-    return answer;
-  }
-
-  template <class Request>
-  void tell(Request request) {
-    error = {};
-    self->request(driver, 60s, std::move(request)).receive([] {}, [&](caf::error& why) { error = std::move(why); });
   }
 
   container_started start(const container_order& wanted) {
@@ -162,14 +107,7 @@ public:
     return started;
   }
   container_exited stop(std::uint64_t generation = 1, std::chrono::milliseconds grace = 500ms) {
-    return ask<container_exited>(stop_container{order("").name, generation, grace});
-  }
-
-  container_exited next_exit() {
-    container_exited seen;
-    self->receive([&](container_exited& event) { seen = std::move(event); },
-                  caf::after(30s) >> [&] { FAIL("no container_exited within 30 s"); });
-    return seen;
+    return ask<container_exited>(stop_container{container, generation, grace});
   }
 
   /// Starts, waits for the end, and gives what it printed to standard output by this start and earlier ones.
@@ -179,16 +117,11 @@ public:
     return output();
   }
 
-  std::string output() const { return lines_of(read_text(container_log_path(data.path(), order("").name))); }
-  bool has_output(const std::string& text) const {
-    return eventually([&] { return output().find(text) != std::string::npos; });
-  }
-
   /// The folders of starts that were not cleared away.
   std::vector<fs::path> starts() const {
     std::vector<fs::path> found;
     std::error_code none;
-    for (const auto& start : fs::directory_iterator(container_folder(data.path(), order("").name) + "/run", none))
+    for (const auto& start : fs::directory_iterator(container_folder(data.path(), container) + "/run", none))
       found.push_back(start.path());
     return found;
   }
@@ -206,13 +139,6 @@ public:
     return must(storage::run_child(order));
   }
 
-  scratch_directory data;
-  std::shared_ptr<memory_container_records> records = std::make_shared<memory_container_records>();
-  caf::actor_system_config config;
-  caf::actor_system system{config};
-  caf::scoped_actor self{system};
-  caf::actor driver;
-  caf::error error;
   container_exited last_exit;
   std::atomic<bool> has_images{true}; ///< false: the image keeper does not run
   std::shared_ptr<host_bridge> bridge; ///< of the next driver
@@ -246,11 +172,6 @@ inline std::unique_ptr<oci_driver_under_test> make_oci_driver() {
     return std::make_unique<oci_driver_under_test>();
   MESSAGE("SKIPPED: ", why);
   return nullptr;
-}
-
-inline pid_t to_pid(const container_started& started) {
-  REQUIRE(started.pid > 1); // 0 would be whoever runs the test
-  return static_cast<pid_t>(started.pid);
 }
 
 } // namespace prunella::tests
