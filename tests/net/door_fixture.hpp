@@ -28,6 +28,15 @@
 
 namespace prunella::tests {
 
+/// The same bytes each time, and not the same ones over and over.
+inline std::string many_bytes(std::size_t size, unsigned seed) {
+  std::minstd_rand random(seed);
+  std::string bytes(size, '\0');
+  for (auto& c : bytes)
+    c = static_cast<char>(random());
+  return bytes;
+}
+
 inline net::socket_address socket_address_of(const std::string& address) {
   net::socket_address parsed;
   std::string problem;

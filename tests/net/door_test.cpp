@@ -1,28 +1,16 @@
-// Doors with real sockets: what a client sees.
+// Doors with real sockets: what a client sees of its connection.
 
 #include "tests/net/door_fixture.hpp"
 
-#include <atomic>
 #include <chrono>
 #include <mutex>
 #include <thread>
-
-#include <fcntl.h>
 
 using namespace prunella;
 using namespace prunella::tests;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// The same bytes each time, and not the same ones over and over.
-std::string many_bytes(std::size_t size, unsigned seed) {
-  std::minstd_rand random(seed);
-  std::string bytes(size, '\0');
-  for (auto& c : bytes)
-    c = static_cast<char>(random());
-  return bytes;
-}
 
 void check_both_ways(const test_socket& client, const test_socket& instance) {
   CHECK(client.send("question"));
@@ -421,162 +409,4 @@ TEST_CASE("a client that resets its connection resets it for the instance too") 
     client.reset();
     CHECK(served.is_reset());
   }
-}
-
-// -- who may ask ---------------------------------------------------------------------------------------------------------
-
-TEST_CASE("only hosts of the site reach an instance through a tunnel, each other is turned away before it can ask") {
-  test_doors doors(3);
-  const letter_server instance('i');
-  const auto port = free_port(doors.address(1));
-  doors.apply(2, {service_on(port, {local_backend("a", instance.address(), 2)})});
-  const auto service = service_on(port, {remote_backend("a", 2)});
-  doors.apply(1, {service});
-  CHECK(ask_once(doors.address(1) + ':' + std::to_string(port)) == 'i');
-
-  // No member any more: its certificate is as good as before.
-  net::door_plan without_third;
-  without_third.services = {service_on(port, {local_backend("a", instance.address(), 2)})};
-  without_third.peers["host-1"] = {doors.tunnel(1), false};
-  doors.door(2).apply(without_third);
-  doors.all(2);
-  doors.apply(3, {service});
-  const auto late = connect_to(doors.address(3) + ':' + std::to_string(port));
-  CHECK(ask_once(doors.address(1) + ':' + std::to_string(port)) == 'i');
-  const timeval soon{0, 500'000};
-  ::setsockopt(late.fd(), SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon);
-  CHECK_THROWS(late.receive(1));
-
-  // Another site's host of the same name.
-  test_doors strangers(2);
-  net::door_plan plan;
-  plan.services = {service};
-  plan.peers["host-2"] = {doors.tunnel(2), false};
-  strangers.door(1).apply(plan);
-  strangers.all(1);
-  const auto stranger = connect_to(strangers.address(1) + ':' + std::to_string(port));
-  ::setsockopt(stranger.fd(), SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon);
-  CHECK_THROWS(stranger.receive(1));
-}
-
-TEST_CASE("a door that shows another host's certificate is not used") {
-  test_doors doors(3);
-  const letter_server right('r');
-  const letter_server wrong('w');
-  const auto port = free_port(doors.address(1));
-  doors.apply(2, {service_on(port, {local_backend("a", wrong.address(), 2)})});
-  doors.apply(3, {service_on(port, {local_backend("b", right.address(), 3)})});
-  net::door_plan plan;
-  plan.services = {service_on(port, {{"a", 1, "host-3", {}}, {"b", 1, "host-3", {}}})};
-  plan.peers["host-3"] = {doors.tunnel(2), false}; // host 2 is behind that address
-  doors.door(1).apply(plan);
-  doors.all(1);
-  const auto client = connect_to(doors.address(1) + ':' + std::to_string(port));
-  while (doors.status(1).accepted == 0)
-    std::this_thread::yield();
-  plan.peers["host-3"] = {doors.tunnel(3), false};
-  doors.door(1).apply(plan);
-  CHECK(client.receive(1) == "r");
-}
-
-TEST_CASE("bytes that no door sends end their connection, and the door goes on") {
-  test_doors doors(2);
-  const letter_server instance('i');
-  const auto port = free_port(doors.address(1));
-  doors.apply(1, {service_on(port, {remote_backend("a", 2)})});
-  doors.apply(2, {service_on(port, {local_backend("a", instance.address(), 2)})});
-  for (const std::string& bytes : {std::string("GET / HTTP/1.1\r\n\r\n"), std::string(100'000, '\0'), many_bytes(100'000, 7)}) {
-    const auto hostile = connect_to(doors.tunnel(2));
-    hostile.send(bytes);
-    char byte = 0;
-    while (::recv(hostile.fd(), &byte, 1, 0) > 0) { // an alert, perhaps
-    }
-    CHECK(ask_once(doors.address(1) + ':' + std::to_string(port)) == 'i');
-  }
-}
-
-// -- datagrams -----------------------------------------------------------------------------------------------------------
-
-TEST_CASE("datagrams reach an instance here and on another host, and its answers come back to the client who asked") {
-  test_doors doors(2);
-  const auto instance = test_listener::open("127.0.0.1:0", SOCK_DGRAM);
-  const auto port = free_port(doors.address(1), SOCK_DGRAM);
-  const auto udp = config::port_protocol::udp;
-  doors.apply(1, {service_on(port, {remote_backend("a", 2)}, udp)});
-  doors.apply(2, {service_on(port, {local_backend("a", instance.address(), 2)}, udp)});
-  for (const int host : {1, 2}) {
-    const auto one = connect_to(doors.address(host) + ':' + std::to_string(port), SOCK_DGRAM);
-    const auto other = connect_to(doors.address(host) + ':' + std::to_string(port), SOCK_DGRAM);
-    for (const auto* client : {&one, &other, &one}) {
-      const std::string question = client == &one ? std::string(9'000, 'q') : std::string{};
-      REQUIRE(::send(client->fd(), question.data(), question.size(), 0) >= 0);
-      sockaddr_storage from{};
-      socklen_t size = sizeof from;
-      std::string got(65'536, '\0');
-      const auto n = ::recvfrom(instance.fd(), got.data(), got.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
-      REQUIRE(n == static_cast<ssize_t>(question.size()));
-      const std::string answer = client == &one ? "to one" : "to other";
-      REQUIRE(::sendto(instance.fd(), answer.data(), answer.size(), 0, reinterpret_cast<sockaddr*>(&from), size) > 0);
-      CHECK(client->receive_datagram() == answer);
-    }
-    CHECK(doors.status(host).accepted == 2);
-  }
-}
-
-TEST_CASE("the answer to a datagram leaves from the address that was asked, on IPv4 and IPv6") {
-  if (::access("/proc/net/if_inet6", R_OK) != 0) {
-    MESSAGE("SKIPPED: this machine has no IPv6");
-    return;
-  }
-  test_doors doors(1, [](net::door_options& x) { x.address = "10.255.255.1"; });
-  const auto instance = test_listener::open("127.0.0.1:0", SOCK_DGRAM);
-  const auto port = free_port("[::]", SOCK_DGRAM);
-  doors.apply(1, {service_on(port, {local_backend("a", instance.address())}, config::port_protocol::udp)});
-  for (const auto* address : {"127.0.0.1:", "127.0.0.77:", "[::1]:"}) {
-    const auto client = connect_to(address + std::to_string(port), SOCK_DGRAM); // takes nothing from elsewhere
-    CHECK(client.send("x"));
-    sockaddr_storage from{};
-    socklen_t size = sizeof from;
-    char byte = 0;
-    REQUIRE(::recvfrom(instance.fd(), &byte, 1, 0, reinterpret_cast<sockaddr*>(&from), &size) == 1);
-    REQUIRE(::sendto(instance.fd(), "y", 1, 0, reinterpret_cast<sockaddr*>(&from), size) == 1);
-    CHECK(client.receive_datagram() == "y");
-  }
-}
-
-TEST_CASE("a client whose instance is taken out is sent to another one with its next datagram") {
-  test_doors doors(1);
-  const auto first = test_listener::open("127.0.0.1:0", SOCK_DGRAM);
-  const auto second = test_listener::open("127.0.0.1:0", SOCK_DGRAM);
-  const auto port = free_port(doors.address(1), SOCK_DGRAM);
-  const auto udp = config::port_protocol::udp;
-  doors.apply(1, {service_on(port, {local_backend("a", first.address())}, udp)});
-  const auto client = connect_to(doors.address(1) + ':' + std::to_string(port), SOCK_DGRAM);
-  CHECK(client.send("1"));
-  CHECK(first.receive_datagram() == "1");
-  doors.apply(1, {service_on(port, {local_backend("b", second.address())}, udp)});
-  CHECK(client.send("2"));
-  CHECK(second.receive_datagram() == "2");
-}
-
-TEST_CASE("of one flow that may be open, another client's datagrams are dropped until the first has been silent for long") {
-  test_doors doors(1, [](net::door_options& x) {
-    x.max_flows = 1;
-    x.flow_timeout = 50ms;
-  });
-  const auto instance = test_listener::open("127.0.0.1:0", SOCK_DGRAM);
-  const auto port = free_port(doors.address(1), SOCK_DGRAM);
-  doors.apply(1, {service_on(port, {local_backend("a", instance.address())}, config::port_protocol::udp)});
-  const auto address = doors.address(1) + ':' + std::to_string(port);
-  const auto one = connect_to(address, SOCK_DGRAM);
-  CHECK(one.send("1"));
-  CHECK(instance.receive_datagram() == "1");
-  const auto other = connect_to(address, SOCK_DGRAM);
-  CHECK(other.send("x"));
-  while (doors.status(1).unserved == 0)
-    std::this_thread::yield();
-  while (doors.status(1).backends.at(0).open > 0)
-    std::this_thread::yield();
-  CHECK(other.send("2"));
-  CHECK(instance.receive_datagram() == "2");
 }
