@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <cstring>
 #include <iterator>
@@ -42,18 +41,11 @@ void kill_session(pid_t leader, const std::string& cgroup) {
   }
 }
 
-driver_failure cannot_begin(const std::string& container, const char* what) {
-  return {driver_errc::fork_failed, "a command in " + container + " could not be started: there is no " + what + ": "
-                                      + std::strerror(errno) + "; see the limits of the agent (`ulimit -n`)"};
-}
-
 } // namespace
 
-pid_t command_inside(const std::string& pid_file) {
-  const auto text = file_head(pid_file);
-  pid_t pid = 0;
-  std::from_chars(text.data(), text.data() + text.size(), pid);
-  return pid > 1 ? pid : 0;
+driver_failure command_cannot_begin(const std::string& container, const char* what) {
+  return {driver_errc::fork_failed, "a command in " + container + " could not be started: there is no " + what + ": "
+                                      + std::strerror(errno) + "; see the limits of the agent (`ulimit -n`)"};
 }
 
 bool is_in_cgroup(pid_t pid, const std::string& cgroup) {
@@ -61,7 +53,7 @@ bool is_in_cgroup(pid_t pid, const std::string& cgroup) {
 }
 
 void kill_command_inside(const std::string& pid_file, const std::string& cgroup) {
-  const auto leader = command_inside(pid_file);
+  const auto leader = pid_in(pid_file);
   if (leader == 0)
     return;
   const auto stat = read_proc_stat(leader);
@@ -181,7 +173,7 @@ void command_runner::work() {
 void command_runner::begin(command next) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
-    auto failure = cannot_begin(next.plan.container, "pipe");
+    auto failure = command_cannot_begin(next.plan.container, "pipe");
     remove_files_of(next.plan);
     next.tell({std::move(failure), {}});
     return;

@@ -34,8 +34,8 @@ std::string process_file_of(const std::string& pid_file);
 /// Those two, when the command is over.
 void remove_files_of(const command_plan& plan);
 
-/// The pid that the runtime wrote into `pid_file`; 0: not yet. May be another process's by now.
-pid_t command_inside(const std::string& pid_file);
+/// fork_failed: there is no `what` (a pipe, a process) for a command, for the reason in `errno`.
+driver_failure command_cannot_begin(const std::string& container, const char* what);
 
 /// False also when there is no such process.
 bool is_in_cgroup(pid_t pid, const std::string& cgroup);

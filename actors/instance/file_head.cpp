@@ -1,10 +1,10 @@
 #include "actors/instance/file_head.hpp"
 
 #include <fcntl.h>
-#include <sys/types.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "actors/instance/unique_fd.hpp"
 
@@ -23,6 +23,13 @@ std::string file_head(const std::string& path, std::size_t limit) {
       break;
   }
   return content;
+}
+
+pid_t pid_in(const std::string& path) {
+  const auto text = file_head(path);
+  pid_t pid = 0;
+  std::from_chars(text.data(), text.data() + text.size(), pid);
+  return pid > 1 ? pid : 0;
 }
 
 } // namespace prunella::actors

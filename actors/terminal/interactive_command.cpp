@@ -1,5 +1,4 @@
 #include "actors/terminal/interactive_command.hpp"
-#include "actors/instance/thread_without_signals.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -14,6 +13,9 @@
 #include <cstring>
 #include <system_error>
 
+#include "actors/instance/file_head.hpp"
+#include "actors/instance/thread_without_signals.hpp"
+
 namespace prunella::actors {
 
 namespace {
@@ -21,11 +23,6 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr char end_of_transmission = 4; // ctrl-d: what ends the input of a terminal
-
-driver_failure cannot_begin(const std::string& container, const char* what) {
-  return {driver_errc::fork_failed, std::string{"a command in "} + container + " could not be started: there is no " + what
-                                      + ": " + std::strerror(errno) + "; see the limits of the agent (`ulimit -n`)"};
-}
 
 void set_window(int terminal, window_size window) {
   if (window.rows == 0 || window.columns == 0)
@@ -38,7 +35,7 @@ void set_window(int terminal, window_size window) {
 
 /// What the command has in its container is a terminal of the runtime's. runc hands a new size on to it, crun does not.
 void set_window_inside(const command_plan& plan, window_size window) {
-  const auto pid = plan.pid_file.empty() || plan.cgroup.empty() ? 0 : command_inside(plan.pid_file);
+  const auto pid = plan.pid_file.empty() || plan.cgroup.empty() ? 0 : pid_in(plan.pid_file);
   if (pid == 0 || !is_in_cgroup(pid, plan.cgroup))
     return;
   const unique_fd inside{::open(("/proc/" + std::to_string(pid) + "/fd/0").c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)};
@@ -121,7 +118,7 @@ std::optional<driver_failure> interactive_command::open_streams(command_streams&
     std::array<char, 128> name{};
     if (!terminal_ || ::grantpt(terminal_.get()) != 0 || ::unlockpt(terminal_.get()) != 0
         || ::ptsname_r(terminal_.get(), name.data(), name.size()) != 0)
-      return cannot_begin(plan_.container, "pseudo terminal");
+      return command_cannot_begin(plan_.container, "pseudo terminal");
     set_window(terminal_.get(), options_.window);
     streams.terminal = name.data();
     theirs_.emplace_back(::open(name.data(), O_RDWR | O_NOCTTY | O_CLOEXEC)); // so that it is not hung up before it begins
@@ -137,11 +134,11 @@ std::optional<driver_failure> interactive_command::open_streams(command_streams&
     return theirs_.back().get();
   };
   if (options_.has_input && (streams.input = make_pipe(true, to_command_)) < 0)
-    return cannot_begin(plan_.container, "pipe");
+    return command_cannot_begin(plan_.container, "pipe");
   streams.output = make_pipe(false, outputs_[0]);
   streams.error = make_pipe(false, outputs_[1]);
   if (streams.output < 0 || streams.error < 0)
-    return cannot_begin(plan_.container, "pipe");
+    return command_cannot_begin(plan_.container, "pipe");
   return std::nullopt;
 }
 
