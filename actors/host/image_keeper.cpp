@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <iterator>
 #include <map>
-#include <optional>
 #include <set>
 #include <utility>
 
@@ -15,11 +13,12 @@
 #include <caf/send.hpp>
 #include <caf/stateful_actor.hpp>
 
+#include "actors/host/image_events.hpp"
 #include "actors/host/image_imports.hpp"
 #include "actors/host/image_shelf.hpp"
+#include "actors/host/image_waiters.hpp"
 #include "actors/instance/image_error.hpp"
 #include "actors/site/leadership_actor.hpp"
-#include "config/quantity.hpp"
 #include "runtime/supervised_actor.hpp"
 
 namespace prunella::actors {
@@ -33,17 +32,6 @@ constexpr milliseconds progress_pause{1'000}; ///< progress alone is told so oft
 constexpr milliseconds ask_site_every{1'000}; ///< while containers wait
 constexpr milliseconds result_kept{60'000};
 constexpr std::uint64_t room_step = std::uint64_t{256} << 20;
-
-/// As the journal has it: `new image sha256:0123… from host-3, 12 MiB`.
-std::string new_image_text(const fetched_image& x) {
-  return "new image " + x.manifest.substr(0, 19) + " from " + x.from + ", " + config::shown_bytes(static_cast<std::int64_t>(x.bytes));
-}
-
-/// People look for the tag; what it means is in the reason.
-std::string name_for_people(const std::string& reference) {
-  const auto read = storage::parse_reference(reference);
-  return read && read->is_pinned() && !read->tag.empty() ? read->name() + ':' + read->tag : reference;
-}
 
 struct keeper_tick {
   std::uint64_t epoch = 0;
@@ -99,14 +87,13 @@ struct keeper_state {
   ~keeper_state() {
     *ending_ = true;
     const auto ended = to_error({image_errc::ended, "the image keeper of " + options_.host + " ends; ask again"});
-    for (auto& [reference, waiting] : providing_)
-      for (auto& x : waiting)
-        x.promise.deliver(ended);
+    waiters_.end_all(ended);
     imports_.end_all(ended);
   }
 
   caf::behavior start(image_keeper_options options) {
     options_ = std::move(options);
+    waiters_ = image_waiters(options_.max_waiting);
     jobs_ = std::make_unique<image_jobs>(options_.jobs, options_.may_unpack);
     shelf_ = std::make_unique<image_shelf>(options_.images, options_.clock);
     look_at_disk();
@@ -133,13 +120,6 @@ struct keeper_state {
   }
 
 private:
-  using provided_promise = caf::typed_response_promise<provided_image>;
-
-  struct provide_waiting {
-    std::string holder;
-    provided_promise promise;
-  };
-
   runtime::instant now() { return self_->clock().now(); }
 
   // -- containers of this host ---------------------------------------------------------------------------------------
@@ -154,11 +134,10 @@ private:
       return to_error({image_errc::needs_root, "the image " + x.reference
                                                  + " cannot be unpacked: containers from images need an agent that runs as "
                                                    "root; without, run a `command` of the host"});
-    if (waiting_ >= options_.max_waiting)
+    if (waiters_.is_full())
       return too_many();
     auto promise = self_->make_response_promise<provided_image>();
-    ++waiting_;
-    provide(*std::move(reference), {x.holder, promise});
+    provide(*std::move(reference), waiters_.admit(x.holder, promise));
     return promise;
   }
 
@@ -167,7 +146,7 @@ private:
   }
 
   /// Now, or when the site decided what a tag is, or when the image was brought.
-  void provide(storage::image_reference reference, provide_waiting x) {
+  void provide(storage::image_reference reference, image_waiter x) {
     const auto tag = reference.text();
     const auto meaning = options_.meaning_of && !reference.is_pinned() ? options_.meaning_of(x.holder, tag) : tag_meaning{};
     if (meaning.is_open)
@@ -177,52 +156,37 @@ private:
     auto here = shelf_->provide(reference, x.holder);
     if (here.ok()) {
       tell_site(); // holders are part of the report
-      return end_waiting(x, std::move(*here));
+      return waiters_.answer(x, std::move(*here));
     }
     if (here.error().code != storage::storage_errc::not_found)
-      return end_waiting(x, to_error(to_image_failure(here.error())));
+      return waiters_.answer(x, to_error(to_image_failure(here.error())));
     const auto image = reference.text();
     if (!jobs_->ask(image, now()))
-      return end_waiting(x, too_many());
+      return waiters_.answer(x, too_many());
     if (shelf_->is_ready(reference, false))
       jobs_->is_here(image);
-    providing_[image].push_back(std::move(x));
+    waiters_.await_image(image, std::move(x));
     pump();
     tell_site();
   }
 
-  void await_decision(const std::string& tag, provide_waiting x) {
+  void await_decision(const std::string& tag, image_waiter x) {
     if (!jobs_->ask(tag, now(), true))
-      return end_waiting(x, too_many());
-    undecided_[tag].push_back(std::move(x));
+      return waiters_.answer(x, too_many());
+    waiters_.await_decision(tag, std::move(x));
     tell_site();
   }
 
   /// Those who wait for a decision look whether it was made.
   void on_decided() {
-    for (auto it = undecided_.begin(); it != undecided_.end();) {
-      auto& [tag, waiting] = *it;
-      const auto first = std::stable_partition(waiting.begin(), waiting.end(), [this, &tag = tag](const auto& x) {
-        return options_.meaning_of(x.holder, tag).is_open;
-      });
-      std::vector<provide_waiting> decided{std::make_move_iterator(first), std::make_move_iterator(waiting.end())};
-      waiting.erase(first, waiting.end());
-      const auto reference = storage::parse_reference(tag);
-      if (waiting.empty()) {
+    const auto is_open = [this](const std::string& holder, const std::string& tag) { return options_.meaning_of(holder, tag).is_open; };
+    for (auto& [tag, waiters, was_last] : waiters_.take_decided(is_open)) {
+      if (was_last)
         jobs_->no_longer_asked(tag);
-        it = undecided_.erase(it);
-      } else {
-        ++it;
-      }
-      for (auto& x : decided)
+      const auto reference = storage::parse_reference(tag);
+      for (auto& x : waiters)
         provide(*reference, std::move(x));
     }
-  }
-
-  template <class T>
-  void end_waiting(provide_waiting& x, T answer) {
-    --waiting_;
-    x.promise.deliver(std::move(answer));
   }
 
   caf::result<caf::unit_t> on_keep_holders(const keep_holders& x) {
@@ -238,24 +202,14 @@ private:
   }
 
   void deliver(const std::string& image) {
-    auto waiting = providing_.extract(image);
-    if (!waiting)
-      return;
     const auto reference = storage::parse_reference(image);
-    for (auto& x : waiting.mapped()) {
+    for (auto& x : waiters_.take(image)) {
       auto provided = shelf_->provide(*reference, x.holder);
       if (provided)
-        end_waiting(x, std::move(*provided));
+        waiters_.answer(x, std::move(*provided));
       else
-        end_waiting(x, to_error(to_image_failure(provided.error())));
+        waiters_.answer(x, to_error(to_image_failure(provided.error())));
     }
-  }
-
-  void refuse(const std::string& image, const image_failure& why) {
-    for (auto* list : {&providing_, &undecided_})
-      if (auto waiting = list->extract(image))
-        for (auto& x : waiting.mapped())
-          end_waiting(x, to_error(why));
   }
 
   // -- imports -------------------------------------------------------------------------------------------------------
@@ -428,10 +382,10 @@ private:
 
   void on_moved(const fetch_moved& x) {
     jobs_->progress(x.reference, x.how_far);
-    if (from_told_[x.reference] == x.how_far.from || x.how_far.from.empty())
+    auto event = events_.from(x.reference, x.how_far.from);
+    if (!event)
       return;
-    from_told_[x.reference] = x.how_far.from;
-    note(x.reference, "", "fetching", "from " + x.how_far.from);
+    options_.record(*std::move(event));
     tell_site();
   }
 
@@ -449,34 +403,24 @@ private:
     jobs_->done(x.reference, image.look_since);
     if (!image.meaning.empty())
       tags_[x.reference] = {x.reference, image.look_since, image.meaning};
-    forget_told(x.reference);
-    for (const auto& why : x.outcome.peers_failed)
-      note(x.reference, "fetching", "fetching", why);
-    if (!image.was_there)
-      note(x.reference, "fetching", "present", new_image_text(image));
+    for (auto& event : events_.fetched(x.reference, x.outcome))
+      options_.record(std::move(event));
     deliver(x.reference);
   }
 
   void on_failed(const fetch_over& x) {
     const auto& failure = x.outcome.failure;
-    // The same reason again and again is one event.
-    if (reasons_told_[x.reference] != failure.message)
-      note(x.reference, "fetching", "failed", "image " + x.reference + " could not be fetched: " + failure.message);
-    reasons_told_[x.reference] = failure.message;
+    if (auto event = events_.failed(x.reference, failure))
+      options_.record(*std::move(event));
     const bool tell = jobs_->failed(x.reference, failure, now());
     // How much it takes is not always known: each failure in a row asks for twice as much.
     if (failure.code == image_errc::disk_full)
       make_room(room_step << std::min(jobs_->failures(x.reference), 16u));
     if (!tell)
       return;
-    refuse(x.reference, failure);
+    waiters_.refuse(x.reference, to_error(failure));
     if (!jobs_->is_wanted(x.reference))
-      forget_told(x.reference);
-  }
-
-  void forget_told(const std::string& reference) {
-    from_told_.erase(reference);
-    reasons_told_.erase(reference);
+      events_.forget(x.reference);
   }
 
   // -- room ----------------------------------------------------------------------------------------------------------
@@ -507,13 +451,7 @@ private:
     if (!removed)
       return note_store("cannot make room: " + removed.error().message);
     for (const auto& [what, why] : *removed)
-      note(what, "present", "removed", why);
-  }
-
-  // -- events --------------------------------------------------------------------------------------------------------
-
-  void note(const std::string& reference, const std::string& from, const std::string& to, const std::string& reason) {
-    options_.record({"", 0, 0, "image/" + name_for_people(reference), from, to, reason, ""});
+      options_.record(image_event(what, "present", "removed", why));
   }
 
   void note_store(const std::string& reason) {
@@ -525,14 +463,11 @@ private:
   std::unique_ptr<image_jobs> jobs_;
   std::unique_ptr<image_shelf> shelf_;
   std::shared_ptr<std::atomic<bool>> ending_ = std::make_shared<std::atomic<bool>>(false); ///< workers look at it
-  std::map<std::string, std::vector<provide_waiting>> providing_; ///< by reference
-  std::map<std::string, std::vector<provide_waiting>> undecided_; ///< by tag: the site has not said what it means
-  std::map<std::string, tag_found> tags_;                         ///< by tag: those of the last orders that were looked at
+  image_waiters waiters_;
+  std::map<std::string, tag_found> tags_; ///< by tag: those of the last orders that were looked at
   image_imports imports_{result_kept};
-  std::map<std::string, std::string> from_told_;                  ///< by reference: the last event's source
-  std::map<std::string, std::string> reasons_told_;               ///< by reference: the last event's reason
-  std::set<std::string> kept_;                                    ///< references that the site counts on here
-  std::size_t waiting_ = 0;
+  image_events events_;
+  std::set<std::string> kept_; ///< references that the site counts on here
   std::uint64_t revision_ = 0;
   std::uint64_t tick_epoch_ = 0;
   bool report_armed_ = false;

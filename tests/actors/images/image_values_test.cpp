@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "actors/host/blob_window.hpp"
+#include "actors/host/image_events.hpp"
 #include "actors/host/image_jobs.hpp"
 #include "actors/host/token_bucket.hpp"
 
@@ -288,4 +289,39 @@ TEST_CASE("asks beyond the bound of wanted images are refused, those for wanted 
   CHECK(jobs.ask("r.example/b:1", start));
   CHECK_FALSE(jobs.ask("r.example/c:1", start));
   CHECK(jobs.ask("r.example/a:1", start));
+}
+
+TEST_CASE("a source is told once, a reason once in a row, and anew when the image came or nobody wanted it any more") {
+  image_events events;
+  CHECK_FALSE(events.from(web, "")); // not known yet
+  CHECK(events.from(web, "host-2")->reason == "from host-2");
+  CHECK_FALSE(events.from(web, "host-2"));
+  CHECK_FALSE(events.from(web, ""));
+  CHECK(events.from(web, "registry")->to == "fetching");
+  CHECK(events.failed(web, failure())->reason == "image " + web + " could not be fetched: no answer");
+  CHECK_FALSE(events.failed(web, failure()));
+  CHECK(events.failed("other", failure()));
+  CHECK(events.failed(web, {image_errc::disk_full, "no room"}));
+  CHECK(events.failed(web, failure())); // in a row
+  events.forget(web);
+  CHECK(events.failed(web, failure()));
+  CHECK(events.from(web, "registry"));
+  events.fetched(web, {});
+  CHECK(events.failed(web, failure()));
+}
+
+TEST_CASE("an image that came is told with what failed on the way, one that was here only with that, and by its tag") {
+  image_events events;
+  fetch_outcome outcome;
+  outcome.image = {"sha256:0123456789abcdef", "host-3", 12 << 20, false, "", 0};
+  outcome.peers_failed = {"host-2 does not answer"};
+  const auto pinned = web + "@sha256:" + std::string(64, 'a');
+  auto told = events.fetched(pinned, outcome);
+  REQUIRE(told.size() == 2);
+  CHECK(told[0].reason == "host-2 does not answer");
+  CHECK(told[1].object == "image/" + web);
+  CHECK(told[1].to == "present");
+  CHECK(told[1].reason == "new image sha256:0123456789ab from host-3, 12 MiB");
+  outcome.image.was_there = true;
+  CHECK(events.fetched(pinned, outcome).size() == 1);
 }
