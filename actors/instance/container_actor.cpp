@@ -1,31 +1,22 @@
-#include "actors/instance/container_actor.hpp"
+#include "actors/instance/container_actor_state.hpp"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include <caf/actor_cast.hpp>
-#include <caf/behavior.hpp>
 #include <caf/exit_reason.hpp>
 #include <caf/sec.hpp>
 #include <caf/send.hpp>
-#include <caf/stateful_actor.hpp>
 #include <caf/system_messages.hpp>
 
-#include "actors/instance/container_prober.hpp"
-#include "actors/instance/disk_limit.hpp"
 #include "actors/instance/driver_error.hpp"
 #include "runtime/exit_reason.hpp"
-#include "runtime/supervised_actor.hpp"
 
 namespace prunella::actors {
 
 namespace {
 
 using std::chrono::milliseconds;
-
-/// Longer than any start delay: how much older a container is makes no difference to its probes.
-constexpr std::int64_t longest_age_ms = 24 * 3'600'000;
 
 /// Between two asks for what is not there yet.
 constexpr milliseconds ask_again_after{1'000};
@@ -36,87 +27,9 @@ bool is_not_there_yet(const caf::error& why) {
          || is_driver_error(why, driver_errc::disk_full);
 }
 
-// Timer: look for the driver again. Of an older epoch: no longer of interest.
-struct look_for_driver {
-  std::uint64_t epoch = 0;
+} // namespace
 
-  PRUNELLA_FIELDS(look_for_driver, epoch)
-};
-
-// From the gate: look whether it is open now.
-struct gate_moved {
-  std::uint8_t unused = 0;
-
-  PRUNELLA_FIELDS(gate_moved, unused)
-};
-
-// Timer: count what it wrote.
-struct disk_due {
-  std::uint8_t unused = 0;
-
-  PRUNELLA_FIELDS(disk_due, unused)
-};
-
-struct container_state {
-  using self_pointer = caf::stateful_actor<container_state, runtime::supervised_actor>*;
-
-  static inline const char* name = "container";
-
-  explicit container_state(self_pointer self_) : self{self_} {}
-
-  caf::behavior make_behavior(container_order order_, container_context context_, runtime::parent_link parent_);
-
-  void pass_gate();
-  void find_driver();
-  void ask_driver();
-  void ask_whether_done(const caf::actor& driver);
-  void ask_to_claim(const caf::actor& driver);
-  void ask_to_prepare(const caf::actor& driver);
-  void ask_to_start(const caf::actor& driver);
-  void ask_to_adopt(const caf::actor& driver);
-  void drain();
-  void ask_to_stop(const caf::actor& asked);
-  void on_started(const container_started& started);
-  void on_refused(const caf::error& why);
-  void ask_again_later(std::string reason);
-  void on_exited(const container_exited& exited);
-  void on_driver_down();
-  void on_shutdown();
-  void begin_probes();
-  bool is_probed() const;
-  void on_probe(const probe_answered& answer);
-  void begin_disk_limit();
-  void on_disk_due();
-  void end_unhealthy(std::string why);
-  void on_stopped(std::string reason);
-
-  void enter(container_phase phase, std::string reason = {});
-  void tell();
-  void end(caf::error reason);
-  void say_ready();
-
-  bool is_over() const {
-    return report.phase == container_phase::exited || report.phase == container_phase::failed;
-  }
-
-  self_pointer self;
-  container_order order;
-  container_context context;
-  runtime::parent_link parent;
-  container_report report;
-  caf::actor driver; ///< that answered last
-  bool is_ready = false;
-  bool is_needed = true;    ///< false for an init container until it is known that its instance does not run yet
-  bool is_prepared = false; ///< its image is here, or it has none
-  std::optional<container_prober> prober; ///< while it runs, if it has probes
-  std::optional<disk_limit> disk;         ///< while it runs, if it has one
-  std::string unhealthy; ///< why it is being ended; empty: it is not
-  bool is_draining = false; ///< told to stop, and connections to it may end
-  std::uint64_t epoch = 0;
-  caf::actor_clock::time_point patience_ends;
-};
-
-caf::behavior container_state::make_behavior(container_order order_, container_context context_,
+caf::behavior container_actor_state::make_behavior(container_order order_, container_context context_,
                                              runtime::parent_link parent_) {
   order = std::move(order_);
   context = std::move(context_);
@@ -162,7 +75,7 @@ caf::behavior container_state::make_behavior(container_order order_, container_c
 
 // -- starting --------------------------------------------------------------------------------------------------------
 
-void container_state::pass_gate() {
+void container_actor_state::pass_gate() {
   if (context.gate) {
     const caf::actor_addr me = self->address();
     const auto look_again = [me] {
@@ -177,7 +90,7 @@ void container_state::pass_gate() {
 }
 
 // Asks the driver for what this phase needs of it; without one, looks again until its patience ends.
-void container_state::find_driver() {
+void container_actor_state::find_driver() {
   ++epoch;
   if (auto found = context.driver()) {
     driver = std::move(found);
@@ -196,7 +109,7 @@ void container_state::find_driver() {
     on_refused(caf::make_error(container_errc::driver_unavailable, reason));
 }
 
-void container_state::ask_driver() {
+void container_actor_state::ask_driver() {
   switch (report.phase) {
     case container_phase::starting:
       if (!is_needed)
@@ -213,7 +126,7 @@ void container_state::ask_driver() {
 }
 
 // An init container has nothing to do when another container of its instance runs already.
-void container_state::ask_whether_done(const caf::actor& asked) {
+void container_actor_state::ask_whether_done(const caf::actor& asked) {
   say_ready(); // it may run for long
   const auto number = epoch;
   self->request(asked, context.margin, recover_containers{})
@@ -238,7 +151,7 @@ void container_state::ask_whether_done(const caf::actor& asked) {
 }
 
 // Of an image: what runs is taken over without one, so that nothing depends on it being here still.
-void container_state::ask_to_claim(const caf::actor& asked) {
+void container_actor_state::ask_to_claim(const caf::actor& asked) {
   const auto number = epoch;
   self->request(asked, context.margin, adopt_container{order})
     .then([this](const container_started& started) { on_started(started); },
@@ -252,7 +165,7 @@ void container_state::ask_to_claim(const caf::actor& asked) {
           });
 }
 
-void container_state::ask_to_prepare(const caf::actor& asked) {
+void container_actor_state::ask_to_prepare(const caf::actor& asked) {
   say_ready(); // an image may be long on its way
   const auto number = epoch;
   self->request(asked, context.image_patience, prepare_container{order})
@@ -272,7 +185,7 @@ void container_state::ask_to_prepare(const caf::actor& asked) {
       });
 }
 
-void container_state::ask_to_start(const caf::actor& asked) {
+void container_actor_state::ask_to_start(const caf::actor& asked) {
   const auto number = epoch;
   self->request(asked, order.spec.grace + context.margin, start_container{order})
     .then([this](const container_started& started) { on_started(started); },
@@ -282,7 +195,7 @@ void container_state::ask_to_start(const caf::actor& asked) {
           });
 }
 
-void container_state::ask_to_adopt(const caf::actor& asked) {
+void container_actor_state::ask_to_adopt(const caf::actor& asked) {
   const auto number = epoch;
   self->request(asked, context.margin, adopt_container{order})
     .then([](const container_started&) {}, // it goes on as before
@@ -296,7 +209,7 @@ void container_state::ask_to_adopt(const caf::actor& asked) {
           });
 }
 
-void container_state::on_started(const container_started& started) {
+void container_actor_state::on_started(const container_started& started) {
   if (report.phase != container_phase::starting)
     return; // told to stop meanwhile; the stop is on its way
   report.pid = started.pid;
@@ -309,7 +222,7 @@ void container_state::on_started(const container_started& started) {
   say_ready();
 }
 
-void container_state::on_refused(const caf::error& why) {
+void container_actor_state::on_refused(const caf::error& why) {
   if (report.phase == container_phase::stopping || is_over())
     return;
   if (why == caf::sec::request_receiver_down) { // the driver died over it; its successor knows what became of it
@@ -325,7 +238,7 @@ void container_state::on_refused(const caf::error& why) {
 }
 
 // Until the driver says that it has been waited for long enough.
-void container_state::ask_again_later(std::string reason) {
+void container_actor_state::ask_again_later(std::string reason) {
   if (report.reason != reason)
     enter(container_phase::starting, std::move(reason));
   self->delayed_send(self, ask_again_after, look_for_driver{++epoch});
@@ -333,7 +246,7 @@ void container_state::ask_again_later(std::string reason) {
 
 // -- running ---------------------------------------------------------------------------------------------------------
 
-void container_state::on_exited(const container_exited& exited) {
+void container_actor_state::on_exited(const container_exited& exited) {
   if (is_over() || (report.phase == container_phase::stopping && !is_draining)) // the stop's answer says the same
     return;
   if (exited.generation != order.generation || (report.pid != 0 && exited.pid != report.pid))
@@ -351,89 +264,7 @@ void container_state::on_exited(const container_exited& exited) {
   end(std::move(reason));
 }
 
-// -- probes ----------------------------------------------------------------------------------------------------------
-
-void container_state::begin_probes() {
-  const auto& wanted = order.spec.probes;
-  if (!context.probe || !(wanted.startup.is_set() || wanted.liveness.is_set() || wanted.readiness.is_set()))
-    return;
-  // Clocks may be set meanwhile; what cannot be is not believed.
-  const auto age = report.adopted && context.clock && report.started_at_ms > 0 ? context.clock() - report.started_at_ms : 0;
-  const auto addresses = report.address.empty() ? context.probe_addresses : std::vector{report.address};
-  prober.emplace(self, container_prober_options{wanted, context.probe, addresses, context.driver, order.name,
-                                                order.generation, milliseconds{std::clamp<std::int64_t>(age, 0, longest_age_ms)},
-                                                report.adopted});
-  report.is_ready = prober->is_ready();
-  report.unready_reason = prober->unready_reason();
-  prober->run();
-}
-
-bool container_state::is_probed() const {
-  return prober && report.phase == container_phase::running && unhealthy.empty();
-}
-
-void container_state::on_probe(const probe_answered& answer) {
-  if (!is_probed())
-    return;
-  auto verdict = prober->on_answer(answer);
-  if (verdict.has_changed) {
-    report.is_ready = prober->is_ready();
-    report.unready_reason = prober->unready_reason();
-  }
-  if (!verdict.give_up.empty() && driver) // while that is restarted, what fails goes on to fail
-    return end_unhealthy(std::move(verdict.give_up));
-  if (verdict.has_changed)
-    tell();
-  prober->run();
-}
-
-// -- disk limit ------------------------------------------------------------------------------------------------------
-
-void container_state::begin_disk_limit() {
-  if (!context.disk || order.spec.disk_bytes <= 0)
-    return;
-  disk.emplace(order.spec.disk_bytes);
-  self->delayed_send(self, disk->pause(), disk_due{});
-}
-
-void container_state::on_disk_due() {
-  if (!disk || report.phase != container_phase::running || !unhealthy.empty())
-    return;
-  const auto look_again = [this] { self->delayed_send(self, disk->pause(), disk_due{}); };
-  const auto counter = context.disk();
-  if (!counter) // it is being restarted
-    return look_again();
-  self->request(counter, context.margin, measure_disk{order.name, report.pid})
-    .then(
-      [this, look_again](const disk_measured& measured) {
-        if (report.phase != container_phase::running || !unhealthy.empty())
-          return;
-        auto why = disk->on_measured(measured, self->clock().now());
-        if (why.empty() || !driver) // while that is restarted, nobody could end it
-          look_again();
-        else
-          end_unhealthy(std::move(why));
-      },
-      [look_again](const caf::error&) { look_again(); });
-}
-
-// It ends as if by itself, with this reason; its supervisor decides what comes next.
-void container_state::end_unhealthy(std::string why) {
-  unhealthy = std::move(why);
-  report.is_ready = false;
-  report.unready_reason = unhealthy;
-  tell();
-  const auto give_up = [this] {
-    if (is_over() || report.phase == container_phase::stopping)
-      return;
-    enter(container_phase::failed, unhealthy);
-    end(caf::make_error(container_errc::unhealthy, unhealthy));
-  };
-  self->request(driver, order.spec.grace + context.margin, stop_container{order.name, order.generation, order.spec.grace})
-    .then([give_up](const container_exited&) { give_up(); }, [give_up](const caf::error&) { give_up(); });
-}
-
-void container_state::on_driver_down() {
+void container_actor_state::on_driver_down() {
   if (is_over())
     return;
   driver = nullptr;
@@ -443,7 +274,7 @@ void container_state::on_driver_down() {
 
 // -- stopping --------------------------------------------------------------------------------------------------------
 
-void container_state::on_shutdown() {
+void container_actor_state::on_shutdown() {
   if (is_over() || report.phase == container_phase::stopping)
     return;
   const auto was = report.phase;
@@ -457,7 +288,7 @@ void container_state::on_shutdown() {
   find_driver();
 }
 
-void container_state::drain() {
+void container_actor_state::drain() {
   const auto door = context.door && context.drain > milliseconds{0} && !order.init ? context.door() : caf::actor{};
   if (!door)
     return ask_to_stop(driver);
@@ -470,7 +301,7 @@ void container_state::drain() {
     .then([go_on] { go_on(); }, [go_on](const caf::error&) { go_on(); });
 }
 
-void container_state::ask_to_stop(const caf::actor& asked) {
+void container_actor_state::ask_to_stop(const caf::actor& asked) {
   is_draining = false;
   const auto number = epoch;
   self->request(asked, order.spec.grace + context.margin, stop_container{order.name, order.generation, order.spec.grace})
@@ -487,7 +318,7 @@ void container_state::ask_to_stop(const caf::actor& asked) {
           });
 }
 
-void container_state::on_stopped(std::string reason) {
+void container_actor_state::on_stopped(std::string reason) {
   if (is_over())
     return;
   enter(container_phase::exited, std::move(reason));
@@ -496,7 +327,7 @@ void container_state::on_stopped(std::string reason) {
 
 // -- telling ---------------------------------------------------------------------------------------------------------
 
-void container_state::enter(container_phase phase, std::string reason) {
+void container_actor_state::enter(container_phase phase, std::string reason) {
   report.phase = phase;
   report.reason = std::move(reason);
   if (phase != container_phase::running && phase != container_phase::stopping)
@@ -504,22 +335,20 @@ void container_state::enter(container_phase phase, std::string reason) {
   tell();
 }
 
-void container_state::tell() {
+void container_actor_state::tell() {
   if (const auto observer = context.observer())
     self->send(observer, report);
 }
 
-void container_state::end(caf::error reason) {
+void container_actor_state::end(caf::error reason) {
   say_ready(); // an end before that would be a failed start, which the supervisor does not restart the first time
   self->quit(std::move(reason));
 }
 
-void container_state::say_ready() {
+void container_actor_state::say_ready() {
   if (!std::exchange(is_ready, true))
     parent.say_ready();
 }
-
-} // namespace
 
 std::string_view to_text(container_phase phase) {
   switch (phase) {
@@ -546,7 +375,7 @@ caf::error end_reason(const container_exited& exited) {
 caf::actor spawn_container(caf::event_based_actor* spawner, container_order order, container_context context,
                            runtime::parent_link parent) {
   return spawner->spawn(
-    [](caf::stateful_actor<container_state, runtime::supervised_actor>* self, container_order given,
+    [](caf::stateful_actor<container_actor_state, runtime::supervised_actor>* self, container_order given,
        container_context with, runtime::parent_link by) {
       return self->state.make_behavior(std::move(given), std::move(with), std::move(by));
     },
