@@ -163,10 +163,7 @@ or_problem<Body> read_body(const std::string& text, const std::vector<std::strin
         errors.push_back(std::string{member.key()} + ": is not a known key");
   if (errors.empty())
     return body;
-  auto problem = make_problem(400, "the body is not what this request takes", errors.front(),
-                              std::string{"send JSON such as "} + example);
-  problem.errors = std::move(errors);
-  return problem;
+  return wrong_body(std::move(errors), example);
 }
 
 } // namespace

@@ -214,6 +214,12 @@ problem_view make_problem(std::uint32_t status, std::string detail, std::string 
   return {std::string{net::http_reason(status)}, status, std::move(detail), std::move(cause), std::move(fix), {}};
 }
 
+problem_view wrong_body(std::vector<std::string> errors, const char* example) {
+  auto problem = make_problem(400, "the body is not what this request takes", errors.front(), std::string{"send JSON such as "} + example);
+  problem.errors = std::move(errors);
+  return problem;
+}
+
 std::string application_key_of(const std::string& name) {
   const auto dot = name.find('.');
   const auto tenant = dot == std::string::npos ? std::string{"default"} : name.substr(0, dot);

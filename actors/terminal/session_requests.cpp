@@ -28,10 +28,7 @@ or_problem<Body> read_body(const std::string& text, const char* example) {
   auto errors = parsed.error.empty() ? config::from_json(parsed.value, body) : std::vector<std::string>{parsed.error};
   if (errors.empty())
     return body;
-  auto problem = make_problem(400, "the body is not what this request takes", errors.front(),
-                              std::string{"send JSON such as "} + example);
-  problem.errors = std::move(errors);
-  return problem;
+  return wrong_body(std::move(errors), example);
 }
 
 problem_view no_instance(const site_state& state, const std::string& name) {
