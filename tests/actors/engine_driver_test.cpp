@@ -7,7 +7,7 @@
 #include <iterator>
 
 #include "actors/instance/proc_filesystem.hpp"
-#include "actors/terminal/interactive_command.hpp"
+#include "tests/actors/command_client.hpp"
 #include "tests/actors/engine_service.hpp"
 #include "tests/actors/fake_engine.hpp"
 #include "tests/actors/oci_fixture.hpp"
@@ -389,28 +389,15 @@ TEST_CASE_TEMPLATE("a person at a terminal in an engine's container has its size
   x->start(x->order("exec busybox sleep 1000"));
   const auto plan = x->ask<command_plan>(plan_command{x->order("").name, 0, {"/bin/sh"}, "xterm"});
   REQUIRE_FALSE(x->error);
-  interactive_command shell_there{plan, {true, true, {33, 101}}, [] {}};
-  std::string shown;
-  std::uint64_t confirmed = 0;
-  const auto sees = [&](const std::string& text) {
-    return eventually([&] {
-      for (auto& chunk : shell_there.read(confirmed)) {
-        shown += chunk.bytes;
-        confirmed = chunk.number;
-      }
-      return shown.find(text) != std::string::npos;
-    }, 20s);
-  };
-  std::uint64_t written = 0;
-  const auto type = [&](const std::string& text) { written = shell_there.write(written, text); };
-  type("while [ \"$(busybox stty size)\" != '33 101' ]; do busybox sleep 0.05; done; echo $NAME\n");
-  CHECK_MESSAGE(sees("popcorn\r\n"), shown);
-  shell_there.resize({44, 122});
-  type("while [ \"$(busybox stty size)\" != '44 122' ]; do busybox sleep 0.05; done; echo re''sized\n");
-  CHECK_MESSAGE(sees("resized"), shown);
-  type("trap '' HUP; busybox sleep 2000\n");
+  command_client person{plan, {true, true, {33, 101}}};
+  person.type("while [ \"$(busybox stty size)\" != '33 101' ]; do busybox sleep 0.05; done; echo $NAME\n");
+  CHECK_MESSAGE(person.sees("popcorn\r\n"), person.output);
+  person.command.resize({44, 122});
+  person.type("while [ \"$(busybox stty size)\" != '44 122' ]; do busybox sleep 0.05; done; echo re''sized\n");
+  CHECK_MESSAGE(person.sees("resized"), person.output);
+  person.type("trap '' HUP; busybox sleep 2000\n");
   REQUIRE(eventually([&] { return x->ask<exec_result>(sleepers()).output == "1\n"; }));
-  shell_there.hang_up();
+  person.command.hang_up();
   CHECK(eventually([&] { return x->ask<exec_result>(sleepers()).output == "0\n"; }, 20s));
   x->stop(1, 0ms);
 }

@@ -6,8 +6,7 @@
 #include <csignal>
 #include <mutex>
 
-#include "actors/terminal/interactive_command.hpp"
-#include "tests/actors/real_process.hpp"
+#include "tests/actors/command_client.hpp"
 
 using namespace prunella::actors;
 using namespace prunella::tests;
@@ -19,36 +18,8 @@ command_plan plan_of(std::vector<std::string> command) {
   return {"default.shop.web-1.server", 1, std::move(command), {"PATH=/usr/bin:/bin", "NAME=popcorn", "TERM=dumb"}, "/tmp", {}, {}};
 }
 
-/// A client: reads and confirms what comes.
-struct client {
-  client(const std::string& script, interactive_options options)
-      : command{plan_of({"/bin/sh", "-c", script}), options, [] {}} {}
-
-  void read() {
-    for (auto& chunk : command.read(confirmed)) {
-      REQUIRE(chunk.number == confirmed + 1);
-      confirmed = chunk.number;
-      (chunk.is_error ? errors : output) += chunk.bytes;
-    }
-  }
-  bool sees(const std::string& text) {
-    return eventually([&] { return read(), output.find(text) != std::string::npos; });
-  }
-  session_end end() {
-    std::optional<session_end> ended;
-    REQUIRE(eventually([&] { return read(), (ended = command.end(confirmed)).has_value(); }, 20s));
-    return *ended;
-  }
-  void type(const std::string& text) {
-    REQUIRE(command.write(written, text) == written + text.size());
-    written += text.size();
-  }
-
-  std::string output;
-  std::string errors;
-  std::uint64_t confirmed = 0;
-  std::uint64_t written = 0;
-  interactive_command command;
+struct client : command_client {
+  client(const std::string& script, interactive_options options) : command_client{plan_of({"/bin/sh", "-c", script}), options} {}
 };
 
 constexpr interactive_options pipes{false, true, {}};

@@ -7,7 +7,7 @@
 
 #include "actors/instance/container_folder.hpp"
 #include "actors/instance/container_input.hpp"
-#include "actors/terminal/interactive_command.hpp"
+#include "tests/actors/command_client.hpp"
 #include "tests/actors/oci_fixture.hpp"
 
 using namespace prunella::tests;
@@ -164,38 +164,23 @@ TEST_CASE("a person at a terminal in a container has its size, and a command tha
   x->start(x->order("exec busybox sleep 1000"));
   const auto plan = x->ask<command_plan>(plan_command{x->order("").name, 0, {"/bin/sh"}, "xterm-256color"});
   REQUIRE_FALSE(x->error);
-  interactive_command shell_there{plan, {true, true, {33, 101}}, [] {}};
-  std::string shown;
-  std::uint64_t confirmed = 0;
-  const auto sees = [&](const std::string& text) {
-    return eventually([&] {
-      for (auto& chunk : shell_there.read(confirmed)) {
-        shown += chunk.bytes;
-        confirmed = chunk.number;
-      }
-      return shown.find(text) != std::string::npos;
-    }, 20s);
-  };
-  std::uint64_t written = 0;
-  const auto type = [&](const std::string& text) { written = shell_there.write(written, text); };
+  command_client person{plan, {true, true, {33, 101}}};
   // The runtime starts the shell before it tells its terminal the size.
-  type("while [ \"$(busybox stty size)\" != '33 101' ]; do busybox sleep 0.05; done; echo as''wide; echo $NAME\n");
-  CHECK_MESSAGE(sees("aswide"), shown);
-  CHECK(sees("popcorn"));
-  type("echo te''rm=$TERM\n");
-  CHECK_MESSAGE(sees("term=xterm-256color"), shown);
-  shell_there.resize({44, 122});
-  type("while [ \"$(busybox stty size)\" != '44 122' ]; do busybox sleep 0.05; done; echo re''sized\n");
-  CHECK_MESSAGE(sees("resized"), shown);
-  type("trap '' HUP; busybox sleep 2000\n");
+  person.type("while [ \"$(busybox stty size)\" != '33 101' ]; do busybox sleep 0.05; done; echo as''wide; echo $NAME\n");
+  CHECK_MESSAGE(person.sees("aswide"), person.output);
+  CHECK(person.sees("popcorn"));
+  person.type("echo te''rm=$TERM\n");
+  CHECK_MESSAGE(person.sees("term=xterm-256color"), person.output);
+  person.command.resize({44, 122});
+  person.type("while [ \"$(busybox stty size)\" != '44 122' ]; do busybox sleep 0.05; done; echo re''sized\n");
+  CHECK_MESSAGE(person.sees("resized"), person.output);
+  person.type("trap '' HUP; busybox sleep 2000\n");
   REQUIRE(eventually([&] { return sleepers(*x, "2000") == 1; }));
-  shell_there.hang_up();
+  person.command.hang_up();
   CHECK(eventually([&] { return sleepers(*x, "2000") == 0; }, 20s));
   const auto missing = x->ask<command_plan>(plan_command{x->order("").name, 0, {"nosuch"}, {}});
-  interactive_command never{missing, {}, [] {}};
-  std::optional<session_end> end;
-  REQUIRE(eventually([&] { return (end = never.end(never.read(0).size())).has_value(); }, 20s));
-  REQUIRE(end->failure);
-  CHECK(end->failure->code == driver_errc::command_not_found);
+  const auto end = command_client{missing, {}}.end();
+  REQUIRE(end.failure);
+  CHECK(end.failure->code == driver_errc::command_not_found);
   x->stop(1, 0ms);
 }
