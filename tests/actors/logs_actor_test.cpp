@@ -19,6 +19,7 @@
 #include "actors/type_ids.hpp"
 #include "config/json.hpp"
 #include "runtime/exit_reason.hpp"
+#include "tests/actors/shop_fixture.hpp"
 #include "tests/runtime/virtual_time.hpp"
 #include "tests/storage/temporary_folder.hpp"
 
@@ -35,25 +36,9 @@ const std::string there = "default.shop.web-2.front"; // on host-2
 
 struct logs_fixture {
   logs_fixture() {
-    auto state = std::make_shared<site_state>();
-    auto& spec = state->applications["default.shop"].spec;
-    spec.name = "shop";
-    spec.services.resize(1);
-    spec.services[0].name = "web";
-    spec.services[0].containers.resize(1);
-    spec.services[0].containers[0].name = "front";
-    for (const std::uint32_t replica : {1U, 2U}) {
-      auto& x = state->assignments["default.shop.web-" + std::to_string(replica)];
-      x.tenant = "default";
-      x.application = "shop";
-      x.service = "web";
-      x.replica = replica;
-      x.host = "host-" + std::to_string(replica);
-      state->hosts[x.host].up = true;
-    }
     options.host = "host-1";
     options.state = std::make_shared<state_cell>();
-    options.state->set(state);
+    options.state->set(prunella::tests::shop_on_two_hosts());
     options.actor_on = [this](const std::string& host, const std::string&) { return host == "host-1" ? logs : other; };
     options.log_path = [this](const std::string& container) { return folder.path() + "/" + container; };
     options.clock = [] { return time_ms{1'795'262'400'000}; };

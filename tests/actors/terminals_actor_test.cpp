@@ -18,6 +18,7 @@
 #include "config/json.hpp"
 #include "runtime/exit_reason.hpp"
 #include "tests/actors/scripted_driver.hpp"
+#include "tests/actors/shop_fixture.hpp"
 #include "tests/runtime/virtual_time.hpp"
 #include "tests/storage/temporary_folder.hpp"
 
@@ -32,28 +33,10 @@ const std::string front = "default.shop.web-1.front"; // on host-1, whose actor 
 
 struct terminals_fixture {
   terminals_fixture() {
-    auto state = std::make_shared<site_state>();
-    auto& spec = state->applications["default.shop"].spec;
-    spec.name = "shop";
-    spec.services.resize(1);
-    spec.services[0].name = "web";
-    spec.services[0].containers.resize(1);
-    spec.services[0].containers[0].name = "front";
-    spec.services[0].containers[0].command = {"serve"};
-    for (const std::uint32_t replica : {1U, 2U}) {
-      auto& x = state->assignments["default.shop.web-" + std::to_string(replica)];
-      x.tenant = "default";
-      x.application = "shop";
-      x.service = "web";
-      x.replica = replica;
-      x.generation = 1;
-      x.host = "host-" + std::to_string(replica);
-      state->hosts[x.host];
-    }
     options.host = "host-1";
     options.address = "127.0.0.1";
     options.state = std::make_shared<state_cell>();
-    options.state->set(state);
+    options.state->set(shop_on_two_hosts());
     options.actor_on = [this](const std::string& host, const std::string& name) {
       return name == "driver" ? (has_driver ? driver : caf::actor{}) : host == "host-1" ? terminals : other;
     };
