@@ -22,7 +22,8 @@ std::string name_for_people(const std::string& reference) {
 
 } // namespace
 
-storage::journal_event image_event(const std::string& reference, const std::string& from, const std::string& to, const std::string& reason) {
+storage::journal_event image_event(const std::string& reference, const std::string& from, const std::string& to,
+                                   const std::string& reason) {
   return {"", 0, 0, "image/" + name_for_people(reference), from, to, reason, ""};
 }
 

@@ -33,6 +33,7 @@ private:
 };
 
 /// An image is another thing now. People look for its tag; what that means is in the reason.
-storage::journal_event image_event(const std::string& reference, const std::string& from, const std::string& to, const std::string& reason);
+storage::journal_event image_event(const std::string& reference, const std::string& from, const std::string& to,
+                                   const std::string& reason);
 
 } // namespace prunella::actors

@@ -179,7 +179,9 @@ private:
 
   /// Those who wait for a decision look whether it was made.
   void on_decided() {
-    const auto is_open = [this](const std::string& holder, const std::string& tag) { return options_.meaning_of(holder, tag).is_open; };
+    const auto is_open = [this](const std::string& holder, const std::string& tag) {
+      return options_.meaning_of(holder, tag).is_open;
+    };
     for (auto& [tag, waiters, was_last] : waiters_.take_decided(is_open)) {
       if (was_last)
         jobs_->no_longer_asked(tag);

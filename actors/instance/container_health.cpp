@@ -23,9 +23,9 @@ void container_actor_state::begin_probes() {
   // Clocks may be set meanwhile; what cannot be is not believed.
   const auto age = report.adopted && context.clock && report.started_at_ms > 0 ? context.clock() - report.started_at_ms : 0;
   const auto addresses = report.address.empty() ? context.probe_addresses : std::vector{report.address};
+  const std::chrono::milliseconds believed{std::clamp<std::int64_t>(age, 0, longest_age_ms)};
   prober.emplace(self, container_prober_options{wanted, context.probe, addresses, context.driver, order.name,
-                                                order.generation, std::chrono::milliseconds{std::clamp<std::int64_t>(age, 0, longest_age_ms)},
-                                                report.adopted});
+                                                order.generation, believed, report.adopted});
   report.is_ready = prober->is_ready();
   report.unready_reason = prober->unready_reason();
   prober->run();

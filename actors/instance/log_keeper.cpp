@@ -45,7 +45,8 @@ bool turn_log_over(const std::string& path, const std::string& reopen) {
 }
 
 log_keeper::log_keeper(std::string folder, std::function<std::int64_t()> now)
-    : folder_{std::move(folder)}, now_{now ? std::move(now) : wall_clock_ms}, inotify_{::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)}, wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
+    : folder_{std::move(folder)}, now_{now ? std::move(now) : wall_clock_ms},
+      inotify_{::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)}, wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
   if (!wake_)
     throw std::system_error{errno, std::generic_category(), "log files cannot be watched (eventfd)"};
   thread_ = thread_without_signals([this] { run(); });

@@ -215,7 +215,8 @@ problem_view make_problem(std::uint32_t status, std::string detail, std::string 
 }
 
 problem_view wrong_body(std::vector<std::string> errors, const char* example) {
-  auto problem = make_problem(400, "the body is not what this request takes", errors.front(), std::string{"send JSON such as "} + example);
+  auto problem = make_problem(400, "the body is not what this request takes", errors.front(),
+                              std::string{"send JSON such as "} + example);
   problem.errors = std::move(errors);
   return problem;
 }

@@ -127,8 +127,10 @@ int change(const connection_options& connection, const char* method, const std::
 }
 
 /// Nothing if there is none, or no answer, which then was said.
-std::optional<actors::application_view> the_application(const connection_options& connection, const std::string& name, terminal& io) {
-  auto found = get_from_api<std::vector<actors::application_view>>(connection, "/v1/applications?application=" + net::percent_encode(name), io);
+std::optional<actors::application_view> the_application(const connection_options& connection, const std::string& name,
+                                                        terminal& io) {
+  auto found = get_from_api<std::vector<actors::application_view>>(
+    connection, "/v1/applications?application=" + net::percent_encode(name), io);
   if (!found)
     return std::nullopt;
   if (found->empty()) {
