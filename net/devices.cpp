@@ -208,7 +208,11 @@ std::vector<device_address> list_addresses(std::string& problem) {
                               if (bytes.size() != (is_v6 ? 16U : 4U)
                                   || ::inet_ntop(head.ifa_family, bytes.data(), text, sizeof text) == nullptr)
                                 return;
-                              found.push_back({static_cast<int>(head.ifa_index), {text, head.ifa_prefixlen, is_v6}});
+                              ifa_cacheinfo times{};
+                              if (const auto told = given.get(IFA_CACHEINFO); told.size() == sizeof times)
+                                std::memcpy(&times, told.data(), sizeof times);
+                              const config::interface_address address{text, head.ifa_prefixlen, is_v6};
+                              found.push_back({static_cast<int>(head.ifa_index), address, times.tstamp});
                             });
   return found;
 }

@@ -28,8 +28,9 @@ struct network_device {
 struct device_address {
   int device = 0;
   config::interface_address address;
+  std::uint32_t renewed_at = 0; ///< when it was put last, or given a new lifetime: hundredths of a second since the boot
 
-  PRUNELLA_FIELDS(device_address, device, address)
+  PRUNELLA_FIELDS(device_address, device, address, renewed_at)
 };
 
 /// An IPv4 route of the main table; the default route has length 0.
@@ -58,8 +59,23 @@ std::string remove_address(int device, const config::interface_address& address)
 /// answered (ARP too). Goes with the device.
 std::string put_local_network(int device, const config::ipv4_network& network);
 
-/// Tells the neighbours that `address` is at `device` now: gratuitous ARP, or an unsolicited neighbour advertisement
-/// (RFC 5227, RFC 4861 §7.2.6). Needs CAP_NET_RAW.
-std::string announce_address(const std::string& device, const config::interface_address& address);
+/// Tells neighbours where an address is. Keeps the packet socket that it opened: the kernel lets its closing wait for
+/// all processors, 10 to 20 ms.
+class address_announcer {
+public:
+  address_announcer() = default;
+  ~address_announcer();
+  address_announcer(const address_announcer&) = delete;
+  address_announcer& operator=(const address_announcer&) = delete;
+
+  /// Says that `address` is at `device` now: gratuitous ARP, or an unsolicited neighbour advertisement (RFC 5227, RFC
+  /// 4861 §7.2.6). Needs CAP_NET_RAW.
+  std::string announce(const std::string& device, const config::interface_address& address);
+
+private:
+  std::string announce_v4(const std::string& device, const std::string& address);
+
+  int packets_ = -1; ///< -1: not open yet
+};
 
 } // namespace prunella::net

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -20,8 +21,9 @@ namespace prunella::actors {
 
 namespace {
 
-/// Until then another host has the address and told the network so. Whoever asked an address that nobody has would not be refused,
-/// but ask again after a second.
+/// Until then another host has the address and told the network so. Whoever asked an address that nobody has would not
+/// be refused, but ask again after a second. Longer than the time between two puts of an agent that holds it
+/// (`site_address_options::refresh`): one that was put again is seen to be, however late this process wakes up.
 constexpr std::chrono::milliseconds others_take_it{300};
 
 class guarded_device final : public net::address_device {
@@ -32,9 +34,11 @@ public:
 
   ~guarded_device() override { dismiss(); }
 
-  std::string put(const config::interface_address& address, std::uint32_t lifetime_s) override {
-    auto problem = device_->put(address, lifetime_s);
-    if (problem.empty())
+  std::string put(const config::interface_address& address, const net::address_hold& hold) override {
+    auto problem = device_->put(address, hold);
+    if (!hold.goes_with_process)
+      dismiss();
+    else if (problem.empty())
       watch_over(address);
     return problem;
   }
@@ -42,6 +46,10 @@ public:
   std::string remove(const config::interface_address& address) override {
     dismiss();
     return device_->remove(address);
+  }
+
+  std::optional<std::uint32_t> renewed_at(const config::interface_address& address) const override {
+    return device_->renewed_at(address);
   }
 
   std::string obstacle() const override { return device_->obstacle(); }
@@ -69,7 +77,7 @@ private:
     command.insert(command.end(), {name_, address});
     spawn_plan plan;
     ::posix_spawn_file_actions_adddup2(plan.files(), reading.get(), STDIN_FILENO);
-      for (const int output : {STDOUT_FILENO, STDERR_FILENO}) // it may outlive who reads the agent's
+    for (const int output : {STDOUT_FILENO, STDERR_FILENO}) // it may outlive who reads the agent's
       ::posix_spawn_file_actions_addopen(plan.files(), output, "/dev/null", O_WRONLY, 0);
     ::posix_spawn_file_actions_addclosefrom_np(plan.files(), STDERR_FILENO + 1);
     if (const int error = plan.run(command.front(), command, {}, guard_); error != 0) {
@@ -106,6 +114,14 @@ private:
 
 } // namespace
 
+std::string give_up_address(net::address_device& device, const config::interface_address& address,
+                            const std::function<void()>& wait) {
+  const auto before = device.renewed_at(address);
+  wait();
+  // Whoever put it again meanwhile, the agent's successor, holds it now and has a guard of its own.
+  return device.renewed_at(address) == before ? device.remove(address) : std::string{};
+}
+
 int run_address_guard(const std::vector<std::string>& arguments) {
   const auto address = arguments.size() == 2 ? config::parse_interface_address(arguments[1]) : std::nullopt;
   if (!address)
@@ -113,8 +129,8 @@ int run_address_guard(const std::vector<std::string>& arguments) {
   char byte = 0;
   for (ssize_t got = 1; got > 0 || (got < 0 && errno == EINTR);)
     got = ::read(STDIN_FILENO, &byte, 1);
-  std::this_thread::sleep_for(others_take_it);
-  return net::make_address_device(arguments[0])->remove(*address).empty() ? 0 : 1;
+  const auto device = net::make_address_device(arguments[0]);
+  return give_up_address(*device, *address, [] { std::this_thread::sleep_for(others_take_it); }).empty() ? 0 : 1;
 }
 
 std::unique_ptr<net::address_device> make_guarded_device(std::unique_ptr<net::address_device> device, std::string name,

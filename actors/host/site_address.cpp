@@ -61,11 +61,8 @@ struct site_address_state {
 private:
   void look() {
     const auto state = options_.state->get();
-    if (!address_ && !state->site.address.empty()) {
+    if (!address_ && !state->site.address.empty())
       address_ = config::parse_interface_address(state->site.address);
-      if (address_)
-        options_.device->remove(*address_); // of an earlier life
-    }
     if (!address_)
       return;
     const auto leader = options_.leader->get().leader;
@@ -74,10 +71,13 @@ private:
       take(leader);
     else if (holder != options_.host && is_wanted_)
       let_go(leader.empty() ? "no leader is known here" : holder + " holds it");
+    else if (!is_wanted_ && !holder.empty() && std::exchange(may_be_left_, false))
+      options_.device->remove(*address_);
   }
 
   void take(const std::string& leader) {
     is_wanted_ = true;
+    may_be_left_ = false;
     to_announce_ = options_.announcements;
     why_ = leader == options_.host ? options_.host + " leads" : "the leader " + leader + " cannot hold it";
     hold();
@@ -85,7 +85,9 @@ private:
 
   void hold() {
     self_->delayed_send(self_, options_.refresh, hold_on{++epoch_});
-    auto problem = options_.device->put(*address_, options_.lifetime_s);
+    const bool others_may = others_may_hold_address(*options_.state->get(), options_.host);
+    const auto lifetime_s = others_may ? options_.lifetime_s : options_.lifetime_alone_s;
+    auto problem = options_.device->put(*address_, {lifetime_s, others_may});
     const bool has_it = problem.empty();
     if (has_it && to_announce_ > 0) {
       --to_announce_;
@@ -124,8 +126,9 @@ private:
   site_address_self* self_;
   site_address_options options_;
   std::optional<config::interface_address> address_; ///< of the site, once its state is known
-  bool is_wanted_ = false; ///< this host is the one
-  bool is_held_ = false;   ///< the device has it
+  bool may_be_left_ = true; ///< the device may have it from an earlier life of the agent
+  bool is_wanted_ = false;  ///< this host is the one
+  bool is_held_ = false;    ///< the device has it
   std::uint32_t to_announce_ = 0;
   std::string why_;
   std::string problem_;

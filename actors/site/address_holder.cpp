@@ -34,6 +34,11 @@ std::string address_holder(const site_state& state, const std::string& leader) {
   return {};
 }
 
+bool others_may_hold_address(const site_state& state, const std::string& host) {
+  return std::any_of(state.hosts.begin(), state.hosts.end(),
+                     [&](const auto& x) { return x.first != host && may_hold(x.second); });
+}
+
 std::string why_no_address_holder(const site_state& state) {
   const auto address = config::parse_interface_address(state.site.address);
   if (!address)

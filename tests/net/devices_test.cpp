@@ -94,7 +94,7 @@ TEST_CASE("an address that is not held again goes by itself, one that is stays")
   const auto index = index_of("br7");
   const auto device = net::make_address_device("br7");
   REQUIRE(net::put_address(index, {"10.0.0.51", 24, false}) == "");
-  CHECK(device->put({"10.0.0.50", 24, false}, 1) == "");
+  CHECK(device->put({"10.0.0.50", 24, false}, {1}) == "");
   const auto shown = ip({"address", "show", "dev", "br7"});
   CHECK(shown.find("valid_lft 1sec") != std::string::npos);
   CHECK(shown.find("inet 10.0.0.50/32 ") != std::string::npos);
@@ -104,14 +104,45 @@ TEST_CASE("an address that is not held again goes by itself, one that is stays")
   CHECK_FALSE(has(index, "10.0.0.50"));
   CHECK(has(index, "10.0.0.51"));
   const config::interface_address alone{"10.9.0.50", 24, false};
-  CHECK(device->put(alone, 600) == "");
-  CHECK(device->put(alone, 600) == "");
+  CHECK(device->put(alone, {600}) == "");
+  CHECK(device->put(alone, {600}) == "");
   CHECK(ip({"address", "show", "dev", "br7"}).find("inet 10.9.0.50/24 ") != std::string::npos);
   CHECK(device->remove(alone) == "");
   CHECK_FALSE(has(index, "10.9.0.50"));
   CHECK(has(index, "10.0.0.51"));
-  CHECK(net::make_address_device("eth77")->put({"10.0.0.50", 24, false}, 1).find("there is no network device eth77") == 0);
-  CHECK(net::make_address_device("eth77")->remove({"10.0.0.50", 24, false}) == "");
+  const auto missing = net::make_address_device("eth77");
+  CHECK(missing->put({"10.0.0.50", 24, false}, {1}).find("there is no network device eth77") == 0);
+  CHECK(missing->remove({"10.0.0.50", 24, false}) == "");
+}
+
+TEST_CASE("an address that is put again, by whichever process, says so, and one that is not stays as it was") {
+  if (!is_possible())
+    return;
+  const auto room = network_namespace::make();
+  const inside_network here{room.fd()};
+  REQUIRE(net::add_bridge("br7", "ours") == "");
+  const auto device = net::make_address_device("br7");
+  const std::vector<config::interface_address> addresses{{"10.0.0.50", 24, false}, {"FD00:0::50", 64, true}};
+  for (const auto& x : addresses) {
+    CAPTURE(x.address);
+    CHECK_FALSE(device->renewed_at(x));
+    REQUIRE(device->put(x, {600}) == "");
+    const auto first = device->renewed_at(x);
+    REQUIRE(first);
+    CHECK(device->renewed_at(x) == first);
+    const auto limit = std::chrono::steady_clock::now() + 10s;
+    auto next = first;
+    while (next == first && std::chrono::steady_clock::now() < limit) { // the kernel's clock has steps of up to 10 ms
+      REQUIRE(net::make_address_device("br7")->put(x, {600}) == "");
+      next = device->renewed_at(x);
+    }
+    REQUIRE(next);
+    CHECK(*next > *first);
+    CHECK(*next - *first < 100);
+    CHECK(device->remove(x) == "");
+    CHECK_FALSE(device->renewed_at(x));
+  }
+  CHECK_FALSE(net::make_address_device("eth77")->renewed_at({"10.0.0.50", 24, false}));
 }
 
 TEST_CASE("neighbours that knew another owner of an address believe the announcement, for IPv4 and IPv6") {

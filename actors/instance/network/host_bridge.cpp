@@ -42,7 +42,7 @@ std::string rival_of(const config::ipv4_network& network, const std::vector<net:
       return name_of(devices, route.device) + " (" + network_text(route.to) + ")";
   if (!problem.empty())
     return {};
-  for (const auto& [device, address] : net::list_addresses(problem)) {
+  for (const auto& [device, address, renewed_at] : net::list_addresses(problem)) {
     const auto number = config::parse_ipv4(address.address);
     if (device != own && number && network.holds(*number))
       return name_of(devices, device) + " (" + address.address + ")";
