@@ -269,9 +269,7 @@ void consensus_state::end_transfer() {
 void consensus_state::on_peer_message(raft_message& message) {
   if (!core)
     return; // as if it had been lost
-  // The tick that acts is the timer's, so that one that comes late does not act before what was heard meanwhile.
-  if (const auto planned = ticks_planned(); planned > 1)
-    pass_time(planned - 1);
+  catch_up();
   const auto from = message.from;
   auto fault = core->step(std::move(message));
   if (!fault.empty()) {
@@ -286,6 +284,9 @@ void consensus_state::on_peer_message(raft_message& message) {
 void consensus_state::on_peer_lost(const peer_lost& message) {
   if (!core || message.member != core->leader())
     return;
+  // Turns are counted from now. Counted from the last heartbeat, those of all members may be over already: two stand at
+  // the same moment, the vote is split, and the next try comes after a whole election timeout.
+  catch_up();
   core->forget_leader();
   plan_ticks();
 }
@@ -337,6 +338,13 @@ void consensus_state::pass_time(std::int64_t most) {
   ticked_at = passed > most ? now : ticked_at + told * options.tick_interval;
   for (std::int64_t i = 0; i < told; ++i, ++ticks)
     core->tick();
+}
+
+/// Tells the core of the ticks up to now at which it does nothing by itself. The one that acts is the timer's, so that
+/// one that comes late does not act before what was heard meanwhile.
+void consensus_state::catch_up() {
+  if (const auto planned = ticks_planned(); planned > 1)
+    pass_time(planned - 1);
 }
 
 void consensus_state::on_tick(std::uint64_t epoch) {

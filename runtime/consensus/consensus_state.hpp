@@ -76,6 +76,7 @@ struct consensus_state {
   void refuse(caf::response_promise& promise, const proposal& refused);
   void plan_ticks();
   void pass_time(std::int64_t most);
+  void catch_up();
   std::int64_t ticks_planned() const;
   void schedule_flush();
   void expire(instant now);

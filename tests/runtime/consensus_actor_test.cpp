@@ -73,6 +73,30 @@ TEST_CASE("told that the leader's connection is gone, the others elect within tw
   }
 }
 
+TEST_CASE("told so however long after its last heartbeat, one of them stands and the vote is not split") {
+  for (auto since = 0ms; since < 250ms; since += 5ms) {
+    actor_group group(3, 1, [](consensus_options& x) { // as a site's: 5 ticks of 25 ms, elections after 20 to 40
+      x.tick_interval = 25ms;
+      x.raft.heartbeat_ticks = 5;
+      x.raft.election_ticks = 20;
+      x.raft.disk_patience_ticks = 80;
+    });
+    const auto first = group.wait_for_leader();
+    group.world.advance(1s + since);
+    const auto term = group.status(first).term;
+    group.kill(first);
+    const auto killed_at = group.world.elapsed();
+    for (member_id id : {1, 2, 3})
+      if (id != first)
+        caf::anon_send(group.at(id).consensus, peer_lost{first});
+    const auto second = group.wait_for_leader();
+    CAPTURE(since.count());
+    REQUIRE(second != 0);
+    CHECK((group.world.elapsed() - killed_at <= 50ms));
+    CHECK(group.status(second).term == term + 1);
+  }
+}
+
 TEST_CASE("commands during failovers on a bad network are kept if acknowledged, and applied at most once") {
   for (std::uint64_t seed = 1; seed <= 8; ++seed) {
     actor_group group(3, seed);
