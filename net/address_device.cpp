@@ -32,9 +32,11 @@ public:
   }
 
   std::string remove(const config::interface_address& address) override {
-    if (::if_nametoindex(name_.c_str()) == 0)
-      return {};
-    return with_index([&](int index) { return remove_address(index, as_held(index, address)); });
+    const auto problem = ::if_nametoindex(name_.c_str()) == 0
+                           ? std::string{}
+                           : with_index([&](int index) { return remove_address(index, as_held(index, address)); });
+    announcer_.rest();
+    return problem;
   }
 
   std::optional<std::uint32_t> renewed_at(const config::interface_address& address) const override {
@@ -51,8 +53,11 @@ public:
     return with_index([](int) { return std::string{}; });
   }
 
-  std::string announce(const config::interface_address& address) override {
-    return with_index([&](int) { return announcer_.announce(name_, address); });
+  std::string announce(const config::interface_address& address, bool more) override {
+    const auto problem = with_index([&](int) { return announcer_.announce(name_, address); });
+    if (!more)
+      announcer_.rest();
+    return problem;
   }
 
 private:

@@ -35,8 +35,9 @@ public:
   /// Why it cannot be given any address; empty: nothing is known that speaks against it. Costs next to nothing.
   virtual std::string obstacle() const = 0;
 
-  /// Tells the neighbours that the address is here now.
-  virtual std::string announce(const config::interface_address& address) = 0;
+  /// Tells the neighbours that the address is here now. `more`: they are told again soon, or it is removed; what that
+  /// needs is kept.
+  virtual std::string announce(const config::interface_address& address, bool more) = 0;
 };
 
 /// The device `name` of the process's own network; looked up at each call.

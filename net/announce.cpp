@@ -111,9 +111,12 @@ std::string announce_v6(const std::string& device, const std::string& address) {
 
 } // namespace
 
-address_announcer::~address_announcer() {
+address_announcer::~address_announcer() { rest(); }
+
+void address_announcer::rest() {
   if (packets_ >= 0)
     ::close(packets_);
+  packets_ = -1;
 }
 
 std::string address_announcer::announce(const std::string& device, const config::interface_address& address) {

@@ -59,8 +59,8 @@ std::string remove_address(int device, const config::interface_address& address)
 /// answered (ARP too). Goes with the device.
 std::string put_local_network(int device, const config::ipv4_network& network);
 
-/// Tells neighbours where an address is. Keeps the packet socket that it opened: the kernel lets its closing wait for
-/// all processors, 10 to 20 ms.
+/// Tells neighbours where an address is. Keeps a packet socket from one time to the next: the kernel lets its closing
+/// wait for all processors, 10 to 40 ms.
 class address_announcer {
 public:
   address_announcer() = default;
@@ -71,6 +71,9 @@ public:
   /// Says that `address` is at `device` now: gratuitous ARP, or an unsolicited neighbour advertisement (RFC 5227, RFC
   /// 4861 §7.2.6). Needs CAP_NET_RAW.
   std::string announce(const std::string& device, const config::interface_address& address);
+
+  /// Closes the socket. A process that dies with it ends its connections that much later.
+  void rest();
 
 private:
   std::string announce_v4(const std::string& device, const std::string& address);

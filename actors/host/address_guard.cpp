@@ -54,7 +54,9 @@ public:
 
   std::string obstacle() const override { return device_->obstacle(); }
 
-  std::string announce(const config::interface_address& address) override { return device_->announce(address); }
+  std::string announce(const config::interface_address& address, bool more) override {
+    return device_->announce(address, more);
+  }
 
 private:
   void watch_over(const config::interface_address& address) {

@@ -91,7 +91,7 @@ private:
     const bool has_it = problem.empty();
     if (has_it && to_announce_ > 0) {
       --to_announce_;
-      problem = options_.device->announce(*address_);
+      problem = options_.device->announce(*address_, to_announce_ > 0);
     }
     if (has_it && !std::exchange(is_held_, true))
       tell("", "held by " + options_.host, why_);

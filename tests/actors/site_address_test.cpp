@@ -42,7 +42,9 @@ public:
   }
   std::optional<std::uint32_t> renewed_at(const config::interface_address&) const override { return log_->renewed_at; }
   std::string obstacle() const override { return log_->obstacle; }
-  std::string announce(const config::interface_address& address) override { return note("announce " + address.address); }
+  std::string announce(const config::interface_address& address, bool more) override {
+    return note((more ? "announce " : "announce for the last time ") + address.address);
+  }
 
 private:
   std::string note(std::string what) {
@@ -211,10 +213,12 @@ TEST_CASE("who begins to lead takes the address and tells the neighbours until n
   x.start();
   x.lead("host-1");
   CHECK(x.take() == texts{"put 10.0.0.50 for 2", "announce 10.0.0.50"});
-  for (auto after = 200ms; after <= 2400ms; after += 200ms) {
+  for (auto after = 200ms; after < 2400ms; after += 200ms) {
     x.world.advance(200ms);
     CHECK(x.take() == texts{"put 10.0.0.50 for 2", "announce 10.0.0.50"});
   }
+  x.world.advance(200ms);
+  CHECK(x.take() == texts{"put 10.0.0.50 for 2", "announce for the last time 10.0.0.50"});
   x.world.advance(200ms);
   CHECK(x.take() == texts{"put 10.0.0.50 for 2"});
   x.lead("host-1"); // the same in another term

@@ -171,7 +171,7 @@ TEST_CASE("neighbours that knew another owner of an address believe the announce
   for (const auto& x : addresses) {
     CAPTURE(x.address);
     REQUIRE(net::put_address(index, x) == "");
-    CHECK(device->announce(x) == "");
+    CHECK(device->announce(x, true) == "");
     const inside_network there{neighbour.fd()};
     const auto limit = std::chrono::steady_clock::now() + 10s;
     std::string known;
@@ -180,5 +180,5 @@ TEST_CASE("neighbours that knew another owner of an address believe the announce
     while (known.find(hardware) == std::string::npos && std::chrono::steady_clock::now() < limit);
     CHECK(known.find(hardware) != std::string::npos);
   }
-  CHECK(net::make_address_device("eth77")->announce(addresses[0]).find("there is no network device") == 0);
+  CHECK(net::make_address_device("eth77")->announce(addresses[0], false).find("there is no network device") == 0);
 }
