@@ -11,7 +11,7 @@ namespace {
 sqlite_file_options options_for(const host_owner& owner) {
   auto options = options_of_small_table(owner);
   options.purpose = "table of containers";
-  options.format = 2;
+  options.format = 3;
   options.schema =
       "CREATE TABLE container(name TEXT PRIMARY KEY, record BLOB NOT NULL, sum BLOB NOT NULL) WITHOUT ROWID";
   options.when_damaged =

@@ -31,9 +31,12 @@ struct container_record {
   std::string runtime_id{};              ///< of a container of an image: what the OCI runtime calls it
   std::int64_t monitor_pid = 0;          ///< and its conmon
   std::uint64_t monitor_start_ticks = 0;
+  /// It ended by itself, with exit code 0. Kept until its next start, or until nobody needs to know: nothing else says so
+  /// to an agent that is started before the site has heard of it.
+  bool has_ended_well = false;
 
   PRUNELLA_FIELDS(container_record, name, generation, pid, start_time_ticks, boot_id, spec_hash, started_at_ms,
-                  log_path, driver, stop_signal, runtime_id, monitor_pid, monitor_start_ticks)
+                  log_path, driver, stop_signal, runtime_id, monitor_pid, monitor_start_ticks, has_ended_well)
 };
 
 class container_records {

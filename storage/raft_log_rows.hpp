@@ -18,8 +18,8 @@
 
 namespace prunella::storage {
 
-/// 3: rows may be packed. 4 to 8: what a site's commands hold has changed, so entries of older formats cannot be read.
-inline constexpr std::uint32_t raft_log_format = 9;
+/// 3: rows may be packed. 4 to 10: what a site's commands hold has changed, so entries of older formats cannot be read.
+inline constexpr std::uint32_t raft_log_format = 10;
 inline constexpr std::string_view raft_log_head_key = "head";
 
 // An index that SQLite's signed integers hold with room to spare.

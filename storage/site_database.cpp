@@ -20,7 +20,7 @@ struct applied_position {
 sqlite_file_options options_for(const host_owner& owner) {
   auto options = options_of_host(owner);
   options.purpose = "site database";
-  options.format = 6;
+  options.format = 7;
   options.schema = "CREATE TABLE state(kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, sum BLOB NOT NULL,"
                    "                   PRIMARY KEY(kind, key))";
   options.initial_meta.emplace_back(applied_key, to_bytes(applied_position{}));

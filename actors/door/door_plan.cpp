@@ -27,7 +27,7 @@ using port_set = std::set<std::pair<std::uint16_t, config::port_protocol>>;
 port_set host_ports(const door_knowledge& x) {
   port_set result;
   for (const auto& [name, assigned] : x.state.assignments) {
-    if (assigned.host != x.host)
+    if (assigned.host != x.host || assigned.ended != instance_end::none)
       continue;
     const auto record = x.state.applications.find(application_key(assigned.tenant, assigned.application));
     if (record == x.state.applications.end())
@@ -41,14 +41,26 @@ port_set host_ports(const door_knowledge& x) {
   return result;
 }
 
-/// A service that is wanted nowhere is not listened for: who comes is refused at once, and does not wait for an instance.
+/// By (key of the application, service): how many of its instances have ended, and wait for nothing.
+std::map<std::pair<std::string, std::string>, std::uint32_t> count_ended(const site_state& state) {
+  std::map<std::pair<std::string, std::string>, std::uint32_t> result;
+  for (const auto& [name, assigned] : state.assignments)
+    if (assigned.ended == instance_end::finished || assigned.ended == instance_end::failed)
+      ++result[{application_key(assigned.tenant, assigned.application), assigned.service}];
+  return result;
+}
+
+/// A service of which nothing runs or is to run is not listened for: who comes is refused at once, and does not wait for an instance.
 served_ports list_services(const door_knowledge& x, net::door_plan& plan) {
   served_ports result;
   port_set taken;
+  const auto ended = count_ended(x.state);
   const bool has_names = uses_names(x.state);
   const auto listened_on = has_names ? host_ports(x) : port_set{};
   for (const auto& [key, record] : x.state.applications)
-    for (const auto& service : record.spec.services)
+    for (const auto& service : record.spec.services) {
+      const auto over = ended.find({key, service.name});
+      const bool is_wanted = service.replicas > (over == ended.end() ? 0 : over->second);
       for (const auto& container : service.containers)
         for (const auto& port : container.ports) {
           const auto add = [&](net::door_service served_here) {
@@ -58,7 +70,7 @@ served_ports list_services(const door_knowledge& x, net::door_plan& plan) {
             result.emplace(std::pair{key, service.name}, served{port.port, plan.services.size()});
             plan.services.push_back(std::move(served_here));
           };
-          if (port.publish != 0 && service.replicas > 0 && taken.insert({port.publish, port.protocol}).second) {
+          if (port.publish != 0 && is_wanted && taken.insert({port.publish, port.protocol}).second) {
             net::door_service published;
             published.port = port.publish;
             published.scope = port.publish_on;
@@ -70,10 +82,11 @@ served_ports list_services(const door_knowledge& x, net::door_plan& plan) {
           named.port = port.port;
           named.is_named = true;
           const auto known = x.service_addresses.find(key + '.' + service.name);
-          if (service.replicas > 0 && known != x.service_addresses.end() && listened_on.count({port.port, port.protocol}) == 0)
+          if (is_wanted && known != x.service_addresses.end() && listened_on.count({port.port, port.protocol}) == 0)
             named.address = known->second;
           add(std::move(named));
         }
+    }
   return result;
 }
 

@@ -13,7 +13,7 @@ const application_plans& assigned_applications::plans(const site_state& state, c
     return plans_;
   std::map<std::string, basis> bases;
   for (const auto& [name, x] : state.assignments)
-    if (x.host == place_.host && x.leaves_since == 0 && !instances.has_given_up(name, x.generation)) {
+    if (x.host == place_.host && x.leaves_since == 0 && x.ended == instance_end::none && !instances.has_given_up(name, x.generation)) {
       const auto key = application_key(x.tenant, x.application);
       const auto record = state.applications.find(key);
       const bool is_outdated = record != state.applications.end() && &version_of(record->second, x) != &record->second.spec;
@@ -95,7 +95,7 @@ std::vector<std::string> known_containers(const site_state& state) {
 }
 
 std::vector<std::string> assigned_containers(const site_state& state, const std::string& host) {
-  return containers_of(state, [&](const assignment& x) { return x.host == host; });
+  return containers_of(state, [&](const assignment& x) { return x.host == host && x.ended == instance_end::none; });
 }
 
 } // namespace prunella::actors

@@ -20,7 +20,8 @@ class assigned_applications {
 public:
   explicit assigned_applications(plan_place place) : place_(std::move(place)) {}
 
-  /// Of `state`. Instances that gave up here in their present generation are left out: the site decides about them.
+  /// Of `state`. Instances that gave up here in their present generation are left out: the site decides about them. So are
+  /// those that have ended: nothing is done for them any more.
   /// Costs nothing for the state and the table of the last call, and the making of a plan only for applications that
   /// changed: there are as many calls as entries and reports.
   const application_plans& plans(const site_state& state, const instance_table& instances);
@@ -52,7 +53,7 @@ std::chrono::milliseconds grace_of(const site_state& state, const std::string& i
 /// Names of the containers of all instances that the site has, on whichever host; what others left here may go.
 std::vector<std::string> known_containers(const site_state& state);
 
-/// Those of them that `host` is to run.
+/// Those of them that `host` is to run, without those of instances that have ended.
 std::vector<std::string> assigned_containers(const site_state& state, const std::string& host);
 
 } // namespace prunella::actors

@@ -158,14 +158,15 @@ std::optional<driver_failure> container_driver_state::recover() {
   for (const auto& backend : backends_) {
     std::vector<storage::container_record> own;
     std::copy_if(records->begin(), records->end(), std::back_inserter(own),
-                 [&](const auto& record) { return record.driver == backend->kind(); });
+                 [&](const auto& record) { return record.driver == backend->kind() && !record.has_ended_well; });
     for (auto& found : backend->recover(own, boot_id_))
       take_over(std::move(found), *backend);
   }
   find_networks();
   std::vector<storage::container_record> nobodys; // of a driver that this host had
   std::copy_if(records->begin(), records->end(), std::back_inserter(nobodys), [&](const auto& record) {
-    return std::none_of(backends_.begin(), backends_.end(), [&](const auto& x) { return x->kind() == record.driver; });
+    return !record.has_ended_well
+           && std::none_of(backends_.begin(), backends_.end(), [&](const auto& x) { return x->kind() == record.driver; });
   });
   kill_recorded(nobodys, boot_id_);
   for (const auto& [container, entry] : containers_) // a backend may know one by its own means
@@ -173,7 +174,10 @@ std::optional<driver_failure> container_driver_state::recover() {
       if (const auto kept = options_.records->put(entry.record()); !kept)
         return record_failure("the record of " + container + ", which was found running, cannot be kept", kept.error());
   for (const auto& record : *records)
-    if (containers_.count(record.name) == 0)
+    if (containers_.count(record.name) == 0 && record.has_ended_well) {
+      known_ends_.emplace(record.name, record);
+      noted_ends_.insert(record.name);
+    } else if (containers_.count(record.name) == 0)
       if (const auto erased = options_.records->erase(record.name); !erased)
         return record_failure("the record of " + record.name + ", which ended, cannot be removed", erased.error());
   return std::nullopt;
@@ -248,8 +252,6 @@ void container_driver_state::finish(container_map::iterator ended, const contain
   for (const auto& log : entry.launched.logs)
     logs_->remove(log.path);
   clear_later(*entry.backend, record, entry.stopping);
-  // If that fails, the record means a container that is gone: the next recovery sees it, and tries again.
-  static_cast<void>(options_.records->erase(record.name));
   const auto& how = end.process;
   const bool failed = (how.exit_code != 0 || how.signal != 0) && !entry.stopping;
   container_exited exited{record.name,     instance_of(record.name), record.generation, record.pid,       how.known,
@@ -260,6 +262,7 @@ void container_driver_state::finish(container_map::iterator ended, const contain
     exited.last_words = end.reason;
   if (how.exit_code != 0 && failed && exited.last_words.empty())
     exited.last_words = entry.backend->last_words(record);
+  note_end(record, exited);
   for (auto& promise : entry.waiting)
     promise.deliver(exited);
   if (const auto owner = caf::actor_cast<caf::actor>(entry.owner))
@@ -267,6 +270,17 @@ void container_driver_state::finish(container_map::iterator ended, const contain
   if (entry.next)
     begin(*std::move(entry.next));
   settle_if_empty();
+}
+
+/// What did its work is not to do it again because the agent is killed before the site knows.
+void container_driver_state::note_end(storage::container_record record, const container_exited& how) {
+  record.has_ended_well = how.known && how.exit_code == 0 && how.signal == 0 && !how.stopped;
+  if (record.has_ended_well && options_.records->put(record)) {
+    noted_ends_.insert(record.name);
+    return;
+  }
+  // If that fails, the record means a container that is gone: the next recovery sees it, and tries again.
+  static_cast<void>(options_.records->erase(record.name));
 }
 
 /// Later than the start that often follows an end, which it would slow down.

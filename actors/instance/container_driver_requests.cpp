@@ -11,6 +11,8 @@ namespace prunella::actors {
 caf::result<container_started> container_driver_state::on_adopt(const adopt_container& request) {
   const auto& order = request.order;
   auto* container = find(order.name, order.generation);
+  if (!container && tell_known_end(order))
+    return caf::delegated<container_started>{};
   if (!container || container->record().spec_hash != order.spec_hash || !container->is_alive())
     return not_running(order.name, order.generation);
   claim(*container, order);
@@ -73,9 +75,23 @@ caf::result<void> container_driver_state::on_tidy(const tidy_folders& request) {
   if (!unwanted.empty())
     delete_aside();
   let_go_of_images(request.assigned);
+  forget_ends({request.assigned.begin(), request.assigned.end()});
   if (failure)
     return to_error(*failure);
   return caf::unit;
+}
+
+/// Of those that are not to run here any more, whatever became of them.
+void container_driver_state::forget_ends(const std::set<std::string>& kept) {
+  for (auto it = noted_ends_.begin(); it != noted_ends_.end();) {
+    const bool is_over = kept.count(*it) == 0 && containers_.count(*it) == 0 && rising_.count(*it) == 0;
+    if (is_over && options_.records->erase(*it)) {
+      known_ends_.erase(*it);
+      it = noted_ends_.erase(it);
+    } else {
+      ++it;
+    }
+  }
 }
 
 /// Not here: of a plain process there may be any number of files.
@@ -131,6 +147,9 @@ caf::result<recovered_containers> container_driver_state::on_recover(const recov
       all.containers.push_back(
         {record.name, instance_of(record.name), record.generation, record.spec_hash, record.pid, record.started_at_ms});
   }
+  if (!request.only_without_owner) // of these nothing has to be ended
+    for (const auto& [container, record] : known_ends_)
+      all.containers.push_back({container, instance_of(container), record.generation, record.spec_hash, 0, record.started_at_ms});
   return all;
 }
 

@@ -84,8 +84,30 @@ caf::result<container_started> container_driver_state::on_start(const start_cont
     return start_beside(found->second, order);
   if (const auto found = rising_.find(order.name); found != rising_.end())
     return start_beside(found->second, order);
+  if (tell_known_end(order))
+    return caf::delegated<container_started>{};
   begin(from_sender(order));
   return caf::delegated<container_started>{};
+}
+
+/// Of one that ended well before this driver began, and of which the site may not know: once, as by then its actor knows it.
+bool container_driver_state::tell_known_end(const container_order& order) {
+  const auto known = known_ends_.extract(order.name);
+  if (!known || known.mapped().generation != order.generation || known.mapped().spec_hash != order.spec_hash)
+    return false;
+  const auto& record = known.mapped();
+  container_exited exited;
+  exited.name = record.name;
+  exited.instance = order.instance;
+  exited.generation = record.generation;
+  exited.pid = record.pid;
+  exited.known = true;
+  exited.exited_at_ms = unix_time_ms();
+  self_->make_response_promise().deliver(
+    container_started{record.name, record.generation, record.pid, record.start_time_ticks, record.started_at_ms, true});
+  if (const auto owner = caf::actor_cast<caf::actor>(sender()))
+    self_->send(owner, exited);
+  return true;
 }
 
 caf::result<container_started> container_driver_state::start_beside(running_container& current, const container_order& order) {
@@ -277,9 +299,12 @@ std::optional<driver_failure> container_driver_state::keep(launched_container& l
   record.boot_id = boot_id_;
   record.spec_hash = order.spec_hash;
   record.driver = backend.kind();
+  record.has_ended_well = false;
   const auto kept = options_.records->put(record);
-  if (kept)
+  if (kept) {
+    noted_ends_.erase(record.name);
     return std::nullopt;
+  }
   abandon(backend, std::move(launched));
   return driver_failure{driver_errc::record_failed, order.name + " was started and ended again, because its record could not be kept: "
                                                       + kept.error().message};

@@ -166,6 +166,9 @@ private:
   void replace(running_container& container, pending_start next);
   static void cancel(std::optional<pending_start>& start, const std::string& why);
   void finish(container_map::iterator ended, const container_end& end);
+  void note_end(storage::container_record record, const container_exited& how);
+  bool tell_known_end(const container_order& order);
+  void forget_ends(const std::set<std::string>& kept);
   void clear_later(driver_backend& backend, const storage::container_record& record, bool stopped);
   void on_clear_due();
   void clear_all();
@@ -186,6 +189,8 @@ private:
   std::vector<std::unique_ptr<driver_backend>> backends_;
   container_map containers_;
   rising_map rising_;
+  std::map<std::string, storage::container_record> known_ends_; // told to the drivers before this one, to be told once more
+  std::set<std::string> noted_ends_; // containers whose record says that they ended well
   struct pending_clear {
     driver_backend* backend = nullptr;
     storage::container_record record;

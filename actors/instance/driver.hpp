@@ -106,7 +106,8 @@ struct container_prepared {
 
 /// Runs the container and makes the sender its owner. → `container_started` once the program was executed (for a process:
 /// after a successful `execve`) and its record is durable. Idempotent: the same name, generation and spec hash that
-/// already runs is adopted as it is. An older generation or another spec under this name is stopped first, with its own
+/// already runs is adopted as it is; of one that ended well, and of which only a killed agent may have heard, that end is told
+/// next, once, and nothing is started. An older generation or another spec under this name is stopped first, with its own
 /// grace. Errors: all but not_running; afterwards nothing of this order runs.
 struct start_container {
   container_order order;
@@ -184,7 +185,7 @@ struct container_exited {
                   system_time, max_rss_bytes, exited_at_ms, last_words, out_of_memory, memory_limit_bytes)
 };
 
-/// → `recovered_containers`: all that run at this moment, ordered by name. Who started the agent afresh compares them
+/// → `recovered_containers`: all that run at this moment, or ended while nobody was there to hear it. Who started the agent afresh compares them
 /// with what is assigned: wanted ones are adopted by their `start_container`, the others are to be stopped.
 struct recover_containers {
   bool only_without_owner = false; ///< leaves out those that a living actor started or adopted

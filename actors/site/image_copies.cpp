@@ -262,7 +262,7 @@ std::vector<needed_image> needed_images(const site_state& state) {
     return {};
   for (const auto& [name, x] : state.assignments) {
     const auto record = state.applications.find(application_key(x.tenant, x.application));
-    if (x.host.empty() || record == state.applications.end())
+    if (x.host.empty() || x.ended != instance_end::none || record == state.applications.end())
       continue;
     // Of what it runs, and of what it is to be updated to.
     const auto needs = [&](const config::application_spec& version, const image_digests& decided) {
@@ -282,7 +282,7 @@ std::vector<needed_image> needed_images(const site_state& state) {
 std::vector<std::string> needed_on(const site_state& state, const std::string& host) {
   std::set<std::string> applications;
   for (const auto& [name, x] : state.assignments)
-    if (x.host == host)
+    if (x.host == host && x.ended == instance_end::none)
       applications.insert(application_key(x.tenant, x.application));
   std::vector<std::string> list;
   for (const auto& key : applications) {

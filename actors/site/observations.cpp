@@ -12,6 +12,14 @@ std::size_t weight_of(const instance_report& report) {
   return bytes;
 }
 
+instance_end end_of(const instance_report& report) {
+  if (report.gave_up)
+    return instance_end::none; // another host may have more luck
+  return report.phase == instance_phase::finished ? instance_end::finished
+         : report.phase == instance_phase::failed ? instance_end::failed
+                                                  : instance_end::none;
+}
+
 } // namespace
 
 std::uint64_t observations::take(const host_heartbeat& beat, runtime::instant now) {
@@ -50,22 +58,19 @@ void observations::clear(const std::string& host, from_host& x) {
   for (const auto& [instance, report] : x.reports)
     where_.erase({instance, host});
   revision_ += x.reports.empty() ? 0 : 1;
-  gave_up_revision_ += x.gave_up.empty() ? 0 : 1;
+  ends_revision_ += x.gave_up.empty() && x.ended.empty() ? 0 : 1;
   x.reports.clear();
   x.ready_since.clear();
   x.gave_up.clear();
+  x.ended.clear();
   x.bytes = 0;
   x.carried_out = 0;
 }
 
 void observations::put(const std::string& host, from_host& x, const instance_report& report, runtime::instant now) {
   ++revision_;
-  if (report.gave_up) {
-    x.gave_up.insert(report.instance);
-    ++gave_up_revision_;
-  } else {
-    gave_up_revision_ += x.gave_up.erase(report.instance);
-  }
+  note_end(x.gave_up, report.instance, report.gave_up);
+  note_end(x.ended, report.instance, end_of(report) != instance_end::none);
   auto& held = x.reports[report.instance];
   if (!is_ready(report))
     x.ready_since.erase(report.instance);
@@ -84,7 +89,15 @@ void observations::remove(const std::string& host, from_host& x, const std::stri
     x.bytes -= weight_of(known.mapped());
     x.ready_since.erase(instance);
   }
-  gave_up_revision_ += x.gave_up.erase(instance);
+  note_end(x.gave_up, instance, false);
+  note_end(x.ended, instance, false);
+}
+
+/// Also of one that was known: it may be another generation, with another reason.
+void observations::note_end(std::set<std::string>& instances, const std::string& instance, bool is_one) {
+  ends_revision_ += instances.erase(instance) != 0 || is_one ? 1 : 0;
+  if (is_one)
+    instances.insert(instance);
 }
 
 const instance_report* observations::find(const std::string& host, const std::string& instance) const {
@@ -134,6 +147,18 @@ gave_up_reports observations::gave_up() const {
       auto& entry = result[instance];
       if (report.generation >= entry.generation)
         entry = {host, report.generation, report.reason};
+    }
+  return result;
+}
+
+ended_reports observations::ended() const {
+  ended_reports result;
+  for (const auto& [host, x] : hosts_)
+    for (const auto& instance : x.ended) {
+      const auto& report = x.reports.at(instance);
+      auto& entry = result[instance];
+      if (report.generation >= entry.generation)
+        entry = {host, report.generation, end_of(report), report.reason};
     }
   return result;
 }

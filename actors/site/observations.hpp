@@ -56,11 +56,14 @@ public:
   /// Instances that gave up on the host that reports them. Costs as much as there are of them.
   gave_up_reports gave_up() const;
 
+  /// Instances that came to their end on the host that reports them, likewise.
+  ended_reports ended() const;
+
   /// Changes with every report that is taken.
   std::uint64_t revision() const { return revision_; }
 
-  /// Changes with every report that `gave_up` is made of: as long as it is the same, so is that.
-  std::uint64_t gave_up_revision() const { return gave_up_revision_; }
+  /// Changes with every report that `gave_up` and `ended` are made of: as long as it is the same, so are they.
+  std::uint64_t ends_revision() const { return ends_revision_; }
 
 private:
   struct from_host {
@@ -70,9 +73,11 @@ private:
     observations::reports reports;
     std::map<std::string, runtime::instant> ready_since; ///< by instance
     std::set<std::string> gave_up; ///< instances
+    std::set<std::string> ended;   ///< the same
     std::size_t bytes = 0;         ///< of the reports
   };
 
+  void note_end(std::set<std::string>& instances, const std::string& instance, bool is_one);
   void clear(const std::string& host, from_host& x);
   void put(const std::string& host, from_host& x, const instance_report& report, runtime::instant now);
   void remove(const std::string& host, from_host& x, const std::string& instance);
@@ -80,7 +85,7 @@ private:
   std::map<std::string, from_host> hosts_;
   std::set<std::pair<std::string, std::string>> where_; ///< (instance, host) of each report
   std::uint64_t revision_ = 0;
-  std::uint64_t gave_up_revision_ = 0;
+  std::uint64_t ends_revision_ = 0;
 };
 
 } // namespace prunella::actors

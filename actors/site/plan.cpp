@@ -69,8 +69,12 @@ struct homeless_instance {
 class planner {
 public:
   planner(const site_state& state, const gave_up_reports& gave_up, time_ms now, const image_places& images, const sight& seen,
-          const departure_sight& has_left)
-    : state_(state), gave_up_(gave_up), now_(now), images_(images), seen_(seen), has_left_(has_left), board_(state, images) {}
+          const departure_sight& has_left, const ended_reports& ended)
+    : state_(state), gave_up_(gave_up), now_(now), images_(images), seen_(seen), has_left_(has_left), board_(state, images) {
+    for (const auto& x : ended) // of most that is reported the site knows
+      if (const auto row = state.assignments.find(x.first); row != state.assignments.end() && is_news(row->second, x.second))
+        ended_.emplace(&*row, &x.second);
+  }
 
   site_plan run() {
     collect_wanted();
@@ -78,6 +82,9 @@ public:
     for (const auto i : by_age())
       judge_service(i);
     const auto in_order = [](const auto& a, const auto& b) { return std::pair{a.service, a.replica} < std::pair{b.service, b.replica}; };
+    std::sort(finished_.begin(), finished_.end(), in_order);
+    for (const auto& x : finished_)
+      finish(*services_[x.service].replicas[x.replica - 1]);
     std::sort(updates_.begin(), updates_.end(), in_order);
     for (const auto& x : updates_)
       update(services_[x.service], *services_[x.service].replicas[x.replica - 1]);
@@ -173,7 +180,8 @@ private:
     const auto& x = services_[service];
     const auto see = [this](const std::string& name, const assignment& a, const config::update_spec& update) {
       const auto at = board_.find(a.host);
-      return at && board_.host(*at).up && a.leaves_since == 0 && seen_ ? seen_(name, a, update) : seen_as::away;
+      const bool may_run = at && board_.host(*at).up && a.leaves_since == 0 && a.ended == instance_end::none;
+      return may_run && seen_ ? seen_(name, a, update) : seen_as::away;
     };
     misplaced_.clear();
     auto updates = x.is_paused ? std::vector<std::size_t>{} : to_update(x.replicas, *x.service, x.changed_at, now_, see);
@@ -218,17 +226,41 @@ private:
 
   enum class update_turn : std::uint8_t { none, waits, due };
 
+  static bool is_news(const assignment& x, const ended_report& report) {
+    return x.ended == instance_end::none && x.leaves_since == 0 && x.host == report.host && x.generation == report.generation;
+  }
+
+  /// How it came to its end, as the site knows or is about to; what has to begin anew in this plan has not.
+  instance_end end_of(const wanted_service& x, const assignment_row& row, update_turn turn) const {
+    const auto news = row.second.ended == instance_end::none ? ended_.find(&row) : ended_.end();
+    const auto how = news == ended_.end() ? row.second.ended : news->second->how;
+    if (how == instance_end::again)
+      return instance_end::none;
+    const bool is_left_at_it = turn == update_turn::none ? is_final(how, *x.service) : turn == update_turn::waits;
+    return is_left_at_it ? how : instance_end::none;
+  }
+
   /// Leaves an instance where it is, updates it there, or says why it has to leave.
   void judge(std::size_t service, std::uint32_t replica, update_turn turn) {
     const auto& x = services_[service];
     const auto at = x.at[replica - 1];
-    const auto why = at == nowhere ? rejection::down : board_.check(x.id, at);
     const auto* row = x.replicas[replica - 1];
+    const bool has_ended = row != nullptr && row->second.ended != instance_end::none; // then nothing of it runs there
+    if (row != nullptr && end_of(x, *row, turn) != instance_end::none) {
+      if (!has_ended)
+        finished_.push_back({service, replica});
+      return;
+    }
+    if (has_ended)
+      turn = update_turn::due;
+    const auto why = at == nowhere ? rejection::down : board_.check(x.id, at);
     const bool leaves_already = row != nullptr && row->second.leaves_since != 0;
     if (!why && gave_up_.empty() && turn == update_turn::none && !leaves_already)
       return board_.occupy(x.id, at);
-    if (row == nullptr || row->second.host.empty())
-      return homeless_.push_back({service, replica, {}, {}, row == nullptr ? std::vector<avoided_host>{} : row->second.avoided,
+    const bool is_asked_for = has_ended && row->second.ended == instance_end::again; // it takes no place from who has one
+    if (row == nullptr || row->second.host.empty() || is_asked_for)
+      return homeless_.push_back({service, replica, is_asked_for ? row->second.reason : std::string{}, {},
+                                  row == nullptr ? std::vector<avoided_host>{} : row->second.avoided,
                                   x.is_paused && x.former != 0 ? x.former : x.changed_at}); // nothing begins with what failed
     const auto& [name, current] = *row;
     const auto& host = current.host;
@@ -242,7 +274,7 @@ private:
     }
     // Who only has to move is not updated by the way.
     const bool is_as_before = current.revision == x.former || (x.is_paused && current.revision != x.changed_at);
-    homeless_instance leaves{service, replica, {}, {}, {}, x.former != 0 && is_as_before ? x.former : x.changed_at};
+    homeless_instance leaves{service, replica, {}, {}, {}, x.former != 0 && is_as_before && !has_ended ? x.former : x.changed_at};
     if (why == rejection::down) {
       leaves.reason = host + " is down" + (at == nowhere ? std::string{} : ": " + board_.host(at).reason);
       leaves.cause = "host/" + host;
@@ -276,7 +308,7 @@ private:
         updates_.push_back({service, replica});
       return;
     }
-    if (is_up && !leaves_already) {
+    if (is_up && !leaves_already && !has_ended) {
       leaves.is_to_leave = true;
       board_.occupy(x.id, at); // until it has ended
     }
@@ -301,12 +333,23 @@ private:
     result_.changes.changes.push_back(std::move(change));
   }
 
+  /// It stays assigned to its host, which does nothing for it any more.
+  void finish(const assignment_row& row) {
+    const auto& [name, current] = row;
+    const auto& report = *ended_.at(&row);
+    assignment_change change{name, current.host, current.generation, false, current, "host/" + current.host};
+    change.next.ended = report.how;
+    change.next.reason = report.reason.substr(0, max_end_reason_bytes);
+    result_.changes.changes.push_back(std::move(change));
+  }
+
   /// A new generation where it is.
   void update(const wanted_service& x, const assignment_row& row) {
     const auto& [name, current] = row;
     assignment_change change{name, current.host, current.generation, false, current, application_object(x)};
     change.next.revision = x.changed_at;
     change.next.avoided.clear(); // another spec is another chance
+    change.next.ended = instance_end::none;
     change.next.reason = "updated to version " + x.application->version;
     result_.changes.changes.push_back(std::move(change));
   }
@@ -429,11 +472,13 @@ private:
   std::vector<wanted_service> services_;
   std::map<std::string, std::pair<std::size_t, std::size_t>> of_application_; ///< range in `services_`
   wanted_service* last_ = nullptr;
-  struct updated_instance {
+  std::map<const assignment_row*, const ended_report*> ended_; ///< what the site does not know yet
+  struct judged_instance {
     std::size_t service = 0;
     std::uint32_t replica = 0;
   };
-  std::vector<updated_instance> updates_;
+  std::vector<judged_instance> finished_;
+  std::vector<judged_instance> updates_;
   std::vector<homeless_instance> homeless_;
   std::vector<homeless_instance> misplaced_; ///< of the service that is judged
   std::size_t leaving_ = 0; ///< that have not ended where they were
@@ -471,8 +516,8 @@ std::deque<change_assignments> in_portions(change_assignments all) {
 }
 
 site_plan plan(const site_state& state, const gave_up_reports& gave_up, time_ms now, const image_places& images,
-               const sight& seen, const departure_sight& has_left) {
-  return planner{state, gave_up, now, images, seen, has_left}.run();
+               const sight& seen, const departure_sight& has_left, const ended_reports& ended) {
+  return planner{state, gave_up, now, images, seen, has_left, ended}.run();
 }
 
 } // namespace prunella::actors

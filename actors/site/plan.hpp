@@ -25,6 +25,19 @@ struct gave_up_report {
 /// By instance name; only reports about the present assignment count.
 using gave_up_reports = std::map<std::string, gave_up_report>;
 
+/// A report that an instance came to its end on its host.
+struct ended_report {
+  std::string host;
+  std::uint64_t generation = 0;
+  instance_end how = instance_end::finished;
+  std::string reason;
+};
+
+/// By instance name; only reports about the present assignment count.
+using ended_reports = std::map<std::string, ended_report>;
+
+inline constexpr std::size_t max_end_reason_bytes = 512; ///< of what is kept of `ended_report::reason`
+
 struct site_plan {
   /// Removals first, then by application, service and number of the replica. Empty: all is as it should be.
   change_assignments changes;
@@ -55,7 +68,11 @@ using departure_sight = std::function<bool(const std::string& instance, const as
 /// Who leaves a host that is up ends there first: the assignment says that it leaves, and is placed anew when `has_left`, or when
 /// that host is down; and who is placed for the first time waits for what ran under its name before. Of a service whose host does not suit it any more (labels, what the host can do) as many leave at a
 /// time as `update.parallel` lets be away; who has no room any more, or gave up, leaves at once.
+///
+/// Who ended (`ended`) and is not started again (`is_final`) is decided to have: it reserves nothing any more, and stays as it is
+/// whatever becomes of its host, until it runs an outdated spec, or one that does not leave it at its end. A report of who leaves
+/// its host counts for nothing: that it is told to stop may be why it ended.
 site_plan plan(const site_state& state, const gave_up_reports& gave_up, time_ms now, const image_places& images = {},
-               const sight& seen = {}, const departure_sight& has_left = {});
+               const sight& seen = {}, const departure_sight& has_left = {}, const ended_reports& ended = {});
 
 } // namespace prunella::actors

@@ -98,7 +98,7 @@ private:
   /// What the last plan was made from, when it was empty.
   struct settled_site {
     std::uint64_t applied_index = 0;
-    std::uint64_t gave_up_revision = 0;
+    std::uint64_t ends_revision = 0;
     std::optional<std::uint64_t> reports_revision; ///< if it waits for instances to run
     time_ms look_again_at = 0;                     ///< 0: never
   };
@@ -259,13 +259,13 @@ private:
         return std::visit([this](const auto& x) { propose_decision(x); }, updates.decisions.front());
       auto next = plan(*current, gave_up, options_.clock(), places, sight_of(), [&](const auto& instance, const auto& x) {
         return x.host.empty() ? is_nowhere(*current, instance) : seen_.has_ended(x.host, instance, x.leaves_since);
-      });
+      }, seen_.ended());
       if (!next.changes.changes.empty()) {
         portions_ = in_portions(std::move(next.changes));
-        gave_up_at_plan_ = seen_.gave_up_revision();
+        ends_at_plan_ = seen_.ends_revision();
         return propose_portion();
       }
-      settled_ = settled_site{current->applied_index, seen_.gave_up_revision(), {}, next.look_again_at};
+      settled_ = settled_site{current->applied_index, seen_.ends_revision(), {}, next.look_again_at};
       if (next.waits_for_reports || updates.waits_for_reports) {
         settled_->reports_revision = seen_.revision();
         settled_->look_again_at = options_.clock() + update_look.count();
@@ -321,7 +321,7 @@ private:
 
   /// Whether the rest of the last plan still is the plan: nothing has happened but its own portions.
   bool may_go_on(const site_state& now) const {
-    return !portions_.empty() && now.applied_index == last_decision_ && gave_up_at_plan_ == seen_.gave_up_revision();
+    return !portions_.empty() && now.applied_index == last_decision_ && ends_at_plan_ == seen_.ends_revision();
   }
 
   void propose_portion() {
@@ -332,7 +332,7 @@ private:
 
   /// Whether the next plan would be as empty as the last: it was made from the same, and time does not change it yet.
   bool is_settled(const site_state& now) const {
-    return settled_ && settled_->applied_index == now.applied_index && settled_->gave_up_revision == seen_.gave_up_revision()
+    return settled_ && settled_->applied_index == now.applied_index && settled_->ends_revision == seen_.ends_revision()
            && (!settled_->reports_revision || settled_->reports_revision == seen_.revision())
            && (settled_->look_again_at == 0 || options_.clock() < settled_->look_again_at);
   }
@@ -468,7 +468,7 @@ private:
   std::map<std::string, host_offer> offered_; ///< by host: what it said last
   std::optional<image_board> board_; ///< made when the site's settings are known
   std::deque<change_assignments> portions_; ///< of the last plan, not proposed yet
-  std::uint64_t gave_up_at_plan_ = 0;
+  std::uint64_t ends_at_plan_ = 0;
   std::uint64_t last_decision_ = 0; ///< its log index; 0: something else was applied before it
   std::optional<settled_site> settled_; ///< nothing: the last plan changed something
   std::optional<std::pair<std::uint64_t, std::uint64_t>> status_of_; ///< applied index and revision that `status_` is of

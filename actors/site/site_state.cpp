@@ -16,6 +16,10 @@ std::string placement_text(const assignment& x) {
     return "unplaced";
   if (x.leaves_since != 0)
     return "leaves " + x.host;
+  if (x.ended == instance_end::again)
+    return "to be placed again";
+  if (x.ended != instance_end::none)
+    return std::string{config::to_text(x.ended)} + " on " + x.host;
   return x.host + " (generation " + std::to_string(x.generation) + ')';
 }
 
@@ -242,8 +246,13 @@ private:
     auto& current = it->second;
     if (current.host.empty() || current.leaves_since != 0 || current.generation != x.generation)
       return result(command_result::stale);
+    if (current.ended == instance_end::again)
+      return result(command_result::unchanged);
     const auto from = placement_text(current);
-    ++current.generation;
+    if (current.ended != instance_end::none)
+      current.ended = instance_end::again; // others may have its room by now
+    else
+      ++current.generation;
     current.assigned_at = at_;
     current.reason = "restarted by hand";
     row("assignment", x.instance);
@@ -267,11 +276,11 @@ private:
     }
     auto& x = state_.assignments[change.instance];
     x = change.next;
-    x.assigned_at = at_;
+    x.assigned_at = x.ended == instance_end::none ? at_ : current.assigned_at;
     x.generation = current.generation;
     if (x.leaves_since != 0)
       x.leaves_since = index_;
-    else if (!x.host.empty())
+    else if (x.ended == instance_end::none && !x.host.empty())
       x.generation = (current.generation == 0 ? state_.site.generation_floor : current.generation) + 1;
     event({"instance/" + change.instance, from, placement_text(x), x.reason, change.cause});
     return true;

@@ -85,6 +85,14 @@ struct avoided_host {
   PRUNELLA_FIELDS(avoided_host, host, generation, times, until, reason)
 };
 
+/// How an instance came to its end, when all of its containers ended by themselves and none is started again.
+enum class instance_end : std::uint8_t {
+  none,     ///< it has not
+  finished, ///< all of them ended well
+  failed,   ///< one did not, and its service is `temporary`
+  again,    ///< it had ended, and somebody asked for it once more: it waits to be placed
+};
+
 /// Where an instance was put. One row of kind "assignment", key = instance name. It stays while the instance is wanted,
 /// with an empty `host` when no host can hold it, so that its generation only ever grows.
 struct assignment {
@@ -102,9 +110,12 @@ struct assignment {
   /// The log's index of the decision that it leaves `host`, which then ends it and says so; only then it is placed anew. 0: it
   /// stays. In a change any other number says that it leaves.
   std::uint64_t leaves_since = 0;
+  /// It came to its end on `host`, and `reason` says how: this generation is never started again, on no host, and reserves
+  /// nothing. The next one takes its place when its service is changed or somebody restarts it.
+  instance_end ended = instance_end::none;
 
   PRUNELLA_FIELDS(assignment, tenant, application, service, replica, host, generation, assigned_at, reason, avoided, home,
-                  revision, leaves_since)
+                  revision, leaves_since, ended)
 };
 
 /// The site's own row: kind "site", key "site".
@@ -186,7 +197,7 @@ struct assignment_change {
   std::string from_host;
   std::uint64_t from_generation = 0;
   bool remove = false; ///< the instance is no longer wanted
-  assignment next;     ///< unless `remove`; its generation and time are set when it is applied
+  assignment next;     ///< unless `remove`; its generation and time are set when it is applied, and kept when it ended
   std::string cause;   ///< object that led to it: `host/host-1`, `application/default.popcorn`
 
   PRUNELLA_FIELDS(assignment_change, instance, from_host, from_generation, remove, next, cause)
@@ -219,7 +230,7 @@ struct drain_host {
   PRUNELLA_FIELDS(drain_host, host, drained)
 };
 
-/// Runs anew what runs, by hand: the instances of a service like an update, or one instance at once.
+/// Runs anew what runs or has ended, by hand: the instances of a service like an update, or one instance at once.
 struct restart_instances {
   std::string key;              ///< tenant.name
   std::string service;          ///< empty: of the instance
@@ -297,6 +308,11 @@ const char* to_text(command_result result);
 } // namespace prunella::actors
 
 namespace prunella::config {
+
+template <>
+struct enum_texts<actors::instance_end> {
+  static constexpr std::array<std::string_view, 4> value{"none", "finished", "failed", "again"};
+};
 
 template <>
 struct enum_texts<actors::update_phase> {

@@ -30,6 +30,15 @@ void copy_report(instance_view& row, const instance_report& report) {
   row.address = report.address;
 }
 
+/// What the site knows holds also when its host is down, or began anew and remembers nothing of it.
+void show_end(instance_view& row, const assignment& x, const instance_report* report) {
+  if (report != nullptr && report->generation == x.generation)
+    copy_report(row, *report);
+  row.state = x.ended == instance_end::again ? std::string{"pending"} : std::string{config::to_text(x.ended)};
+  row.reason = x.reason;
+  row.ready = false;
+}
+
 instance_view assigned_row(const std::string& name, const assignment& x, const view_source& from) {
   instance_view row;
   row.name = name;
@@ -42,6 +51,10 @@ instance_view assigned_row(const std::string& name, const assignment& x, const v
   if (x.host.empty()) {
     row.state = x.avoided.empty() ? "pending" : "failed";
     row.reason = x.reason;
+    return row;
+  }
+  if (x.ended != instance_end::none) {
+    show_end(row, x, from.seen.find(x.host, name));
     return row;
   }
   const auto host = from.state.hosts.find(x.host);
@@ -154,7 +167,7 @@ std::string time_text_of(time_ms at) {
 std::map<std::string, std::pair<std::uint32_t, config::resources>> reserved_of_hosts(const site_state& state) {
   std::map<std::string, std::pair<std::uint32_t, config::resources>> use;
   for (const auto& [name, x] : state.assignments) {
-    if (x.host.empty())
+    if (x.host.empty() || x.ended != instance_end::none)
       continue;
     auto& [instances, reserved] = use[x.host];
     ++instances;

@@ -46,6 +46,12 @@ const config::service_spec* service_of(const site_state& state, const assignment
   return record == state.applications.end() ? nullptr : find_service(version_of(record->second, x), x.service);
 }
 
+bool is_final(instance_end how, const config::service_spec& service) {
+  const auto type = service.restart.type;
+  return how == instance_end::finished ? type != config::restart_type::permanent
+                                       : how == instance_end::failed && type == config::restart_type::temporary;
+}
+
 bool is_avoided_somewhere(const assignment& x, time_ms now) {
   return std::any_of(x.avoided.begin(), x.avoided.end(), [&](const avoided_host& host) { return now < host.until; });
 }

@@ -29,6 +29,10 @@ const image_digests& digests_of(const application_record& record, const assignme
 /// The service of `version_of` that an assignment is of; null: what is deployed has none such.
 const config::service_spec* service_of(const site_state& state, const assignment& x);
 
+/// Whether an instance of `service` that came to this end is left at it. Else it begins anew: the service has become one that
+/// is started again however it ended, or unless it ended well.
+bool is_final(instance_end how, const config::service_spec& service);
+
 /// How an instance was seen, as it is assigned.
 enum class seen_as : std::uint8_t {
   away,   ///< it does not run, or takes no traffic, or nobody knows

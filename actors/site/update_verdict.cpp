@@ -14,7 +14,8 @@ using assignment_row = std::pair<const std::string, assignment>;
 seen_as see(const site_state& state, const assignment_row& row, const config::service_spec& service, const sight& seen) {
   const auto host = state.hosts.find(row.second.host);
   const bool is_up = host != state.hosts.end() && host->second.up;
-  return is_up && row.second.leaves_since == 0 && seen ? seen(row.first, row.second, service.update) : seen_as::away;
+  const bool may_run = is_up && row.second.leaves_since == 0 && row.second.ended == instance_end::none;
+  return may_run && seen ? seen(row.first, row.second, service.update) : seen_as::away;
 }
 
 /// Assigned replicas of a service, those that are wanted.

@@ -34,11 +34,13 @@ namespace {
 const std::string container = "default.shop.web-1.front";
 constexpr auto script = "while [ ! -e go ]; do sleep 0.01; done; exit 42";
 
-application_plan plan(const std::string& run, std::chrono::milliseconds backoff = 100ms) {
+application_plan plan(const std::string& run, std::chrono::milliseconds backoff = 100ms,
+                      config::restart_type restart = config::restart_type::permanent, std::uint64_t generation = 1) {
   config::application_spec spec;
   spec.name = "shop";
   config::service_spec web;
   web.name = "web";
+  web.restart.type = restart;
   web.restart.intensity = 1000;
   web.restart.backoff_initial = backoff;
   config::container_spec front;
@@ -47,7 +49,7 @@ application_plan plan(const std::string& run, std::chrono::milliseconds backoff 
   front.grace = 2s;
   web.containers = {front};
   spec.services = {web};
-  return plan_application(spec, {{"web", 1, 1}}, {"market", "host-1"});
+  return plan_application(spec, {{"web", 1, generation}}, {"market", "host-1"});
 }
 
 // The driver and the supervisors, as an agent has them.
@@ -134,6 +136,49 @@ TEST_CASE("kill -9 of the agent leaves its container alone, the next agent adopt
     MESSAGE("SKIPPED: the exit code of an adopted process needs Linux 6.15");
   else
     CHECK(failed.reason == "exited with code 42");
+}
+
+TEST_CASE("what ended well before its agent was killed is not started again by the next agents, until it is another generation") {
+  const scratch_directory data;
+  const auto once = [](std::uint64_t generation) {
+    return plan("echo again >> runs", 100ms, config::restart_type::transient, generation);
+  };
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const pid_t agent = ::fork();
+  if (agent == 0) {
+    auto* mine = new small_agent{data.path()};
+    mine->start(once(1));
+    mine->next(container_phase::exited);
+    (void)!::write(ends[1], "x", 1);
+    ::pause();
+    ::_exit(1);
+  }
+  char told = 0;
+  REQUIRE(::read(ends[0], &told, 1) == 1);
+  ::close(ends[0]);
+  ::close(ends[1]);
+  ::kill(agent, SIGKILL);
+  ::waitpid(agent, nullptr, 0);
+
+  const auto runs = container_folder(data.path(), container) + "/work/runs";
+  for (int i = 0; i < 2; ++i) { // as long as nobody says that the site knows
+    small_agent next{data.path()};
+    next.start(once(1));
+    CHECK(next.next(container_phase::exited).reason == "exited with code 0");
+    CHECK(read_text(runs) == "again\n");
+  }
+  small_agent last{data.path()};
+  last.start(once(2));
+  last.next(container_phase::exited);
+  CHECK(read_text(runs) == "again\nagain\n");
+  REQUIRE(last.records->list()->size() == 1);
+  CHECK(last.records->list()->front().has_ended_well);
+  last.self->request(last.driver, 5s, tidy_folders{{container}, {container}}).receive([] {}, [](caf::error&) {});
+  CHECK(last.records->list()->size() == 1);
+  last.self->request(last.driver, 5s, tidy_folders{{container}, {}}).receive([] {}, [](caf::error&) {});
+  CHECK(last.records->list()->empty());
+  CHECK(read_text(runs) == "again\nagain\n"); // its folder is asked to be kept
 }
 
 TEST_CASE("an orderly end of the agent's supervision stops its containers, a released one leaves them") {

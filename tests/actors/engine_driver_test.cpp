@@ -31,7 +31,7 @@ public:
   }
 
   bool is_cleared() {
-    return eventually([&] { return engine.containers().empty() && starts_of_engine() == 0; }) && records->list()->empty();
+    return eventually([&] { return engine.containers().empty() && starts_of_engine() == 0; }) && records->are_over();
   }
   std::ptrdiff_t starts_of_engine() const {
     std::error_code none;

@@ -2,6 +2,7 @@
 
 // Container records that survive a driver actor, not the process; writes fail on demand.
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <string>
@@ -33,6 +34,12 @@ public:
     for (const auto& [name, record] : records_)
       all.push_back(record);
     return all;
+  }
+
+  /// None is of what may run.
+  bool are_over() {
+    const auto all = *list();
+    return std::all_of(all.begin(), all.end(), [](const auto& x) { return x.has_ended_well; });
   }
 
   void set_full(bool full) {

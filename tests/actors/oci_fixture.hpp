@@ -127,7 +127,7 @@ public:
   }
   /// Neither a folder, nor anything at the runtime, nor a record.
   bool nothing_is_left() {
-    return eventually([&] { return starts().empty(); }) && records->list()->empty() && runc({"list", "--quiet"}).output.empty();
+    return eventually([&] { return starts().empty(); }) && records->are_over() && runc({"list", "--quiet"}).output.empty();
   }
 
   storage::child_end runc(const std::vector<std::string>& arguments) {

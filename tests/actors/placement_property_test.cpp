@@ -23,10 +23,14 @@ public:
 
   std::uint32_t pick(std::uint32_t n) { return static_cast<std::uint32_t>(random_() % n); }
   small_site& site() { return site_; }
+  bool has_ended(const std::string& instance) const {
+    const auto x = site_.state.assignments.find(instance);
+    return x != site_.state.assignments.end() && x->second.ended != actors::instance_end::none;
+  }
 
   void change() {
     salt_ = pick(100);
-    switch (pick(8)) {
+    switch (pick(10)) {
     case 0:
     case 1: site_.run(actors::put_application{any_application()}); break;
     case 2: site_.run(actors::scale_service{"default.app-" + std::to_string(pick(4)), name(pick(3)), pick(14)}); break;
@@ -34,17 +38,31 @@ public:
     case 4: site_.run(actors::set_host_state{"host-" + std::to_string(pick(12)), pick(3) != 0, "silent"}); break;
     case 5: site_.run(actors::set_host_drivers{"host-" + std::to_string(pick(12)), any_drivers(), any_lacks()}); break;
     case 6: site_.run(actors::drain_host{"host-" + std::to_string(pick(12)), pick(3) == 0}); break;
+    case 7:
+      if (const auto* x = any_assignment())
+        site_.run(actors::restart_instances{"", "", 0, x->first, x->second.generation});
+      break;
+    case 8:
+      for (auto n = pick(8); n > 0; --n)
+        if (const auto* x = any_assignment())
+          site_.ends[x->first] = {x->second.host, x->second.generation, pick(2) == 0 ? actors::instance_end::finished : actors::instance_end::failed,
+                                  "exited"};
+      break;
     default:
-      for (auto n = pick(4); n > 0 && !site_.state.assignments.empty(); --n) {
-        const auto it = std::next(site_.state.assignments.begin(),
-                                  pick(static_cast<std::uint32_t>(site_.state.assignments.size())));
-        site_.gave_up[it->first] = {it->second.host, it->second.generation, "exited with code 1"};
-      }
+      for (auto n = pick(4); n > 0; --n)
+        if (const auto* x = any_assignment())
+          site_.gave_up[x->first] = {x->second.host, x->second.generation, "exited with code 1"};
       site_.now += pick(60'000);
     }
   }
 
 private:
+  /// Null: there is none.
+  const std::pair<const std::string, actors::assignment>* any_assignment() {
+    const auto& all = site_.state.assignments;
+    return all.empty() ? nullptr : &*std::next(all.begin(), pick(static_cast<std::uint32_t>(all.size())));
+  }
+
   static std::string name(std::uint32_t i) { return std::vector<std::string>{"web", "web-1", "db"}[i]; }
 
   std::vector<config::driver_kind> any_drivers() {
@@ -100,7 +118,9 @@ private:
       if (pick(4) == 0)
         x.init_containers = {x.containers[0]};
       x.containers[0].command = {"serve", std::to_string(pick(3))};
-      x.restart.type = pick(4) == 0 ? config::restart_type::transient : config::restart_type::permanent;
+      const config::restart_type types[] = {config::restart_type::permanent, config::restart_type::permanent,
+                                            config::restart_type::transient, config::restart_type::temporary};
+      x.restart.type = types[pick(4)];
       services.push_back(std::move(x));
     }
     return application("app-" + std::to_string(pick(4)), std::move(services));
@@ -116,13 +136,15 @@ private:
 TEST_CASE("random sites are planned exactly as by a look at every host for every instance") {
   std::size_t decided = 0;
   std::size_t unplaced = 0;
+  std::size_t ended = 0;
+  std::size_t begun_anew = 0;
   for (std::uint32_t seed = 1; seed <= 150; ++seed) {
     random_site x{seed};
     for (int step = 0; step < 25; ++step) {
       CAPTURE(seed);
       CAPTURE(step);
       x.change();
-      const auto expected = reference_plan(x.site().state, x.site().gave_up, x.site().now, x.site().seen);
+      const auto expected = reference_plan(x.site().state, x.site().gave_up, x.site().now, x.site().seen, x.site().ends);
       const auto found = x.site().plan();
       REQUIRE(found.look_again_at == expected.look_again_at);
       REQUIRE(found.waits_for_reports == expected.waits_for_reports);
@@ -134,6 +156,8 @@ TEST_CASE("random sites are planned exactly as by a look at every host for every
         REQUIRE(a == b);
         ++decided;
         unplaced += b.next.host.empty() ? 1 : 0;
+        ended += b.next.ended != actors::instance_end::none ? 1 : 0;
+        begun_anew += !b.remove && x.has_ended(b.instance) && b.next.ended == actors::instance_end::none ? 1 : 0;
       }
       if (x.pick(3) != 0)
         x.site().run(found.changes); // else what is next is decided on top of what was not
@@ -141,6 +165,8 @@ TEST_CASE("random sites are planned exactly as by a look at every host for every
   }
   CHECK(decided > 5'000);
   CHECK(unplaced > 500);
+  CHECK(ended > 100);
+  CHECK(begun_anew > 100);
 }
 
 TEST_CASE("501 changes are two portions, of 500 and of 1, in order") {

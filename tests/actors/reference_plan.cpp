@@ -210,7 +210,8 @@ bool is_next(const site_state& state, const std::vector<wanted>& all, const want
   const auto look = [&](const auto& row) {
     const auto host = state.hosts.find(row.second.host);
     const bool is_up = host != state.hosts.end() && host->second.up;
-    const auto found = is_up && row.second.leaves_since == 0 ? seen(row.first, row.second, x.service->update) : seen_as::away;
+    const bool may_run = is_up && row.second.leaves_since == 0 && row.second.ended == instance_end::none;
+    const auto found = may_run ? seen(row.first, row.second, x.service->update) : seen_as::away;
     return found == seen_as::fresh && row.second.revision != changed ? seen_as::steady : found;
   };
   const auto own = look(*state.assignments.find(x.name));
@@ -236,6 +237,15 @@ bool is_next(const site_state& state, const std::vector<wanted>& all, const want
   return own == seen_as::steady && unsteady < x.service->update.parallel;
 }
 
+/// Whether an instance that came to this end may stay at it, by what its service says of restarts.
+bool may_rest(const wanted& x, instance_end how) {
+  using config::restart_type;
+  const std::map<restart_type, std::set<instance_end>> final_ends{{restart_type::permanent, {}},
+                                                                   {restart_type::transient, {instance_end::finished}},
+                                                                   {restart_type::temporary, {instance_end::finished, instance_end::failed}}};
+  return final_ends.at(x.service->restart.type).count(how) != 0;
+}
+
 bool is_about_the_host_alone(rejection why) {
   const std::set<rejection> about{rejection::drained, rejection::labels, rejection::driver, rejection::bridge, rejection::user_namespace, rejection::disk_limit,
                                   rejection::own_network, rejection::host_path};
@@ -253,7 +263,8 @@ std::set<std::string> leaving_now(const site_state& state, const std::vector<wan
     if (other.application != x.application || other.service != x.service || there == state.assignments.end() || there->second.host.empty())
       continue;
     const auto host = state.hosts.find(there->second.host);
-    const bool is_seen = host != state.hosts.end() && host->second.up && there->second.leaves_since == 0;
+    const bool is_seen = host != state.hosts.end() && host->second.up && there->second.leaves_since == 0
+                         && there->second.ended == instance_end::none;
     auto found = is_seen ? seen(other.name, there->second, x.service->update) : seen_as::away;
     if (is_old(state, other) && is_next(state, all, other, now, seen))
       found = seen_as::away;
@@ -297,7 +308,8 @@ std::string last_failure(const std::vector<avoided_host>& avoided) {
 
 } // namespace
 
-site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up, time_ms now, const sight& seen) {
+site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up, time_ms now, const sight& seen,
+                         const ended_reports& ended) {
   site_plan result;
   auto all = all_wanted(state);
   for (const auto& [name, x] : state.assignments)
@@ -320,6 +332,7 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
   std::stable_sort(by_age.begin(), by_age.end(), [&](auto a, auto b) { return changed(a) < changed(b); });
   board hosts{state, {}};
   std::map<std::size_t, std::tuple<wanted, std::string, std::string>> homeless; // reason, cause
+  std::map<std::size_t, assignment_change> finished;
   std::map<std::size_t, assignment_change> leaves;
   std::map<std::size_t, assignment_change> updates;
   std::map<std::size_t, std::pair<std::string, std::string>> misplaced; // of the service that is looked at: why, cause
@@ -358,15 +371,32 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
     const auto current = state.assignments.find(x.name);
     const auto object = "application/" + x.application_id();
     const auto& record = state.applications.at(x.application_id());
-    if (current == state.assignments.end() || current->second.host.empty()) {
+    const bool is_asked_for = current != state.assignments.end() && current->second.ended == instance_end::again;
+    if (current == state.assignments.end() || current->second.host.empty() || is_asked_for) {
       if (current != state.assignments.end())
         x.avoided = current->second.avoided;
-      homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, "placed", object});
+      homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, is_asked_for ? current->second.reason : "placed", object});
       continue;
     }
     const auto& at = current->second.host;
     const auto host = state.hosts.find(at);
     const auto report = gave_up.find(x.name);
+    const auto end = ended.find(x.name);
+    const auto known_end = current->second.ended;
+    const bool is_told = known_end == instance_end::none && current->second.leaves_since == 0 && end != ended.end()
+                         && end->second.host == at && end->second.generation == current->second.generation;
+    const bool is_to_begin = is_old(state, x) && is_next(state, all, x, now, seen);
+    if ((known_end != instance_end::none || is_told) && !is_to_begin
+        && (is_old(state, x) || may_rest(x, is_told ? end->second.how : known_end))) {
+      if (!is_told)
+        continue;
+      assignment_change change{x.name, at, current->second.generation, false, current->second, "host/" + at};
+      change.next.ended = end->second.how;
+      change.next.reason = end->second.reason;
+      finished[i] = change;
+      continue;
+    }
+    const bool begins_anew = known_end != instance_end::none; // and nothing has to end for it
     if (host == state.hosts.end() || !host->second.up) {
       x.avoided = current->second.avoided;
       homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, at + " is down" + (host == state.hosts.end() ? "" : ": " + host->second.reason), "host/" + at});
@@ -374,28 +404,31 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
       x.avoided = current->second.avoided;
       homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, current->second.reason, object});
     } else if (report != gave_up.end() && report->second.host == at && report->second.generation == current->second.generation
-               && !(is_old(state, x) && is_next(state, all, x, now, seen))) {
+               && !begins_anew && !is_to_begin) {
       x.avoided = current->second.avoided;
       note_failure(x.avoided, report->second, now);
       leave(i, "gave up on " + at + ": " + report->second.reason, "instance/" + x.name);
-    } else if (host->second.drained && !(is_old(state, x) && is_next(state, all, x, now, seen))) {
+    } else if (host->second.drained && !begins_anew && !is_to_begin) {
       x.avoided = current->second.avoided;
       misplaced[i] = {at + " is drained", "host/" + at};
-    } else if (is_old(state, x) && !is_next(state, all, x, now, seen)) {
+    } else if (is_old(state, x) && !is_to_begin) {
       result.waits_for_reports = true;
       hosts.on[at].push_back(x);
     } else if (const auto why = hosts.check(x, host->second, now)) {
       x.avoided = current->second.avoided;
       const auto reason = at + " no longer fits (" + to_text(*why, *x.service) + ")";
-      if (!is_old(state, x) && is_about_the_host_alone(*why))
+      if (begins_anew)
+        homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, reason, object});
+      else if (!is_old(state, x) && is_about_the_host_alone(*why))
         misplaced[i] = {reason, object};
       else
         leave(i, reason, object);
     } else {
       hosts.on[at].push_back(x);
-      if (!is_old(state, x))
+      if (!is_old(state, x) && !begins_anew)
         continue;
       assignment_change change{x.name, at, current->second.generation, false, current->second, object};
+      change.next.ended = instance_end::none;
       change.next.revision = record.changed_at.at(x.service->name);
       change.next.avoided.clear();
       change.next.reason = "updated to version " + record.spec.version;
@@ -404,6 +437,8 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
   }
 
   end_service();
+  for (const auto& [i, change] : finished)
+    result.changes.changes.push_back(change);
   for (const auto& [i, change] : updates)
     result.changes.changes.push_back(change);
   for (std::size_t i = 0; i < all.size(); ++i) {

@@ -9,6 +9,6 @@ namespace prunella::test {
 
 /// As `actors::plan`.
 actors::site_plan reference_plan(const actors::site_state& state, const actors::gave_up_reports& gave_up,
-                                 actors::time_ms now, const actors::sight& seen);
+                                 actors::time_ms now, const actors::sight& seen, const actors::ended_reports& ended = {});
 
 } // namespace prunella::test

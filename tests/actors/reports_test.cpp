@@ -207,23 +207,23 @@ TEST_CASE("who gave up is known at once, and its revision changes with it and wi
   log.put(running(name(1), 1));
   log.put(running(name(2), 1));
   auto confirmed = seen.take(beat_of(log, 0), {});
-  const auto before = seen.gave_up_revision();
+  const auto before = seen.ends_revision();
   log.put(running(name(1), 2));
   confirmed = seen.take(beat_of(log, confirmed), {});
-  CHECK(seen.gave_up_revision() == before);
+  CHECK(seen.ends_revision() == before);
   auto failed = running(name(2), 1);
   failed.gave_up = true;
   failed.reason = "exited with code 3";
   log.put(failed);
   confirmed = seen.take(beat_of(log, confirmed), {});
-  CHECK(seen.gave_up_revision() != before);
+  CHECK(seen.ends_revision() != before);
   REQUIRE(seen.gave_up().count(name(2)) == 1);
   CHECK(seen.gave_up().at(name(2)).host == "host-1");
-  const auto known = seen.gave_up_revision();
+  const auto known = seen.ends_revision();
   log.put(running(name(2), 2));
   seen.take(beat_of(log, confirmed), {});
   CHECK(seen.gave_up().empty());
-  CHECK(seen.gave_up_revision() != known);
+  CHECK(seen.ends_revision() != known);
 }
 
 TEST_CASE("an instance counts as ready since its probes said so, from anew after each time they did not and after each restart") {

@@ -208,6 +208,34 @@ TEST_CASE("an instance that gave up is placed as soon as its host reports it no 
   CHECK(x.site.host_of(web) == "host-1");
 }
 
+TEST_CASE("an instance that ended is decided to have, once, and is not started again when its host remembers nothing of it or is lost") {
+  led_site x;
+  x.publish();
+  x.pass_barrier();
+  auto once = shop;
+  once.services[0].restart.type = config::restart_type::transient;
+  x.apply(actors::put_application{once});
+  x.answer();
+  const auto host = x.site.host_of(web);
+  actors::instance_report done;
+  done.instance = web;
+  done.generation = 1;
+  done.phase = actors::instance_phase::finished;
+  done.reason = "main exited with code 0";
+  x.beat(host, {done});
+  REQUIRE(x.proposals.size() == 1);
+  x.answer();
+  CHECK(x.site.state.assignments.at(web).ended == actors::instance_end::finished);
+  x.beat(host, {done});
+  x.beat(host);
+  CHECK(x.proposals.empty());
+  x.apply(actors::set_host_state{host, false, "silent"});
+  x.world.advance(200ms);
+  for (const auto& [proposed, promise] : x.proposals)
+    CHECK_FALSE(std::holds_alternative<actors::change_assignments>(proposed.body));
+  CHECK(x.site.host_of(web) == host);
+}
+
 TEST_CASE("a status is told anew when a report changed, and when the state did") {
   led_site x;
   x.pass_barrier();

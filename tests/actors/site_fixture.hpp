@@ -44,6 +44,7 @@ struct small_site {
   std::uint64_t index = 0;
   actors::time_ms now = 1'000'000;
   actors::gave_up_reports gave_up;
+  actors::ended_reports ends;
   actors::sight seen = [](const std::string&, const actors::assignment&, const config::update_spec&) { return actors::seen_as::steady; };
 
   explicit small_site(std::vector<config::host_spec> hosts) {
@@ -58,7 +59,7 @@ struct small_site {
     return actors::apply(state, actors::site_command{now, std::move(body)}, ++index);
   }
 
-  actors::site_plan plan() const { return actors::plan(state, gave_up, now, {}, seen); }
+  actors::site_plan plan() const { return actors::plan(state, gave_up, now, {}, seen, {}, ends); }
 
   /// Number of plans that it took; at most 40: who moves takes two, and those of a service move one after the other.
   int settle() {

@@ -66,6 +66,7 @@ void check_message(std::string_view payload, const net::link_export& entrance) {
     actors::observations seen;
     (void)seen.take(content.get_as<actors::host_heartbeat>(0), {});
     (void)seen.gave_up();
+    (void)seen.ended();
   }
 }
 

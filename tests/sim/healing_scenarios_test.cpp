@@ -40,6 +40,42 @@ TEST_CASE("a crashed container is restarted in place, in the same generation") {
   CHECK(site.machine(host).starts.size() == 2);
 }
 
+TEST_CASE("what has ended and is not started again stays at its end, whatever becomes of its host, until it is restarted by hand") {
+  with_seeds(5, [](std::uint64_t seed) {
+    simulated_site site({seed, 3});
+    auto spec = fragile();
+    spec.services[0].restart.type = config::restart_type::transient;
+    establish(site, spec);
+    const std::string instance = "default.shop.web-1";
+    const auto host = host_of(site, instance);
+    const auto has_ended = [&] { return site.state().assignments.at(instance).ended == actors::instance_end::finished; };
+    REQUIRE(site.machine(host).end(instance + ".main", 0));
+    REQUIRE(site.await(has_ended, 1s));
+    site.crash_agent(host);
+    site.start_host(host);
+    site.advance(5s);
+    CHECK(starts(site) == 1);
+    CHECK_MESSAGE(site.is_satisfied(), site.difference());
+    site.crash_host(host);
+    REQUIRE(site.await([&] { return !site.state().hosts.at(host).up; }, 5s));
+    site.advance(3s);
+    CHECK(starts(site) == 1);
+    CHECK(host_of(site, instance) == host);
+    for (const auto& id : site.hosts())
+      site.crash_host(id);
+    for (const auto& id : site.hosts())
+      site.start_host(id);
+    REQUIRE(site.await_leader());
+    site.advance(5s);
+    CHECK(starts(site) == 1);
+    CHECK(has_ended());
+    REQUIRE(site.ask(site.leader(), "POST", "/v1/instances/" + instance + "/restart", R"({"generation": 1})") == 200);
+    CHECK(site.await([&] { return starts(site) == 2; }, 5s));
+    CHECK(site.state().assignments.at(instance).generation == 2);
+    CHECK_MESSAGE(site.await([&] { return site.is_satisfied(); }, 5s), site.difference());
+  });
+}
+
 TEST_CASE("a crash loop escalates to another host and then is failed with its reason, and heals when the cause is gone") {
   with_seeds(5, [](std::uint64_t seed) {
     simulated_site site({seed, 3});

@@ -21,6 +21,7 @@ namespace prunella::tests {
 namespace {
 
 constexpr std::chrono::milliseconds step{20};
+constexpr std::chrono::seconds longest_step{15}; ///< of a host: what it does for an application when it hears of an end comes first
 constexpr actors::time_ms epoch_ms = 1'790'000'000'000;
 
 } // namespace
@@ -139,15 +140,37 @@ void simulated_site::check() {
   if (broken_)
     throw broken_promise(*broken_);
   std::set<std::pair<std::string, std::uint64_t>> copies; // (container, generation)
-  for (const auto& [id, host] : hosts_)
+  for (auto& [id, host] : hosts_) {
+    check_starts(id, host);
     for (const auto& [name, process] : host.machine->running) {
       record_.runs(id, process.order.instance, process.order.generation);
       if (!copies.emplace(name, process.order.generation).second)
         throw broken_promise(name + " runs twice with generation " + std::to_string(process.order.generation));
     }
+  }
   if (auto why = clients_.judge(record_.latest()); !why.empty())
     throw broken_promise(std::move(why));
   trace_ = trace_ * 1'099'511'628'211ULL + record_.latest().applied_index * 31 + network_->delivered() * 7 + copies.size();
+}
+
+/// A generation that is known to have ended is never started again.
+void simulated_site::check_starts(const std::string& id, simulated_host& host) {
+  const auto known = host.inside ? host.inside->state().get() : nullptr;
+  if (known && known->applied_index != host.looked_at) {
+    const bool is_first = std::exchange(host.looked_at, known->applied_index) == 0; // what it knows from the start on it heeds at once
+    const auto since = is_first ? elapsed() - longest_step - 1s : elapsed();
+    for (const auto& [name, x] : known->assignments)
+      if (x.ended != actors::instance_end::none)
+        host.ends.try_emplace({name, x.generation}, since);
+  }
+  for (const auto& [name, process] : host.machine->running) {
+    if (!host.pids.insert(process.pid).second)
+      continue;
+    const auto end = host.ends.find({process.order.instance, process.order.generation});
+    if (end != host.ends.end() && elapsed() - end->second > longest_step)
+      throw broken_promise(id + " started " + name + " generation " + std::to_string(process.order.generation)
+                           + " again although it knows that it has ended");
+  }
 }
 
 void simulated_site::run_crash_loops() {
@@ -184,6 +207,8 @@ void simulated_site::end_agent(simulated_host& host) {
   world_.settle();
   host.inside->release();
   host.machine->driver = nullptr;
+  host.ends.clear();
+  host.looked_at = 0;
   host.root = nullptr;
   ended_.push_back(std::move(host.inside));
   world_.settle();
@@ -349,7 +374,7 @@ std::string simulated_site::missing(const std::string& name, const actors::assig
     std::int64_t cpu = 0;
     bool has_sibling = false;
     for (const auto& [other, y] : now.assignments)
-      if (y.host == id) {
+      if (y.host == id && y.ended == actors::instance_end::none) {
         cpu += 100;
         has_sibling = has_sibling || (y.tenant == x.tenant && y.application == x.application && y.service == x.service);
       }
@@ -385,6 +410,13 @@ std::string simulated_site::difference() const {
         }
         if (x.leaves_since != 0)
           return instance + " still leaves " + x.host;
+        if (x.ended != actors::instance_end::none) {
+          if (actors::is_outdated(&*assigned, record.changed_at.at(service.name)))
+            return instance + " has ended and does not begin anew with the changed spec";
+          if (runs.count(instance) != 0)
+            return instance + " has ended and runs all the same";
+          continue;
+        }
         if (!suits(now.hosts.at(x.host), service))
           return instance + " is on " + x.host + ", which has not the labels that it asks for";
         if (!now.hosts.at(x.host).up)

@@ -18,6 +18,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -135,6 +136,9 @@ private:
     std::shared_ptr<const std::optional<caf::error>> root_end;
     bool is_on = false;
     milliseconds skew{0};
+    std::uint64_t looked_at = 0; ///< log index of the state of its agent that `ends` is of
+    std::map<std::pair<std::string, std::uint64_t>, milliseconds> ends; ///< (instance, generation) that its agent knows to have ended → since when
+    std::set<std::int64_t> pids; ///< that were looked at
   };
   struct crash_loop {
     std::string instance;
@@ -144,6 +148,7 @@ private:
   actors::outer_parts outside(const std::string& host);
   void end_agent(simulated_host& host);
   void check();
+  void check_starts(const std::string& id, simulated_host& host);
   void run_crash_loops();
   answer follow(const std::string& application, content_change change, const std::string& host, std::string method,
                 std::string target, std::string body);

@@ -84,7 +84,8 @@ void site_record::check_placement(const actors::site_state& state) const {
   std::set<std::pair<std::string, std::uint16_t>> ports;
   std::map<std::pair<std::string, std::string>, std::set<std::string>> services; // (host, application) → services there
   for (const auto& [name, x] : state.assignments) {
-    const auto* service = x.host.empty() ? nullptr : service_of(state, x);
+    const bool takes_room = !x.host.empty() && x.ended == actors::instance_end::none;
+    const auto* service = takes_room ? service_of(state, x) : nullptr;
     if (service == nullptr)
       continue;
     for (const auto& container : service->containers) {

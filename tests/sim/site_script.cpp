@@ -104,6 +104,8 @@ void site_script::put(const std::string& application, const std::string& host) {
     service->restart.period = 5s;
     service->strategy = static_cast<config::restart_strategy>(draw(3));
   }
+  if (draw(2) == 0)
+    front.restart.type = config::restart_type::transient;
   auto spec = simulated_application(application.substr(application.find('.') + 1), {front, store},
                                     std::to_string(++versions_));
   spec.strategy = static_cast<config::restart_strategy>(draw(3));

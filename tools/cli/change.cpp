@@ -223,7 +223,7 @@ int restart_instance(const restart_options& options, const std::string& instance
   boost::json::object body;
   body["generation"] = row->generation;
   return change(options.connection, "POST", "/v1/instances/" + net::percent_encode(instance) + "/restart", config::json_text(body), true,
-                "instance " + instance + " restarts on " + printable(row->host), io);
+                "instance " + instance + (row->state == "finished" ? " runs again" : " restarts on " + printable(row->host)), io);
 }
 
 } // namespace
