@@ -367,7 +367,7 @@ std::string_view to_text(container_phase phase) {
 }
 
 caf::error end_reason(const container_exited& exited) {
-  if (exited.stopped || (exited.known && exited.exit_code == 0 && exited.signal == 0))
+  if (exited.stopped || has_ended_well(exited))
     return {};
   return caf::make_error(container_errc::ended, describe_exit(exited));
 }

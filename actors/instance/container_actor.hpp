@@ -117,7 +117,7 @@ struct container_context {
 caf::actor spawn_container(caf::event_based_actor* spawner, container_order order, container_context context,
                            runtime::parent_link parent);
 
-/// Empty (a normal end) for exit code 0 and for what was asked to stop; else `ended` with a sentence.
+/// Empty (a normal end) for what ended well and for what was asked to stop; else `ended` with a sentence.
 caf::error end_reason(const container_exited& exited);
 
 } // namespace prunella::actors

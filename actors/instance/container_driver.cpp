@@ -274,7 +274,7 @@ void container_driver_state::finish(container_map::iterator ended, const contain
 
 /// What did its work is not to do it again because the agent is killed before the site knows.
 void container_driver_state::note_end(storage::container_record record, const container_exited& how) {
-  record.has_ended_well = how.known && how.exit_code == 0 && how.signal == 0 && !how.stopped;
+  record.has_ended_well = has_ended_well(how);
   if (record.has_ended_well && options_.records->put(record)) {
     noted_ends_.insert(record.name);
     return;

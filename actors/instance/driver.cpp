@@ -71,4 +71,8 @@ std::string describe_exit(const container_exited& exited) {
   return ended + words;
 }
 
+bool has_ended_well(const container_exited& exited) {
+  return exited.known && exited.exit_code == 0 && exited.signal == 0 && !exited.stopped && exited.last_words.empty();
+}
+
 } // namespace prunella::actors

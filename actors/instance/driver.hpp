@@ -185,8 +185,9 @@ struct container_exited {
                   system_time, max_rss_bytes, exited_at_ms, last_words, out_of_memory, memory_limit_bytes)
 };
 
-/// → `recovered_containers`: all that run at this moment, or ended while nobody was there to hear it. Who started the agent afresh compares them
-/// with what is assigned: wanted ones are adopted by their `start_container`, the others are to be stopped.
+/// → `recovered_containers`: all that run at this moment, or ended and nobody here has heard of it, ordered by name. Who
+/// started the agent afresh compares those without an owner with what is assigned: wanted ones are adopted by their
+/// `start_container`, the others are to be stopped.
 struct recover_containers {
   bool only_without_owner = false; ///< leaves out those that a living actor started or adopted
 
@@ -321,5 +322,8 @@ struct driver_failure {
 /// How `exited` reads: "exited with code 3", "was killed by signal 9 (SIGKILL)", "ran out of memory (its limit is 64 MiB)
 /// and was killed", "ended, and nobody saw how".
 std::string describe_exit(const container_exited& exited);
+
+/// Whether it ended by itself, as one that did its work: nobody told it to stop, and the driver knows of nothing that made it.
+bool has_ended_well(const container_exited& exited);
 
 } // namespace prunella::actors

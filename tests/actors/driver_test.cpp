@@ -132,6 +132,24 @@ TEST_CASE("an end reads as a sentence's end") {
   CHECK(describe_exit(exited) == "ran out of memory (its limit is 64 MiB) and exited with code 137");
 }
 
+TEST_CASE("a container ended well that exited with code 0, untold, and whose driver knows of nothing that ended it") {
+  container_exited exited;
+  CHECK_FALSE(has_ended_well(exited)); // nobody saw how
+  exited.known = true;
+  CHECK(has_ended_well(exited));
+  exited.stopped = true;
+  CHECK_FALSE(has_ended_well(exited));
+  exited.stopped = false;
+  exited.last_words = "its container engine was stopped or restarted";
+  CHECK_FALSE(has_ended_well(exited));
+  exited.last_words.clear();
+  exited.exit_code = 3;
+  CHECK_FALSE(has_ended_well(exited));
+  exited.exit_code = 0;
+  exited.signal = 15;
+  CHECK_FALSE(has_ended_well(exited));
+}
+
 TEST_CASE("the marks stand in front of the environment and cannot be overridden by a spec") {
   auto made = order();
   made.env = {{"A", "1"}, {"PRUNELLA_AGENT", "/forged"}, {"PRUNELLA_GENERATION", "99"}};
