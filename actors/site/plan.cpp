@@ -227,7 +227,8 @@ private:
   enum class update_turn : std::uint8_t { none, waits, due };
 
   static bool is_news(const assignment& x, const ended_report& report) {
-    return x.ended == instance_end::none && x.leaves_since == 0 && x.host == report.host && x.generation == report.generation;
+    return x.ended == instance_end::none && x.leaves_since == 0 && !x.host.empty() && x.host == report.host
+           && x.generation == report.generation;
   }
 
   /// How it came to its end, as the site knows or is about to; what has to begin anew in this plan has not.
