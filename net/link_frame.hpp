@@ -18,7 +18,9 @@ namespace prunella::net {
 /// CAF's own byte buffer type, so that nothing is copied between the two.
 using byte_buffer = std::vector<char>;
 
-inline constexpr std::uint16_t link_protocol_version = 1;
+/// Of the frames and of all that travels in them: agents whose messages or log entries differ refuse each other. One more with
+/// every change of `actors/messages.hpp` or of the log (`storage::raft_log_format`).
+inline constexpr std::uint16_t link_protocol_version = 2;
 inline constexpr std::size_t max_host_id_bytes = 63; ///< a DNS label
 inline constexpr std::size_t max_target_bytes = 255;
 inline constexpr std::size_t max_control_bytes = 512; ///< hello, goodbye, ping, pong, credit, failure

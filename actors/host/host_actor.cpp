@@ -28,6 +28,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds request_margin{5'000};
 constexpr milliseconds longest_stop{600'000}; ///< of what is not known
 constexpr milliseconds sweep_every{5'000};
+constexpr milliseconds incomplete_again{250}; ///< where the driver is still at what earlier agents left
 
 struct heartbeat_tick {
   std::uint64_t epoch = 0;
@@ -120,13 +121,15 @@ private:
   /// What runs without anybody here who looks after it, and is assigned to nobody or to others: left by an earlier life of
   /// the agent, or by a container actor that was killed and has no successor. Now, and again from time to time.
   void stop_leftovers() {
-    self_->delayed_send(self_, sweep_every, sweep_leftovers{++sweep_epoch_});
+    look_again(sweep_every);
     const auto driver = options_.containers.driver();
-    if (!driver)
+    if (!driver || sweeping_)
       return;
+    sweeping_ = true;
     self_->request(driver, request_margin, recover_containers{true})
       .then(
         [this, driver, doubts = doubts_](const recovered_containers& found) {
+          sweeping_ = false;
           if (!synchronised_)
             return;
           for (const auto& x : leftovers_.take(unwanted_containers(found.containers, plans_in_force()), self_->clock().now())) {
@@ -134,13 +137,19 @@ private:
             stop_leftover(driver, x);
           }
           report_leftovers();
-          if (doubts == doubts_ && !std::exchange(knows_leftovers_, true))
+          if (doubts != doubts_)
+            return stop_leftovers(); // more ended meanwhile
+          if (!found.is_complete)
+            look_again(incomplete_again);
+          else if (!std::exchange(knows_leftovers_, true))
             reporter_->send();
           tidy(driver);
         },
-        [](const caf::error&) {
-          // A driver that is being restarted: the next sweep finds them.
-        });
+        [this](const caf::error&) { sweeping_ = false; }); // a driver that is being restarted: the next sweep finds them
+  }
+
+  void look_again(milliseconds after) {
+    self_->delayed_send(self_, after, sweep_leftovers{++sweep_epoch_});
   }
 
   /// Never by a copy of the state that may lack what the site has decided.
@@ -189,7 +198,8 @@ private:
       reporter_->remove(instance);
   }
 
-  /// Actors ended, and what they looked after may run on: until that is known, this host does not say that anything ended.
+  /// Actors ended, and what they looked after may run on, whatever they said: a stop may fail. Until the driver has been asked,
+  /// this host does not say that anything ended.
   void doubt_leftovers() {
     knows_leftovers_ = false;
     ++doubts_;
@@ -322,11 +332,7 @@ private:
   void stop_application(const std::string& application, bool keeps_containers) {
     ask<runtime::child_done>(application, options_.applications_path,
                              runtime::terminate_child{application_id(application), keeps_containers}, stop_time(application),
-                             [](const caf::error&) {}, [this, application] {
-                               if (!all_ended(application))
-                                 doubt_leftovers();
-                               drop_application(application);
-                             });
+                             [](const caf::error&) {}, [this, application] { drop_application(application); });
   }
 
   void stop_instance(const reconcile_action& action, bool keeps_containers) {
@@ -337,17 +343,8 @@ private:
       [](const caf::error&) {},
       [this, action, id] {
         delete_child(path_of(action.application), id);
-        if (!memory().instances.is_at_rest(action.instance))
-          doubt_leftovers();
         drop_instance(action.application, action.instance);
       });
-  }
-
-  bool all_ended(const std::string& application) {
-    const auto it = memory().running.find(application);
-    return it == memory().running.end()
-           || std::all_of(it->second.instances.begin(), it->second.instances.end(),
-                          [this](const auto& x) { return memory().instances.is_at_rest(x.name); });
   }
 
   void delete_child(const std::string& path, const std::string& id) {
@@ -413,11 +410,13 @@ private:
   }
 
   void drop_application(const std::string& application) {
+    doubt_leftovers();
     memory().running.erase(application);
     may_forget_ = true;
   }
 
   void drop_instance(const std::string& application, const std::string& instance) {
+    doubt_leftovers();
     may_forget_ = true;
     const auto it = memory().running.find(application);
     if (it == memory().running.end())
@@ -476,7 +475,6 @@ private:
     const auto application = rest.substr(0, slash);
     if (slash == std::string::npos && x.report.kind == runtime::report_kind::exited) {
       drop_application(application);
-      doubt_leftovers();
       reconcile_one(application);
       forget_unassigned();
     } else if (slash != std::string::npos && rest.find('/', slash + 1) == std::string::npos
@@ -562,6 +560,7 @@ private:
   leftovers leftovers_;
   std::set<std::string> reported_leftovers_; ///< instances
   std::uint64_t doubts_ = 0;
+  bool sweeping_ = false; ///< the driver was asked what runs, and has not answered
   bool knows_leftovers_ = false; ///< false: there may be some that were not found yet
   std::unique_ptr<host_reporter> reporter_;
   std::unique_ptr<assigned_applications> assigned_;

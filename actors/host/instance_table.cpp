@@ -121,13 +121,6 @@ bool instance_table::has_given_up(const std::string& name, std::uint64_t generat
   return it != instances_.end() && it->second.gave_up && it->second.generation == generation;
 }
 
-bool instance_table::is_at_rest(const std::string& name) const {
-  const auto it = instances_.find(name);
-  return it == instances_.end() || std::all_of(it->second.containers.begin(), it->second.containers.end(), [](const auto& c) {
-           return !c.is_known || has_ended(c.phase);
-         });
-}
-
 instance_phase instance_table::phase_of(const instance& x, std::string& reason) {
   if (x.gave_up) {
     reason = x.give_up_reason;

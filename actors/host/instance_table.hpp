@@ -34,9 +34,6 @@ public:
   /// Whether this generation of the instance gave up here.
   bool has_given_up(const std::string& name, std::uint64_t generation) const;
 
-  /// Whether nothing of the instance is known to run: its containers have reported their ends, or never were started.
-  bool is_at_rest(const std::string& name) const;
-
   /// Changes whenever `has_given_up` may say something else.
   std::uint64_t give_ups() const { return give_ups_; }
 

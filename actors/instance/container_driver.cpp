@@ -12,6 +12,7 @@
 
 #include <caf/actor_system.hpp>
 #include <caf/send.hpp>
+#include <caf/system_messages.hpp>
 
 #include "actors/host/wall_clock.hpp"
 #include "actors/instance/container_driver_state.hpp"
@@ -83,6 +84,7 @@ caf::behavior container_driver_state::make_behavior(container_driver_options opt
     self_->quit(to_error(*failure));
     return {};
   }
+  self_->set_down_handler([this](const caf::down_msg& down) { forget_owner(down.source); });
   return {
     [this](const prepare_container& request) { return on_prepare(request); },
     [this](const start_container& request) { return on_start(request); },

@@ -16,7 +16,7 @@ caf::result<container_started> container_driver_state::on_adopt(const adopt_cont
   if (!container || container->record().spec_hash != order.spec_hash || !container->is_alive())
     return not_running(order.name, order.generation);
   claim(*container, order);
-  return adopt(*container, sender());
+  return adopt(*container, new_owner());
 }
 
 caf::result<container_exited> container_driver_state::on_stop(const stop_container& request) {
@@ -70,6 +70,9 @@ caf::result<void> container_driver_state::on_tidy(const tidy_folders& request) {
   for (const auto& [container, entry] : rising_)
     keep.insert(container);
   keep.insert(clearing_.begin(), clearing_.end());
+  for (const auto& backend : backends_)
+    for (auto& container : backend->left_over())
+      keep.insert(std::move(container));
   const auto unwanted = folders_except(keep, options_.data_directory);
   const auto failure = set_folders_aside(unwanted, options_.data_directory);
   if (!unwanted.empty())
@@ -94,11 +97,19 @@ void container_driver_state::forget_ends(const std::set<std::string>& kept) {
   }
 }
 
-/// Not here: of a plain process there may be any number of files.
+/// In a thread, and in one at a time: of a plain process there may be any number of files, and starts need threads too.
 void container_driver_state::delete_aside() {
-  jobs_->run([folder = options_.data_directory]() -> job_threads::completion {
+  more_aside_ = true;
+  if (std::exchange(deletes_aside_, true))
+    return;
+  more_aside_ = false;
+  jobs_->run([this, folder = options_.data_directory]() -> job_threads::completion {
     delete_folders_aside(folder);
-    return {};
+    return [this] {
+      deletes_aside_ = false;
+      if (more_aside_)
+        delete_aside();
+    };
   });
 }
 
@@ -143,10 +154,15 @@ caf::result<recovered_containers> container_driver_state::on_recover(const recov
   recovered_containers all;
   for (const auto& [container, entry] : containers_) {
     const auto& record = entry.record();
-    if (!request.only_without_owner || !caf::actor_cast<caf::actor>(entry.owner))
+    if (!request.only_without_owner || !entry.owner)
       all.containers.push_back(
         {record.name, instance_of(record.name), record.generation, record.spec_hash, record.pid, record.started_at_ms});
   }
+  for (const auto& [container, rising] : rising_)
+    if (request.only_without_owner && !rising.start.owner)
+      all.containers.push_back(
+        {container, instance_of(container), rising.start.order.generation, rising.start.order.spec_hash, 0, 0});
+  all.is_complete = std::all_of(backends_.begin(), backends_.end(), [](const auto& x) { return x->left_over().empty(); });
   if (!request.only_without_owner) // of these nothing has to be ended
     for (const auto& [container, record] : known_ends_)
       all.containers.push_back({container, instance_of(container), record.generation, record.spec_hash, 0, record.started_at_ms});

@@ -32,7 +32,29 @@ driver_result<launched_container> launch_or_why(driver_backend& backend, const c
 } // namespace
 
 pending_start container_driver_state::from_sender(const container_order& order) {
-  return {order, sender(), self_->make_response_promise()};
+  return {order, new_owner(), self_->make_response_promise()};
+}
+
+/// The sender of a start, whose end is to be known: requests that wait here keep a reference to an actor that has long ended.
+caf::actor_addr container_driver_state::new_owner() {
+  if (const auto owner = caf::actor_cast<caf::actor>(sender()))
+    self_->monitor(owner);
+  return sender();
+}
+
+void container_driver_state::forget_owner(const caf::actor_addr& gone) {
+  for (auto& [container, entry] : containers_) {
+    if (entry.owner == gone)
+      entry.owner = {};
+    if (entry.next && entry.next->owner == gone)
+      entry.next->owner = {};
+  }
+  for (auto& [container, rising] : rising_) {
+    if (rising.start.owner == gone)
+      rising.start.owner = {};
+    if (rising.next && rising.next->owner == gone)
+      rising.next->owner = {};
+  }
 }
 
 /// An image goes to the first driver of the host that runs images, anything else to that for processes.
@@ -102,7 +124,7 @@ bool container_driver_state::tell_known_end(const container_order& order) {
   exited.generation = record.generation;
   exited.pid = record.pid;
   exited.known = true;
-  exited.exited_at_ms = unix_time_ms();
+  exited.exited_at_ms = wall_clock_ms();
   self_->make_response_promise().deliver(
     container_started{record.name, record.generation, record.pid, record.start_time_ticks, record.started_at_ms, true});
   if (const auto owner = caf::actor_cast<caf::actor>(sender()))
@@ -121,7 +143,7 @@ caf::result<container_started> container_driver_state::start_beside(running_cont
     claim(current, order);
     if (ended_alone) // its new owner hears of it next
       self_->send(self_, container_ended{keys_[order.name], 0});
-    return adopt(current, sender());
+    return adopt(current, new_owner());
   }
   replace(current, from_sender(order));
   return caf::delegated<container_started>{};

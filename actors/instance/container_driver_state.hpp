@@ -178,6 +178,8 @@ private:
 
   caf::actor_addr sender() const { return caf::actor_cast<caf::actor_addr>(self_->current_sender()); }
   pending_start from_sender(const container_order& order);
+  caf::actor_addr new_owner();
+  void forget_owner(const caf::actor_addr& gone);
   driver_failure refuse_released() const;
   running_container* find(const std::string& container, std::uint64_t generation);
   static caf::error not_running(const std::string& container, std::uint64_t generation);
@@ -205,6 +207,8 @@ private:
   std::multiset<std::string> asking_;        // containers whose image was asked for
   std::vector<pending_clear> to_clear_; // of slow backends
   std::multiset<std::string> clearing_; // names in `to_clear_`, and with a job that does it
+  bool deletes_aside_ = false;          // a thread is at what was set aside,
+  bool more_aside_ = false;             // and may have missed what came after it
   std::uint64_t last_attempt_ = 0;
   std::map<std::uint64_t, std::string> watched_; // key of the watch → container
   std::map<std::string, std::uint64_t> keys_;    // the other way round

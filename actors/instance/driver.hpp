@@ -185,11 +185,12 @@ struct container_exited {
                   system_time, max_rss_bytes, exited_at_ms, last_words, out_of_memory, memory_limit_bytes)
 };
 
-/// → `recovered_containers`: all that run at this moment, or ended and nobody here has heard of it, ordered by name. Who
+/// → `recovered_containers`: all that run at this moment, or ended and nobody here has heard of it. Who
 /// started the agent afresh compares those without an owner with what is assigned: wanted ones are adopted by their
 /// `start_container`, the others are to be stopped.
 struct recover_containers {
-  bool only_without_owner = false; ///< leaves out those that a living actor started or adopted
+  /// Leaves out those that a living actor started or adopted, and adds those on their way up whose starter is gone.
+  bool only_without_owner = false;
 
   PRUNELLA_FIELDS(recover_containers, only_without_owner)
 };
@@ -207,8 +208,9 @@ struct recovered_container {
 
 struct recovered_containers {
   std::vector<recovered_container> containers;
+  bool is_complete = true; ///< false: what earlier agents left without a record is still being ended, and not among them
 
-  PRUNELLA_FIELDS(recovered_containers, containers)
+  PRUNELLA_FIELDS(recovered_containers, containers, is_complete)
 };
 
 /// → `container_stats_list`: use of each running container, or of one. Errors: not_running for an unknown name.

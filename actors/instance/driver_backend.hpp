@@ -66,6 +66,9 @@ public:
   /// these containers does not begin before what is left of it has ended.
   virtual void end_left_over() {}
 
+  /// Containers of which something is left that `end_left_over` has not ended yet. Any thread.
+  virtual std::vector<std::string> left_over() const { return {}; }
+
   /// Refuses an order that cannot be started here whatever else happens; starts nothing.
   virtual std::optional<driver_failure> check(const container_order& order, const provided_image* image) = 0;
 

@@ -27,8 +27,9 @@ std::optional<driver_failure> start_room::judge(const std::string& container, co
     full_since_.reset();
     return std::nullopt;
   }
-  if (!full_since_)
+  if (!full_since_ || now - last_full_ > memory)
     full_since_ = now;
+  last_full_ = now;
   const bool is_over = now - *full_since_ >= patience;
   return driver_failure{is_over ? driver_errc::data_directory_unusable : driver_errc::disk_full,
                         "the disk of " + data_directory_ + (has_bytes ? " can hold no more files" : " is full")

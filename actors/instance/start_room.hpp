@@ -31,6 +31,9 @@ public:
   /// A disk that is full for less long may be so by a pull or a log, which get out of the way by themselves.
   static constexpr std::chrono::milliseconds patience{15'000};
 
+  /// Looks further apart than this do not make one long time: starts that wait look again every second.
+  static constexpr std::chrono::milliseconds memory{5'000};
+
   explicit start_room(std::string data_directory) : data_directory_(std::move(data_directory)) {}
 
   /// Why `container` is not started with so little left; nothing: it may be. disk_full, and data_directory_unusable once it has
@@ -46,6 +49,7 @@ private:
   const std::string data_directory_;
   std::mutex mutex_;
   std::optional<std::chrono::steady_clock::time_point> full_since_;
+  std::chrono::steady_clock::time_point last_full_; ///< look that found it full
 };
 
 } // namespace prunella::actors

@@ -40,8 +40,8 @@ std::uint64_t observations::take(const host_heartbeat& beat, runtime::instant no
   if (x.bytes > max_held_bytes) { // no sound host has as much to say
     clear(beat.host, x);
     x.revision = 0;
-  } else if (beat.carried_out > x.carried_out) {
-    x.carried_out = beat.carried_out;
+  } else if (beat.carried_out != x.carried_out) {
+    x.carried_out = beat.carried_out; // also back: a host that begins to doubt what runs there takes its word back
     ++revision_;
   }
   return x.revision;

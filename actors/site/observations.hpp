@@ -69,7 +69,7 @@ private:
   struct from_host {
     std::uint64_t incarnation = 0;
     std::uint64_t revision = 0;
-    std::uint64_t carried_out = 0; ///< as it said with its last complete reports
+    std::uint64_t carried_out = 0; ///< as it said with its last reports; 0: it does not know, or they were a part of them
     observations::reports reports;
     std::map<std::string, runtime::instant> ready_since; ///< by instance
     std::set<std::string> gave_up; ///< instances

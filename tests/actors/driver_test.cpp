@@ -214,12 +214,16 @@ TEST_CASE("a disk with less than a start needs is waited for with one sentence f
   REQUIRE(full);
   CHECK(full->code == driver_errc::disk_full);
   CHECK(full->message == "the disk of /data is full, so web cannot be started; free some space on it (`df -h /data`), then it is");
+  for (auto t = std::chrono::seconds{1}; t < start_room::patience; ++t) // as often as those look that wait
+    CHECK(room.judge("web", {0, enough.files}, begin + t)->code == driver_errc::disk_full);
   const auto later = room.judge("web", {0, enough.files}, begin + start_room::patience - std::chrono::milliseconds{1});
   CHECK(later->code == driver_errc::disk_full);
   CHECK(later->message == full->message);
   CHECK(room.judge("web", {0, enough.files}, begin + start_room::patience)->code == driver_errc::data_directory_unusable);
-  CHECK_FALSE(room.judge("web", enough, begin + std::chrono::hours{1}));
-  const auto again = room.judge("db", {enough.bytes, enough.files - 1}, begin + std::chrono::hours{2}); // counted from anew
+  // A day without a look does not count as a full one.
+  CHECK(room.judge("web", {0, enough.files}, begin + std::chrono::hours{24})->code == driver_errc::disk_full);
+  CHECK_FALSE(room.judge("web", enough, begin + std::chrono::hours{25}));
+  const auto again = room.judge("db", {enough.bytes, enough.files - 1}, begin + std::chrono::hours{26}); // counted from anew
   CHECK(again->code == driver_errc::disk_full);
   CHECK(again->message.find("can hold no more files, so db cannot be started") != std::string::npos);
   CHECK(again->message.find("df -h -i /data") != std::string::npos);

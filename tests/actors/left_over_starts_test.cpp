@@ -35,8 +35,10 @@ TEST_CASE("who awaits a container waits for all that was taken of it, and for no
   left.await("web"); // not for what nobody has taken
   const auto first = left.take();
   const auto second = left.take();
+  CHECK(left.names() == std::vector<std::string>{"web", "web", "db"}); // also what is being ended
   left.take();
   left.ended(*first);
+  CHECK(left.names() == std::vector<std::string>{"db", "web"});
   auto awaited = std::async(std::launch::async, [&] { left.await("web"); });
   CHECK(awaited.wait_for(0ms) == std::future_status::timeout);
   left.ended(*second);

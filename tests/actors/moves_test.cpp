@@ -389,6 +389,23 @@ TEST_CASE("what a host still reports has not ended there, whatever else it carri
   CHECK(seen.has_ended("host-1", web, 5));
 }
 
+TEST_CASE("a host that takes its word back says nothing about who ended, until it gives it again") {
+  actors::observations seen;
+  const auto now = runtime::instant{} + 1s;
+  auto reported = beat(0, 1, 9);
+  reported.reports.push_back({});
+  reported.reports[0].instance = web;
+  seen.take(reported, now);
+  auto gone = beat(1, 2, 0); // its actors ended, and it has not looked yet what they left
+  gone.gone = {web};
+  seen.take(gone, now);
+  CHECK_FALSE(seen.has_ended("host-1", web, 5));
+  const auto before = seen.revision();
+  seen.take(beat(2, 2, 9), now);
+  CHECK(seen.has_ended("host-1", web, 5));
+  CHECK(seen.revision() != before); // who waits for it is to look again
+}
+
 TEST_CASE("hosts that report an instance are known until they do no more, or begin anew without it") {
   actors::observations seen;
   const auto now = runtime::instant{} + 1s;

@@ -27,6 +27,7 @@
 #include <caf/result.hpp>
 #include <caf/send.hpp>
 #include <caf/stateful_actor.hpp>
+#include <caf/system_messages.hpp>
 
 #include "actors/instance/driver.hpp"
 #include "actors/instance/driver_error.hpp"
@@ -79,6 +80,7 @@ public:
   std::chrono::milliseconds start_time{0}; ///< between request and answer
   std::chrono::milliseconds stop_time{0};  ///< a longer one than the grace is cut to it (killed)
   bool silent = false;                     ///< requests are never answered
+  bool deaf_to_stops = false;              ///< these are not, and nothing comes of them
   bool released = false;                   ///< release_containers came: starts and stops are refused
   caf::actor driver;                       ///< the latest
 
@@ -134,6 +136,11 @@ public:
   caf::behavior make_behavior(std::shared_ptr<scripted_host> host) {
     host_ = std::move(host);
     host_->driver = caf::actor_cast<caf::actor>(self_);
+    self_->set_down_handler([this](const caf::down_msg& down) { // who waits for an answer here is referred to beyond its end
+      for (auto& [container, owner] : owners_)
+        if (owner == down.source)
+          owner = {};
+    });
     return {
       [this](const prepare_container& request) { return on_prepare(request.order); },
       [this](const scripted_images&) {
@@ -164,6 +171,8 @@ private:
 
   container_started claim(scripted_host::process& process, bool adopted) {
     owners_[process.order.name] = caf::actor_cast<caf::actor_addr>(self_->current_sender());
+    if (const auto owner = caf::actor_cast<caf::actor>(self_->current_sender()))
+      self_->monitor(owner);
     return answer(process, adopted);
   }
 
@@ -226,7 +235,7 @@ private:
     if (found->second.order.generation > request.generation)
       return to_error({driver_errc::stale_generation, "a newer generation runs"});
     stops_[request.name].push_back(self_->make_response_promise());
-    if (!host_->silent)
+    if (!host_->silent && !host_->deaf_to_stops)
       self_->delayed_send(self_, std::min(host_->stop_time, request.grace),
                           scripted_due{request.name, found->second.pid, false});
     return caf::delegated<container_exited>{};
@@ -252,7 +261,7 @@ private:
     recovered_containers all;
     for (const auto& [container, process] : host_->running) {
       const auto owner = owners_.find(container);
-      if (!only_without_owner || owner == owners_.end() || !caf::actor_cast<caf::actor>(owner->second))
+      if (!only_without_owner || owner == owners_.end() || !owner->second)
         all.containers.push_back({container, process.order.instance, process.order.generation, process.order.spec_hash,
                                   process.pid, process.started_at_ms});
     }

@@ -29,6 +29,14 @@ void left_over_starts::ended(const start_of_container& taken) {
   changed_.notify_all();
 }
 
+std::vector<std::string> left_over_starts::names() const {
+  const std::lock_guard lock{mutex_};
+  std::vector<std::string> all{ending_.begin(), ending_.end()};
+  for (const auto& start : left_)
+    all.push_back(start.name);
+  return all;
+}
+
 void left_over_starts::await(const std::string& name) {
   std::unique_lock lock{mutex_};
   changed_.wait(lock, [&] { return ending_.count(name) == 0; });

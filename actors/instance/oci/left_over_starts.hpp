@@ -31,8 +31,11 @@ public:
   /// Waits until nothing that was taken of the container is being ended: as long as those who took it take.
   void await(const std::string& name);
 
+  /// Containers of which something has not ended yet, one for each start.
+  std::vector<std::string> names() const;
+
 private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<start_of_container> left_;
   std::multiset<std::string> ending_; ///< names of containers, one for each start that was taken and has not ended

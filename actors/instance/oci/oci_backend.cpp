@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <exception>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -190,7 +191,11 @@ void oci_backend::end_left_over_of(const std::string& name) {
 }
 
 bool oci_backend::end_taken(const start_of_container& taken) {
-  const bool is_ended = end_start(taken.name, taken.id);
+  bool is_ended = false;
+  try {
+    is_ended = end_start(taken.name, taken.id);
+  } catch (const std::exception&) { // its folder stays, and the next agent tries again
+  }
   left_.ended(taken);
   return is_ended;
 }

@@ -34,6 +34,7 @@ public:
   std::vector<launched_container> recover(const std::vector<storage::container_record>& records,
                                           const std::string& boot_id) override;
   void end_left_over() override;
+  std::vector<std::string> left_over() const override { return left_.names(); }
   std::optional<driver_failure> check(const container_order& order, const provided_image* image) override;
   driver_result<launched_container> launch(const container_order& order, const provided_image* image) override;
   driver_result<command_plan> plan(const launched_container& container, const container_order& order,
