@@ -1,6 +1,7 @@
 #include <exception>
 #include <utility>
 
+#include "actors/host/wall_clock.hpp"
 #include "actors/instance/container_driver_state.hpp"
 #include "actors/instance/image_error.hpp"
 #include "runtime/exit_reason.hpp"

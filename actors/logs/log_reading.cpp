@@ -42,7 +42,9 @@ std::string_view next_part(std::string_view& rest, char mark) {
 void add_instance(log_targets& result, const site_state& state, const std::string& instance, const std::string& container,
                   bool all_hosts) {
   const auto& x = state.assignments.at(instance);
-  const auto last = x.host.empty() && !x.avoided.empty() && !all_hosts ? x.avoided.back().host : x.host; // where it gave up
+  const auto gave_up = std::max_element(x.avoided.begin(), x.avoided.end(),
+                                        [](const auto& a, const auto& b) { return a.generation < b.generation; });
+  const auto last = x.host.empty() && gave_up != x.avoided.end() && !all_hosts ? gave_up->host : x.host;
   if (x.host.empty())
     result.notes.push_back(instance + " is on no host" + (x.reason.empty() ? "" : ": " + x.reason)
                            + (all_hosts || x.generation == 0 ? ""
@@ -231,6 +233,12 @@ std::variant<log_targets, problem_view> find_log_targets(const site_state& state
 
 std::string log_name(const log_target& target) {
   return target.is_one_of_many ? target.container + '@' + target.host : target.container;
+}
+
+bool was_followed_elsewhere(const log_target& target, const logs_request& request, const site_state& state) {
+  return std::any_of(state.hosts.begin(), state.hosts.end(), [&](const auto& host) {
+    return host.first != target.host && request.after.count(log_key({target.container, host.first})) != 0;
+  });
 }
 
 bool has_moved(const log_target& target, const logs_request& request, time_ms now) {

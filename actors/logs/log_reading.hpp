@@ -58,6 +58,9 @@ std::string unread_note(const site_state& state, const std::string& host, const 
 /// The log of a container on one host, in a cursor.
 std::uint32_t log_key(const log_target& target);
 
+/// `request` followed the container on another host of the site.
+bool was_followed_elsewhere(const log_target& target, const logs_request& request, const site_state& state);
+
 /// Its instance came to its host while `request` followed it: a note says so.
 bool has_moved(const log_target& target, const logs_request& request, time_ms now);
 

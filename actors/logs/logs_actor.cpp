@@ -233,7 +233,8 @@ private:
     for (const auto& log : x->logs) {
       if (log.page.has_gap)
         gone.push_back("lines of " + log_name(log.target) + " are gone: its log was rotated");
-      if (!log.target.is_one_of_many && has_moved(log.target, x->request, options_.clock()))
+      if (!log.target.is_one_of_many && has_moved(log.target, x->request, options_.clock())
+          && was_followed_elsewhere(log.target, x->request, *options_.state->get()))
         gone.push_back(log_name(log.target) + " is on " + log.target.host + " now; all-hosts shows what it printed elsewhere");
       if (log.page.damaged > 0)
         gone.push_back(std::to_string(log.page.damaged) + " damaged lines of " + log_name(log.target) + " are left out");

@@ -150,8 +150,13 @@ struct refusal {
   problem_view operator()(const restart_instances& x) const {
     if (x.instance.empty()) {
       const auto it = state.applications.find(x.key);
-      if (it == state.applications.end() || it->second.revision == x.revision)
+      if (it == state.applications.end())
         return {}; // answered as not found when applied
+      if (it->second.update == update_phase::paused)
+        return make_problem(409, "the update of " + x.key + " is paused", it->second.update_reason,
+                            "apply a corrected version or roll back; that starts anew what has to be");
+      if (it->second.revision == x.revision)
+        return {};
       return make_problem(409, x.key + " is in revision " + std::to_string(it->second.revision) + ", not " + std::to_string(x.revision),
                           "it was changed, or restarted, meanwhile", "look at it, and ask again if that is still what you want");
     }
@@ -204,6 +209,9 @@ problem_view refuse(const site_command& command, const site_state& state) {
 }
 
 site_answer answer_of(const command_outcome& outcome) {
+  if (outcome.result == command_result::stale)
+    return {outcome, make_problem(409, "nothing was changed: what was asked for is of an earlier revision or generation",
+                                  "it was changed, or restarted, in the same moment", "look at it, and ask again if that is still what you want")};
   if (outcome.result != command_result::not_found)
     return {outcome, {}};
   return {outcome, make_problem(404, "there is no " + outcome.detail + " in this site", "nothing of that name was applied",

@@ -183,6 +183,26 @@ std::map<std::string, std::pair<std::uint32_t, config::resources>> reserved_of_h
   return use;
 }
 
+/// Why instances stay on a drained host for now: as many of their services are not ready as may be, and all of them would be too
+/// many. Empty: nothing holds them up.
+std::string what_holds_up(const std::string& host, const view_source& from) {
+  std::map<const config::service_spec*, std::string_view> here; // with one of its instances
+  for (const auto& [name, x] : from.state.assignments)
+    if (x.host == host && x.leaves_since == 0 && x.ended == instance_end::none)
+      if (const auto* service = service_of(from.state, x); service != nullptr && service->restart.type == config::restart_type::permanent)
+        here.emplace(service, name);
+  std::map<const config::service_spec*, std::vector<std::string_view>> unready;
+  for (const auto& [name, x] : from.state.assignments)
+    if (!x.host.empty() && x.ended == instance_end::none && !here.empty())
+      if (const auto* service = service_of(from.state, x); here.count(service) != 0 && !assigned_row(name, x, from).ready)
+        unready[service].push_back(name);
+  for (const auto& [service, names] : unready)
+    if (const auto one = here.at(service); names.size() >= service->update.parallel && names.front() != one)
+      return std::string{one} + " stays until " + std::string{names.front()} + " is ready (its service may miss "
+             + std::to_string(service->update.parallel) + ": `update: parallel`)";
+  return {};
+}
+
 std::vector<host_view> host_views(const view_source& from, const row_range& range) {
   std::vector<config::host_spec> specs;
   for (const auto& [id, host] : from.state.hosts)
@@ -204,6 +224,8 @@ std::vector<host_view> host_views(const view_source& from, const row_range& rang
     if (host.drained && host.up) {
       row.state = use.count(id) != 0 ? "draining" : "drained";
       row.reason = "nothing is placed here until `prunella host undrain " + id + "`";
+      if (const auto why = row.state == "draining" ? what_holds_up(id, from) : std::string{}; !why.empty())
+        row.reason = why + "; " + row.reason;
     }
     if (const auto* full = full_disk_of(host.lacks, host.software); full != nullptr && host.up)
       row.reason += (row.reason.empty() ? "" : "; ") + full->why;

@@ -106,13 +106,13 @@ TEST_CASE("a container that fails and had as many processes as it may is said to
   const auto x = make_oci_driver();
   if (!x)
     return;
-  auto order = x->order("i=0; while [ $i -lt 40 ]; do busybox sleep 60 & i=$((i+1)); done");
-  order.spec.pids = 20; // the runtime itself needs half of that
+  auto order = x->order("i=0; while [ $i -lt 200 ]; do busybox sleep 60 & i=$((i+1)); done");
+  order.spec.pids = 64; // the runtime itself needs some of them, more where there are more cores
   x->run(order);
   const auto said = describe_exit(x->last_exit);
   CHECK(said.find("exited with code ") == 0);
   CHECK(said.find("fork") != std::string::npos);
-  CHECK(said.find("(it had reached its limit of processes and threads, `pids: 20`)") != std::string::npos);
+  CHECK(said.find("(it had reached its limit of processes and threads, `pids: 64`)") != std::string::npos);
 }
 
 TEST_CASE("a stop is the stop signal first, and after the grace the end of every process in the container") {

@@ -85,6 +85,7 @@ TEST_CASE("told so however long after its last heartbeat, one of them stands and
     group.world.advance(1s + since);
     const auto term = group.status(first).term;
     group.kill(first);
+    group.world.advance(2ms); // what it sent last arrives before the end of its connection
     const auto killed_at = group.world.elapsed();
     for (member_id id : {1, 2, 3})
       if (id != first)

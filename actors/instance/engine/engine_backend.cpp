@@ -292,15 +292,16 @@ void engine_backend::sweep() {
     const std::lock_guard lock{mutex_};
     if (is_swept_)
       return;
+    is_swept_ = true; // before the engine is asked: what it makes meanwhile, and does not tell us of, asks for another sweep
   }
   auto listed = client_.list(options_.agent);
   const auto* all = std::get_if<std::vector<engine_listed>>(&listed);
-  if (all == nullptr)
-    return;
   std::vector<engine_listed> left;
   {
     const std::lock_guard lock{mutex_};
-    is_swept_ = making_.empty(); // else there may be more of one that is being made
+    is_swept_ = is_swept_ && all != nullptr && making_.empty(); // there may be more of one that is being made
+    if (all == nullptr)
+      return;
     std::copy_if(all->begin(), all->end(), std::back_inserter(left), [&](const auto& x) {
       return known_.count(x.id) == 0 && making_.count(name_of(x)) == 0;
     });
