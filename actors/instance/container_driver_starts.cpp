@@ -126,9 +126,10 @@ bool container_driver_state::tell_known_end(const container_order& order) {
   exited.pid = record.pid;
   exited.known = true;
   exited.exited_at_ms = wall_clock_ms();
+  const auto owner = caf::actor_cast<caf::actor>(sender()); // before the promise takes the sender along
   self_->make_response_promise().deliver(
     container_started{record.name, record.generation, record.pid, record.start_time_ticks, record.started_at_ms, true});
-  if (const auto owner = caf::actor_cast<caf::actor>(sender()))
+  if (owner)
     self_->send(owner, exited);
   return true;
 }

@@ -252,15 +252,13 @@ private:
         finished_.push_back({service, replica});
       return;
     }
-    if (has_ended)
-      turn = update_turn::due;
     const auto why = at == nowhere ? rejection::down : board_.check(x.id, at);
     const bool leaves_already = row != nullptr && row->second.leaves_since != 0;
     if (!why && gave_up_.empty() && turn == update_turn::none && !leaves_already)
       return board_.occupy(x.id, at);
-    const bool is_asked_for = has_ended && row->second.ended == instance_end::again; // it takes no place from who has one
-    if (row == nullptr || row->second.host.empty() || is_asked_for)
-      return homeless_.push_back({service, replica, is_asked_for ? row->second.reason : std::string{}, {},
+    if (row == nullptr || row->second.host.empty() || has_ended) // what begins anew takes no place from who has one
+      return homeless_.push_back({service, replica,
+                                  has_ended && row->second.ended == instance_end::again ? row->second.reason : std::string{}, {},
                                   row == nullptr ? std::vector<avoided_host>{} : row->second.avoided,
                                   x.is_paused && x.former != 0 ? x.former : x.changed_at}); // nothing begins with what failed
     const auto& [name, current] = *row;
@@ -275,7 +273,7 @@ private:
     }
     // Who only has to move is not updated by the way.
     const bool is_as_before = current.revision == x.former || (x.is_paused && current.revision != x.changed_at);
-    homeless_instance leaves{service, replica, {}, {}, {}, x.former != 0 && is_as_before && !has_ended ? x.former : x.changed_at};
+    homeless_instance leaves{service, replica, {}, {}, {}, x.former != 0 && is_as_before ? x.former : x.changed_at};
     if (why == rejection::down) {
       leaves.reason = host + " is down" + (at == nowhere ? std::string{} : ": " + board_.host(at).reason);
       leaves.cause = "host/" + host;
@@ -309,7 +307,7 @@ private:
         updates_.push_back({service, replica});
       return;
     }
-    if (is_up && !leaves_already && !has_ended) {
+    if (is_up && !leaves_already) {
       leaves.is_to_leave = true;
       board_.occupy(x.id, at); // until it has ended
     }
@@ -350,7 +348,6 @@ private:
     assignment_change change{name, current.host, current.generation, false, current, application_object(x)};
     change.next.revision = x.changed_at;
     change.next.avoided.clear(); // another spec is another chance
-    change.next.ended = instance_end::none;
     change.next.reason = "updated to version " + x.application->version;
     result_.changes.changes.push_back(std::move(change));
   }

@@ -37,7 +37,7 @@ struct container_fixture {
       return disk_measured{disk_used};
     }};
   }));
-  time_ms now_ms = 1'000'000;
+  std::int64_t now_ms = 1'000'000;
   caf::actor door;
   std::chrono::milliseconds drain{0};
   caf::actor driver = world.own(spawn_scripted_driver(world.system(), host));

@@ -221,8 +221,10 @@ TEST_CASE("the lines of an instance that gave up are those of the host where it 
   auto& x = state.assignments["default.shop.web-10"];
   x.generation = 3;
   x.avoided.resize(2);
-  x.avoided[0].host = "host-1";
-  x.avoided[1].host = "host-2";
+  x.avoided[0].host = "host-2"; // it was avoided before, and again: its entry keeps its place
+  x.avoided[0].generation = 3;
+  x.avoided[1].host = "host-1";
+  x.avoided[1].generation = 2;
   const auto result = find_log_targets(state, request_of("shop.web-10/front"));
   REQUIRE(std::get<log_targets>(result).targets.size() == 1);
   CHECK(std::get<log_targets>(result).targets[0].host == "host-2");

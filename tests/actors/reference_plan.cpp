@@ -396,7 +396,11 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
       finished[i] = change;
       continue;
     }
-    const bool begins_anew = known_end != instance_end::none; // and nothing has to end for it
+    if (known_end != instance_end::none) { // it begins anew, after all that have a place
+      x.avoided = current->second.avoided;
+      homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, "placed", object});
+      continue;
+    }
     if (host == state.hosts.end() || !host->second.up) {
       x.avoided = current->second.avoided;
       homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, at + " is down" + (host == state.hosts.end() ? "" : ": " + host->second.reason), "host/" + at});
@@ -404,11 +408,11 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
       x.avoided = current->second.avoided;
       homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, current->second.reason, object});
     } else if (report != gave_up.end() && report->second.host == at && report->second.generation == current->second.generation
-               && !begins_anew && !is_to_begin) {
+               && !is_to_begin) {
       x.avoided = current->second.avoided;
       note_failure(x.avoided, report->second, now);
       leave(i, "gave up on " + at + ": " + report->second.reason, "instance/" + x.name);
-    } else if (host->second.drained && !begins_anew && !is_to_begin) {
+    } else if (host->second.drained && !is_to_begin) {
       x.avoided = current->second.avoided;
       misplaced[i] = {at + " is drained", "host/" + at};
     } else if (is_old(state, x) && !is_to_begin) {
@@ -417,18 +421,15 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
     } else if (const auto why = hosts.check(x, host->second, now)) {
       x.avoided = current->second.avoided;
       const auto reason = at + " no longer fits (" + to_text(*why, *x.service) + ")";
-      if (begins_anew)
-        homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, reason, object});
-      else if (!is_old(state, x) && is_about_the_host_alone(*why))
+      if (!is_old(state, x) && is_about_the_host_alone(*why))
         misplaced[i] = {reason, object};
       else
         leave(i, reason, object);
     } else {
       hosts.on[at].push_back(x);
-      if (!is_old(state, x) && !begins_anew)
+      if (!is_old(state, x))
         continue;
       assignment_change change{x.name, at, current->second.generation, false, current->second, object};
-      change.next.ended = instance_end::none;
       change.next.revision = record.changed_at.at(x.service->name);
       change.next.avoided.clear();
       change.next.reason = "updated to version " + record.spec.version;

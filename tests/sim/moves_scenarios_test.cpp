@@ -11,7 +11,9 @@ const std::string instance = "default.shop.web-1";
 
 /// Of one host of three that is drained, with its only instance just told to stop. Returns that host.
 std::string begin_to_leave(simulated_site& site) {
-  establish(site, simulated_application("shop", {simulated_service("web", 1)}));
+  auto service = simulated_service("web", 1);
+  service.containers[0].grace = 10s;
+  establish(site, simulated_application("shop", {service}));
   const auto host = host_of(site, instance);
   REQUIRE(site.ask(site.leader(), "POST", "/v1/hosts/" + host + "/drain") == 200);
   REQUIRE(site.await([&] { return !site.machine(host).stops.empty(); }, 5s));
