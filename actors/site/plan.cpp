@@ -186,11 +186,14 @@ private:
     misplaced_.clear();
     auto updates = x.is_paused ? std::vector<std::size_t>{} : to_update(x.replicas, *x.service, x.changed_at, now_, see);
     updates.erase(std::remove_if(updates.begin(), updates.end(), [&](auto i) { return !may_begin(x, i, see); }), updates.end());
-    for (std::size_t i = 0; i < x.replicas.size(); ++i) {
-      const bool is_due = std::binary_search(updates.begin(), updates.end(), i);
-      const bool waits = !is_due && is_outdated(x.replicas[i], x.changed_at);
-      judge(service, static_cast<std::uint32_t>(i + 1), is_due ? update_turn::due : waits ? update_turn::waits : update_turn::none);
-    }
+    for (const bool is_over : {false, true}) // what has ended takes no place from who has one
+      for (std::size_t i = 0; i < x.replicas.size(); ++i) {
+        if (has_ended(x.replicas[i]) != is_over)
+          continue;
+        const bool is_due = std::binary_search(updates.begin(), updates.end(), i);
+        const bool waits = !is_due && is_outdated(x.replicas[i], x.changed_at);
+        judge(service, static_cast<std::uint32_t>(i + 1), is_due ? update_turn::due : waits ? update_turn::waits : update_turn::none);
+      }
     if (!misplaced_.empty())
       move_some(x, see, updates);
   }
@@ -226,6 +229,9 @@ private:
 
   enum class update_turn : std::uint8_t { none, waits, due };
 
+  /// As the site knows: then nothing of it runs where it is assigned.
+  static bool has_ended(const assignment_row* row) { return row != nullptr && row->second.ended != instance_end::none; }
+
   static bool is_news(const assignment& x, const ended_report& report) {
     return x.ended == instance_end::none && x.leaves_since == 0 && !x.host.empty() && x.host == report.host
            && x.generation == report.generation;
@@ -246,19 +252,21 @@ private:
     const auto& x = services_[service];
     const auto at = x.at[replica - 1];
     const auto* row = x.replicas[replica - 1];
-    const bool has_ended = row != nullptr && row->second.ended != instance_end::none; // then nothing of it runs there
+    const bool is_over = has_ended(row);
     if (row != nullptr && end_of(x, *row, turn) != instance_end::none) {
-      if (!has_ended)
+      if (!is_over)
         finished_.push_back({service, replica});
       return;
     }
+    if (is_over)
+      turn = update_turn::due;
     const auto why = at == nowhere ? rejection::down : board_.check(x.id, at);
     const bool leaves_already = row != nullptr && row->second.leaves_since != 0;
     if (!why && gave_up_.empty() && turn == update_turn::none && !leaves_already)
       return board_.occupy(x.id, at);
-    if (row == nullptr || row->second.host.empty() || has_ended) // what begins anew takes no place from who has one
-      return homeless_.push_back({service, replica,
-                                  has_ended && row->second.ended == instance_end::again ? row->second.reason : std::string{}, {},
+    const bool is_asked_for = is_over && row->second.ended == instance_end::again; // it takes no place from who has one
+    if (row == nullptr || row->second.host.empty() || is_asked_for)
+      return homeless_.push_back({service, replica, is_asked_for ? row->second.reason : std::string{}, {},
                                   row == nullptr ? std::vector<avoided_host>{} : row->second.avoided,
                                   x.is_paused && x.former != 0 ? x.former : x.changed_at}); // nothing begins with what failed
     const auto& [name, current] = *row;
@@ -273,7 +281,7 @@ private:
     }
     // Who only has to move is not updated by the way.
     const bool is_as_before = current.revision == x.former || (x.is_paused && current.revision != x.changed_at);
-    homeless_instance leaves{service, replica, {}, {}, {}, x.former != 0 && is_as_before ? x.former : x.changed_at};
+    homeless_instance leaves{service, replica, {}, {}, {}, x.former != 0 && is_as_before && !is_over ? x.former : x.changed_at};
     if (why == rejection::down) {
       leaves.reason = host + " is down" + (at == nowhere ? std::string{} : ": " + board_.host(at).reason);
       leaves.cause = "host/" + host;
@@ -307,7 +315,7 @@ private:
         updates_.push_back({service, replica});
       return;
     }
-    if (is_up && !leaves_already) {
+    if (is_up && !leaves_already && !is_over) {
       leaves.is_to_leave = true;
       board_.occupy(x.id, at); // until it has ended
     }
@@ -348,6 +356,7 @@ private:
     assignment_change change{name, current.host, current.generation, false, current, application_object(x)};
     change.next.revision = x.changed_at;
     change.next.avoided.clear(); // another spec is another chance
+    change.next.ended = instance_end::none;
     change.next.reason = "updated to version " + x.application->version;
     result_.changes.changes.push_back(std::move(change));
   }

@@ -330,6 +330,16 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
   std::iota(by_age.begin(), by_age.end(), std::size_t{0});
   const auto changed = [&](std::size_t i) { return state.applications.at(all[i].application_id()).updated_at; };
   std::stable_sort(by_age.begin(), by_age.end(), [&](auto a, auto b) { return changed(a) < changed(b); });
+  // And of the replicas of a service, what has ended is asked last: it takes no place from who has one.
+  const auto is_over = [&](std::size_t i) {
+    const auto current = state.assignments.find(all[i].name);
+    return current != state.assignments.end() && current->second.ended != instance_end::none;
+  };
+  for (auto begin = by_age.begin(); begin != by_age.end();) {
+    const auto end = std::find_if(begin, by_age.end(), [&](auto i) { return all[i].service != all[*begin].service; });
+    std::stable_partition(begin, end, [&](auto i) { return !is_over(i); });
+    begin = end;
+  }
   board hosts{state, {}};
   std::map<std::size_t, std::tuple<wanted, std::string, std::string>> homeless; // reason, cause
   std::map<std::size_t, assignment_change> finished;
@@ -396,11 +406,7 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
       finished[i] = change;
       continue;
     }
-    if (known_end != instance_end::none) { // it begins anew, after all that have a place
-      x.avoided = current->second.avoided;
-      homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, "placed", object});
-      continue;
-    }
+    const bool begins_anew = known_end != instance_end::none; // and nothing has to end for it
     if (host == state.hosts.end() || !host->second.up) {
       x.avoided = current->second.avoided;
       homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, at + " is down" + (host == state.hosts.end() ? "" : ": " + host->second.reason), "host/" + at});
@@ -408,11 +414,11 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
       x.avoided = current->second.avoided;
       homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, current->second.reason, object});
     } else if (report != gave_up.end() && report->second.host == at && report->second.generation == current->second.generation
-               && !is_to_begin) {
+               && !begins_anew && !is_to_begin) {
       x.avoided = current->second.avoided;
       note_failure(x.avoided, report->second, now);
       leave(i, "gave up on " + at + ": " + report->second.reason, "instance/" + x.name);
-    } else if (host->second.drained && !is_to_begin) {
+    } else if (host->second.drained && !begins_anew && !is_to_begin) {
       x.avoided = current->second.avoided;
       misplaced[i] = {at + " is drained", "host/" + at};
     } else if (is_old(state, x) && !is_to_begin) {
@@ -421,15 +427,18 @@ site_plan reference_plan(const site_state& state, const gave_up_reports& gave_up
     } else if (const auto why = hosts.check(x, host->second, now)) {
       x.avoided = current->second.avoided;
       const auto reason = at + " no longer fits (" + to_text(*why, *x.service) + ")";
-      if (!is_old(state, x) && is_about_the_host_alone(*why))
+      if (begins_anew)
+        homeless.emplace(i, std::tuple<wanted, std::string, std::string>{x, reason, object});
+      else if (!is_old(state, x) && is_about_the_host_alone(*why))
         misplaced[i] = {reason, object};
       else
         leave(i, reason, object);
     } else {
       hosts.on[at].push_back(x);
-      if (!is_old(state, x))
+      if (!is_old(state, x) && !begins_anew)
         continue;
       assignment_change change{x.name, at, current->second.generation, false, current->second, object};
+      change.next.ended = instance_end::none;
       change.next.revision = record.changed_at.at(x.service->name);
       change.next.avoided.clear();
       change.next.reason = "updated to version " + record.spec.version;
