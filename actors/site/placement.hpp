@@ -91,6 +91,9 @@ public:
   /// The same of one that is not there yet.
   std::optional<rejection> check_new(service_id service, host_slot at) const;
 
+  /// What those who are there leave too little of; whether the host suits it otherwise is not asked.
+  std::optional<rejection> crowded(service_id service, host_slot at) const { return crowded(*services_[service].wants, at); }
+
   /// Reserves what an instance of `service` needs there, whether or not it fits.
   void occupy(service_id service, host_slot at);
 

@@ -91,6 +91,7 @@ public:
     std::sort(homeless_.begin(), homeless_.end(), in_order);
     for (auto& x : homeless_)
       x.is_to_leave ? leave(x) : place(x);
+    settle_held_back();
     return std::move(result_);
   }
 
@@ -387,16 +388,36 @@ private:
   void place(homeless_instance& x) {
     auto& service = services_[x.service];
     const auto* row = service.replicas[x.replica - 1];
-    const auto name = row != nullptr ? row->first
-                                     : instance_name(service.application->tenant, service.application->name, service.service->name, x.replica);
-    if (row == nullptr && has_left_ && !has_left_(name, {})) { // deleted and applied again, and the former is still ending
+    if (row == nullptr && has_left_ && !has_left_(name_of(x), {})) { // deleted and applied again, and the former is still ending
       result_.waits_for_reports = true;
       return;
     }
     const auto home = service.has_volumes ? home_of(row) : std::string{};
     auto choice = home.empty() ? board_.choose(service.id, x.avoided, now_) : choose_home(service, home, x.avoided);
     if (!choice.host && x.has_left && leaving_ > 0)
-      return; // those who still leave make room
+      held_back_.push_back({&x, choice}); // those who still leave make room
+    else
+      settle(x, choice);
+  }
+
+  /// Who has ended and waits for room stays where it was on paper, but not beside who was given that place.
+  void settle_held_back() {
+    for (auto& [x, choice] : held_back_)
+      if (const auto& service = services_[x->service]; board_.crowded(service.id, service.at[x->replica - 1]))
+        settle(*x, choice);
+  }
+
+  std::string name_of(const homeless_instance& x) const {
+    const auto& service = services_[x.service];
+    const auto* row = service.replicas[x.replica - 1];
+    return row != nullptr ? row->first
+                          : instance_name(service.application->tenant, service.application->name, service.service->name, x.replica);
+  }
+
+  void settle(homeless_instance& x, const placement_result& choice) {
+    auto& service = services_[x.service];
+    const auto* row = service.replicas[x.replica - 1];
+    const auto home = service.has_volumes ? home_of(row) : std::string{};
     if (!choice.host) {
       look_again_for(x.avoided);
       x.reason = last_failure(x.avoided)
@@ -409,7 +430,7 @@ private:
       board_.occupy(service.id, *choice.host);
     }
     assignment_change change;
-    change.instance = name;
+    change.instance = name_of(x);
     change.cause = x.cause.empty() ? application_object(service) : std::move(x.cause);
     if (row != nullptr) {
       change.from_host = row->second.host;
@@ -488,6 +509,7 @@ private:
   std::vector<judged_instance> updates_;
   std::vector<homeless_instance> homeless_;
   std::vector<homeless_instance> misplaced_; ///< of the service that is judged
+  std::vector<std::pair<homeless_instance*, placement_result>> held_back_; ///< of `homeless_`
   std::size_t leaving_ = 0; ///< that have not ended where they were
   site_plan result_;
 };
