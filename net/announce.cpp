@@ -15,6 +15,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "net/closed_late.hpp"
+
 namespace prunella::net {
 
 namespace {
@@ -126,7 +128,7 @@ std::string address_announcer::announce(const std::string& device, const config:
 std::string address_announcer::announce_v4(const std::string& device, const std::string& address) {
   // Of no protocol, so that it hears nothing: binding it to one would wait as closing it does.
   if (packets_ < 0)
-    packets_ = ::socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    packets_ = closed_late(::socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   sockaddr_ll own{};
   if (packets_ < 0 || !find_own_end(packets_, device, own))
     return text_of(device, "a packet socket");

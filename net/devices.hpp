@@ -72,7 +72,7 @@ public:
   /// 4861 §7.2.6). Needs CAP_NET_RAW.
   std::string announce(const std::string& device, const config::interface_address& address);
 
-  /// Closes the socket. A process that dies with it ends its connections that much later.
+  /// Closes the socket.
   void rest();
 
 private:

@@ -21,27 +21,16 @@
 #include "actors/instance/container_log.hpp"
 #include "actors/instance/raw_log.hpp"
 #include "actors/instance/thread_without_signals.hpp"
+#include "net/closed_late.hpp"
 
 namespace prunella::actors {
 
 namespace {
 
 constexpr int rescan_ms = 1000; // only where the system has no inotify instance or watch left
-constexpr int late_fd = 1000;   // below 1024, what a process may have where nobody said otherwise
 
 std::string folder_of(const std::string& path) {
   return path.substr(0, path.rfind('/'));
-}
-
-/// The same file by a high number, if there may be one. When an agent dies, the kernel closes its files in the order of
-/// their numbers, and one with watches takes 10 to 20 ms: the links to other hosts, which learn by their end that the
-/// agent is gone, are to come before it.
-int closed_late(int fd) {
-  const int high = fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, late_fd);
-  if (high < 0)
-    return fd;
-  ::close(fd);
-  return high;
 }
 
 } // namespace
@@ -58,7 +47,7 @@ bool turn_log_over(const std::string& path, const std::string& reopen) {
 
 log_keeper::log_keeper(std::string folder, std::function<std::int64_t()> now)
     : folder_{std::move(folder)}, now_{now ? std::move(now) : wall_clock_ms},
-      inotify_{closed_late(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK))}, wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
+      inotify_{net::closed_late(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK))}, wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
   if (!wake_)
     throw std::system_error{errno, std::generic_category(), "log files cannot be watched (eventfd)"};
   thread_ = thread_without_signals([this] { run(); });
