@@ -3,6 +3,7 @@
 #include <set>
 
 #include "config/checker.hpp"
+#include "config/image_reference.hpp"
 #include "config/quantity.hpp"
 #include "config/signal.hpp"
 #include "config/time.hpp"
@@ -169,8 +170,10 @@ bool is_user(std::string_view text) {
          all(text, [](char ch) { return is_alnum(ch) || ch == '_' || ch == '-' || ch == '.' || ch == ':'; });
 }
 
-bool is_image(std::string_view text) {
-  return text.size() <= limits::image_bytes && all(text, [](char ch) { return ch > ' ' && ch <= '~'; });
+void check_image_name(checker& c, const std::string& path, const std::string& image) {
+  const auto wrong = image.size() <= limits::image_bytes ? parse_image_reference(image).error : std::string{"it is too long"};
+  c.check(wrong.empty(), path, "is " + quoted(image) + ": " + wrong,
+          "write " + std::string(image_reference_form) + ", such as registry.example/shop/web:1.2");
 }
 
 /// What only an image can have.
@@ -189,8 +192,7 @@ void check_plain_process(checker& c, const std::string& path, const container_sp
 
 void check_image(checker& c, const std::string& path, const container_spec& container,
                  const std::vector<std::string>& variables) {
-  c.check(is_image(container.image), path + ".image", "is " + quoted(container.image),
-          "write a reference such as registry.example/shop/web:1.2");
+  check_image_name(c, path + ".image", container.image);
   c.check(container.user.empty() || is_user(container.user), path + ".user", "is " + quoted(container.user),
           "write a user, or USER:GROUP, by name or number");
   c.range(path + ".pids", container.pids, 0U, limits::pids);

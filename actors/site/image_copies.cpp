@@ -234,6 +234,15 @@ private:
   const std::map<std::string, image_orders>& told_;
 };
 
+/// The first name of an image in `service` that is none, as an older version of the agent may have let it in; empty: all are.
+std::string unreadable_image(const config::service_spec& service) {
+  for (const auto* containers : {&service.init_containers, &service.containers})
+    for (const auto& container : *containers)
+      if (!container.image.empty() && !storage::parse_reference(container.image))
+        return container.image;
+  return {};
+}
+
 } // namespace
 
 std::vector<needed_image> needed_images(const site_state& state) {
@@ -343,6 +352,8 @@ image_places places_of(const site_state& state, const image_reports& reports) {
 
 std::string missing_image(const application_record& record, const config::service_spec& service, const std::string& host,
                           const image_places& places) {
+  if (auto unreadable = unreadable_image(service); !unreadable.empty())
+    return unreadable;
   for (const auto& tag : tags_of(service))
     if (std::binary_search(record.open_tags.begin(), record.open_tags.end(), tag))
       return tag;
@@ -353,6 +364,10 @@ std::string missing_image(const application_record& record, const config::servic
 }
 
 std::string why_hopeless(const std::string& reference, const image_reports& reports) {
+  if (reference.empty())
+    return {};
+  if (const auto read = storage::parse_reference(reference); !read)
+    return read.error().message;
   for (const auto& [host, report] : reports)
     for (const auto& transfer : report.transfers)
       if (transfer.reference == reference && transfer.is_hopeless)

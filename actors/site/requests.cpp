@@ -1,5 +1,6 @@
 #include "actors/site/requests.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -138,9 +139,11 @@ struct refusal {
     for (auto& service : spec.services)
       if (service.name == x.service)
         service.replicas = x.replicas;
+    const auto known = config::validate(it->second.spec); // an older version may have let in what is refused by now
     for (const auto& problem : config::validate(spec))
-      return make_problem(422, config::problem_summary(problem), "the number of replicas is out of bounds",
-                          "ask for a number within them");
+      if (std::find(known.begin(), known.end(), problem) == known.end())
+        return make_problem(422, config::problem_summary(problem), "the number of replicas is out of bounds",
+                            "ask for a number within them");
     const auto count = instances_with(state, x.key, spec);
     return count > max_instances ? too_many_instances(count) : problem_view{};
   }

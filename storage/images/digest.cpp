@@ -1,10 +1,13 @@
 #include "storage/images/digest.hpp"
 
+#include <utility>
+
+#include "config/image_reference.hpp"
+
 namespace prunella::storage {
 
 namespace {
 
-constexpr std::string_view algorithm = "sha256";
 constexpr std::size_t hex_digits = 64;
 constexpr std::size_t shown_text = 100;
 
@@ -25,18 +28,10 @@ result<digest> parse_digest_hex(std::string_view hex) {
 }
 
 result<digest> parse_digest(std::string_view text) {
-  const auto colon = text.find(':');
-  if (colon == std::string_view::npos)
-    return bad(text, "the algorithm is missing");
-  const auto named = text.substr(0, colon);
-  if (named != algorithm)
-    return storage_error{storage_errc::unsupported,
-                         "the digest '" + std::string(text.substr(0, shown_text)) + "' uses the algorithm '" +
-                             std::string(named.substr(0, shown_text)) + "'; only sha256 is supported"};
-  auto parsed = parse_digest_hex(text.substr(colon + 1));
-  if (!parsed)
-    return bad(text, "behind the colon there are not 64 digits of 0-9 and a-f");
-  return parsed;
+  auto wrong = config::find_digest_problem(text);
+  if (!wrong.error.empty())
+    return storage_error{wrong.is_unsupported ? storage_errc::unsupported : storage_errc::malformed, std::move(wrong.error)};
+  return digest{std::string(text.substr(text.find(':') + 1))};
 }
 
 digest to_digest(const sha256::value& hash) {

@@ -189,6 +189,16 @@ TEST_CASE("what this version cannot keep is refused: exclusive services, and mor
   CHECK(actors::refuse(site_command{0, actors::scale_service{"default.a", "s0", 1'001}}, site.state).status == 422);
 }
 
+TEST_CASE("a service is scaled also when its spec, let in by an older version, is refused by now") {
+  small_site site{{host("host-1")}};
+  auto old = application("a", {service("web", 1)});
+  old.services[0].containers[0].image = "r.example/Web:1";
+  site.run(actors::put_application{old});
+  CHECK(actors::refuse(site_command{0, actors::put_application{old}}, site.state).status == 422);
+  CHECK(actors::refuse(site_command{0, actors::scale_service{"default.a", "web", 2}}, site.state).status == 0);
+  CHECK(actors::refuse(site_command{0, actors::scale_service{"default.a", "web", 1'001}}, site.state).status == 422);
+}
+
 TEST_CASE("a published port belongs to one application of the site, and no container of another listens on it") {
   using config::port_protocol;
   const auto with_port = [](const char* name, std::uint16_t port, std::uint16_t publish, port_protocol protocol) {

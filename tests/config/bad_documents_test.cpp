@@ -223,7 +223,8 @@ services:
       {"f:6:14: services[0].network: is \"bride\"; did you mean bridge? write one of host, none, bridge",
        "f:7:56: services[0].init-containers[0].command: is the text \"sh\"; write a list of the program and its "
        "arguments: [program, argument], or for a shell [sh, -c, \"...\"]",
-       "f:10:16: services[0].containers[0].image: is \"a b\"; write a reference such as registry.example/shop/web:1.2",
+       "f:10:16: services[0].containers[0].image: is \"a b\": the name has ' ' where a letter or digit is needed; write "
+       "[registry/]name[:tag][@sha256:...], such as registry.example/shop/web:1.2",
        "f:11:25: services[0].containers[0].read-only-root: is \"yes\"; write true or false",
        "f:12:15: services[0].containers[0].pids: is \"-1\"; write a whole number from 0 to 4294967295",
        "f:13:24: services[0].containers[0].files[0].path: is \"etc\"; write an absolute path without .. in it, at most "

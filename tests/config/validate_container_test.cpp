@@ -67,8 +67,27 @@ TEST_CASE("a container of an image needs no command, and one without an image do
   CHECK(bad([](auto&) {}).empty());
   CHECK(bad([](auto& c) { c.image.clear(); }) == paths{"command"});
   CHECK(bad([](auto& c) { c.image = "two words"; }) == paths{"image"});
-  CHECK(bad([](auto& c) { c.image = std::string(limits::image_bytes, 'a'); }).empty());
-  CHECK(bad([](auto& c) { c.image = std::string(limits::image_bytes + 1, 'a'); }) == paths{"image"});
+}
+
+TEST_CASE("an image has a name that storage can read, so that no site tries in vain to bring what is none") {
+  const auto of = [](const std::string& image) { return bad([&](auto& c) { c.image = image; }); };
+  const std::string hex(64, 'a');
+  const std::vector<std::string> good_names{
+      "busybox", "shop/web:2", "localhost:5000/web", "127.0.0.1:5077/base:1", "[::1]:5000/web:1", "r.example/web@sha256:" + hex,
+      "r.example:443/web:2@sha256:" + hex, "r.example/" + std::string(245, 'a') + ':' + std::string(128, 't') + "@sha256:" + hex};
+  for (const auto& good : good_names)
+    CHECK_MESSAGE(of(good).empty(), good);
+  const std::vector<std::string> wrong_names{
+      "UPPER/case:1", "127.0.0.1:5077/Base:2", "a:b:c", "-x", "file:///etc/passwd", "../../x:1", "two words", "web:", "web@sha256:abc",
+      "web@sha512:" + hex + hex, "web@sha256:" + hex.substr(1) + 'A', "w\xc3\xa9", std::string(1, '\0'),
+      std::string(limits::image_bytes, 'a'), std::string(limits::image_bytes + 1, 'a')};
+  for (const auto& wrong : wrong_names)
+    CHECK_MESSAGE(of(wrong) == paths{"image"}, wrong);
+  CHECK(bad_service([](auto& s) {
+          s.init_containers = s.containers;
+          s.init_containers[0].name = "migrate";
+          s.init_containers[0].image = "a:b:c";
+        }) == paths{"init-containers[0].image"});
 }
 
 TEST_CASE("a plain process has no user, read-only root, limit of processes, files, volumes or network of its own") {

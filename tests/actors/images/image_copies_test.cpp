@@ -288,6 +288,24 @@ TEST_CASE("an instance is updated when its host has the new image, which is brou
   CHECK(next().changes.changes[0].next.host == "host-1");
 }
 
+TEST_CASE("an update to what is no image's name never begins, and says why at once") {
+  site_of_images site(1);
+  site.assign("host-1");
+  site.give("host-1");
+  auto service = test::service("web", 1);
+  service.containers[0].image = "r.example/Web:2"; // as an older version may have decided
+  site.run({0, put_application{test::application("popcorn", {service})}});
+  const auto places = places_of(site.state, site.reports);
+  const sight seen = [&](const auto&, const auto&, const auto&) { return seen_as::steady; };
+  CHECK(actors::plan(site.state, {}, 0, places, seen).changes.changes.empty());
+  const auto& record = site.state.applications.at("default.popcorn");
+  CHECK(missing_image(record, record.spec.services[0], "host-1", places) == "r.example/Web:2");
+  CHECK(why_hopeless("r.example/Web:2", site.reports).find("capital letter 'W'") != std::string::npos);
+  service.init_containers = service.containers;
+  service.containers[0].image = web;
+  CHECK(missing_image(record, service, "host-1", places) == "r.example/Web:2");
+}
+
 TEST_CASE("why nobody brings an image is what those say who asked its registry in vain") {
   site_of_images site(2);
   auto& transfer = site.reports["host-2"].transfers.emplace_back();
@@ -297,6 +315,7 @@ TEST_CASE("why nobody brings an image is what those say who asked its registry i
   transfer.is_hopeless = true;
   CHECK(why_hopeless(web, site.reports) == "the registry does not know this image");
   CHECK(why_hopeless(web_2, site.reports).empty());
+  CHECK(why_hopeless("", site.reports).empty());
 }
 
 TEST_CASE("orders are told when they change, again when a host is a new process or did not answer, and to all when asked") {
