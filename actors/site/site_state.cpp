@@ -51,18 +51,19 @@ public:
     const auto key = application_key(x.spec.tenant, x.spec.name);
     auto [it, is_new] = state_.applications.try_emplace(key);
     auto& record = it->second;
-    if (!is_new && record.spec == x.spec) {
-      look_at_tags(key, record, tags_of(record.spec)); // they may mean something else by now
+    if (!is_new && record.spec == x.spec)
       return result(command_result::unchanged, record.revision);
-    }
     const auto from = is_new ? std::string{} : "version " + record.spec.version;
     if (is_new)
       record.created_at = at_;
     const former_version before{record.spec, record.revision, record.changed_at, record.images};
     record.spec = x.spec;
     touch(key, record);
-    look_at_tags(key, record, tags_of(record.spec));
     note_changes(before, record);
+    if (before.spec.version == record.spec.version)
+      keep_decided(key, before, record);
+    else
+      look_at_tags(key, record, tags_of(record.spec)); // they may mean something else by now
     if (record.update == update_phase::done && x.replaced_runs)
       record.former = before;
     const bool is_watched = record.update != update_phase::done || record.changed_at != before.changed_at;
@@ -299,6 +300,36 @@ private:
     record.open_tags = std::move(tags);
     record.open_since = index_;
     row("application", key);
+  }
+
+  /// What the site has decided of `before`; a tag that is still to be looked at may have its meaning of the version before that.
+  static tag_digests decided_of(const former_version& before, const std::vector<std::string>& open) {
+    tag_digests decided;
+    for (const auto& [service, digests] : before.images)
+      for (const auto& [tag, digest] : digests)
+        if (!std::binary_search(open.begin(), open.end(), tag))
+          decided.emplace(tag, digest);
+    return decided;
+  }
+
+  /// As long as the version is the same its tags mean the same, whatever else was changed and whichever service names them. Only
+  /// those that are new in it are looked at; a look that is under way goes on.
+  void keep_decided(const std::string& key, const former_version& before, application_record& record) {
+    const auto decided = decided_of(before, record.open_tags);
+    for (const auto& service : record.spec.services)
+      for (const auto& tag : tags_of(service))
+        if (const auto found = decided.find(tag); found != decided.end()) {
+          auto& known = record.images[service.name][tag];
+          if (!known.empty() && known != found->second)
+            record.changed_at[service.name] = record.revision; // it is as in the version before, but for what the tag meant then
+          known = found->second;
+        }
+    auto open = tags_of(record.spec);
+    open.erase(std::remove_if(open.begin(), open.end(), [&](const auto& tag) { return decided.count(tag) != 0; }), open.end());
+    if (std::includes(record.open_tags.begin(), record.open_tags.end(), open.begin(), open.end()))
+      record.open_tags = std::move(open);
+    else
+      look_at_tags(key, record, std::move(open));
   }
 
   static std::vector<std::string> undecided(const application_record& record) {

@@ -51,8 +51,10 @@ struct site_of_tags {
     other.containers[0].image = "r.example/shop/other@" + first;
     auto application = test::application("popcorn", {web, other});
     application.version = version;
-    return run(put_application{application, true});
+    return apply_spec(application);
   }
+
+  command_outcome apply_spec(const config::application_spec& spec) { return run(put_application{spec, true}); }
 
   void assign(std::uint32_t replica, const std::string& host) {
     assignment_change change;
@@ -196,46 +198,166 @@ TEST_CASE("a service that is started anew for a new version waits for what its t
   }
 }
 
-TEST_CASE("an apply of the same document looks at the tag again, and updates what runs only if it moved") {
+TEST_CASE("an apply of the same document decides nothing anew, whatever its tag means by now") {
+  site_of_tags site;
+  site.assign(1, "host-1");
+  site.assign(2, "host-2");
+  SUBCASE("and a look that is under way goes on") {
+    const auto since = site.record().open_since;
+    CHECK(site.put("1").result == command_result::unchanged);
+    CHECK(site.record().open_since == since);
+    CHECK(site.orders() == "host-1: looks, host-2: waits");
+    return;
+  }
+  site.find("host-1", first);
+  site.decide();
+  const auto before = site.record();
+  CHECK(site.put("1").result == command_result::unchanged);
+  CHECK(site.record() == before);
+  CHECK(site.orders() == "");
+  site.find("host-1", second);
+  CHECK_FALSE(decide_tags(site.state, site.reports));
+  CHECK(site.meaning(1) == first);
+}
+
+TEST_CASE("whatever else is changed, a tag means the same as long as the version is the same") {
+  site_of_tags site;
+  site.assign(1, "host-1");
+  site.assign(2, "host-2");
+  auto spec = site.record().spec;
+  auto& web = spec.services[0];
+  SUBCASE("a look that is under way goes on") {
+    const auto since = site.record().open_since;
+    web.replicas = 3;
+    site.apply_spec(spec);
+    CHECK(site.record().open_since == since);
+    CHECK(site.orders() == "host-1: looks, host-2: waits");
+    return;
+  }
+  site.find("host-1", first);
+  site.decide();
+  site.find("host-1", second); // it is pushed again
+  const auto is_kept = [&] {
+    CHECK(site.apply_spec(spec).result == command_result::updated);
+    CHECK(site.record().open_tags.empty());
+    CHECK_FALSE(decide_tags(site.state, site.reports));
+    CHECK(digests_of(site.record().images, "web").at(tag) == first);
+  };
+  const auto web_runs_on = [&] { CHECK(site.record().changed_at.at("web") == 1); };
+  SUBCASE("its replicas") {
+    web.replicas = 3;
+    is_kept();
+    web_runs_on();
+  }
+  SUBCASE("the grace of a container") {
+    web.containers[0].grace = std::chrono::milliseconds{1};
+    is_kept();
+  }
+  SUBCASE("another service") {
+    spec.services[1].containers[0].env["A"] = "b";
+    is_kept();
+    web_runs_on();
+    CHECK(site.record().changed_at.at("other") == 2);
+  }
+  SUBCASE("what it is started anew for") {
+    web.containers[0].env["SETTING"] = "new";
+    is_kept();
+    CHECK(site.record().changed_at.at("web") == 2);
+    site.assign(1, "host-1");
+    CHECK(site.meaning(1) == first);
+    CHECK(site.meaning(2) == first);
+  }
+  SUBCASE("another service that names the tag from now on runs the same by it") {
+    spec.services[1].containers[0].image = tag;
+    is_kept();
+    web_runs_on();
+    CHECK(digests_of(site.record().images, "other").at(tag) == first);
+  }
+  SUBCASE("but not what it names: another tag is looked at, and only that") {
+    web.init_containers = web.containers;
+    web.init_containers[0].image = "r.example/shop/web:2";
+    CHECK(site.apply_spec(spec).result == command_result::updated);
+    CHECK(site.record().open_tags == std::vector<std::string>{"r.example/shop/web:2"});
+    CHECK(digests_of(site.record().images, "web").at(tag) == first);
+    CHECK_FALSE(decide_tags(site.state, site.reports));
+    SUBCASE("and no more when it is gone again") {
+      web.init_containers.clear();
+      is_kept();
+      web_runs_on(); // as before
+    }
+  }
+}
+
+TEST_CASE("a service that is as in the version before again runs what its tag means in this one") {
+  site_of_tags site;
+  site.assign(1, "host-1");
+  site.find("host-1", first);
+  site.decide();
+  site.put("2", "new");
+  site.find("host-1", second);
+  site.decide();
+  const auto changed_at = site.record().changed_at.at("web");
+  site.put("2"); // the setting of version 1
+  CHECK(digests_of(site.record().images, "web").at(tag) == second);
+  CHECK(site.record().changed_at.at("web") > changed_at);
+  CHECK(site.record().open_tags.empty());
+}
+
+TEST_CASE("what a version before decided of a tag is no decision of this one, so a correction of it does not end the look") {
+  site_of_tags site;
+  site.assign(1, "host-1");
+  site.find("host-1", first);
+  site.decide();
+  site.put("2");
+  const auto since = site.record().open_since;
+  site.put("2", "new");
+  CHECK(site.record().open_tags == std::vector<std::string>{tag});
+  CHECK(site.record().open_since == since);
+  CHECK(digests_of(site.record().images, "web").count(tag) == 0); // what is started anew waits for it
+}
+
+TEST_CASE("a new version looks at its tags again, and what a moved one named is updated, with a way back") {
   site_of_tags site;
   site.assign(1, "host-1");
   site.assign(2, "host-2");
   site.find("host-1", first);
   site.decide();
-  CHECK(site.put("1").result == command_result::unchanged);
+  site.put("2");
   CHECK(site.orders() == "host-1: looks"); // and nobody waits: both run on
   CHECK(site.meaning(1) == first);
   SUBCASE("it is what it was: nothing happens") {
     site.find("host-1", first);
     site.decide();
-    CHECK(site.record().revision == 1);
-    CHECK(site.record().former.revision == 0);
+    CHECK(site.record().revision == 2);
+    CHECK(site.record().changed_at.at("web") == 1);
+    CHECK(site.record().update == update_phase::done);
   }
-  SUBCASE("it moved: the services that name it are updated, one instance after the other, and there is a way back") {
+  SUBCASE("it moved") {
     site.find("host-1", second);
     site.decide();
-    CHECK(site.record().revision == 2);
-    CHECK(site.record().changed_at == std::map<std::string, std::uint64_t>{{"other", 1}, {"web", 2}});
+    CHECK(site.record().revision == 3);
+    CHECK(site.record().changed_at == std::map<std::string, std::uint64_t>{{"other", 1}, {"web", 3}});
     CHECK(site.record().update == update_phase::running);
     CHECK(site.meaning(1) == first);
     site.assign(1, "host-1");
     CHECK(site.meaning(1) == second);
     SUBCASE("automatically") {
-      CHECK(site.run(roll_back{key, 2, "it does not get ready"}).result == command_result::updated);
+      CHECK(site.run(roll_back{key, 3, "it does not get ready"}).result == command_result::updated);
       site.assign(1, "host-1");
       CHECK(site.meaning(1) == first);
       CHECK(site.record().former.revision == 0); // what failed is nothing to go back to
     }
     SUBCASE("or by hand when it is through, and back again") {
-      site.run(end_update{key, 2, ""});
+      site.run(end_update{key, 3, ""});
       site.run(roll_back{key, 0, ""});
       CHECK(digests_of(site.record().images, "web").at(tag) == first);
       site.run(roll_back{key, 0, ""});
       CHECK(digests_of(site.record().images, "web").at(tag) == second);
     }
-    SUBCASE("the document applied once more only looks again") {
-      CHECK(site.put("1").result == command_result::unchanged);
-      CHECK(site.record().former.revision == 1);
+    SUBCASE("the document applied once more changes nothing") {
+      const auto before = site.record();
+      CHECK(site.put("2").result == command_result::unchanged);
+      CHECK(site.record() == before);
     }
   }
 }
