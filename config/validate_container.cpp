@@ -107,11 +107,32 @@ void check_ports(checker& c, const std::string& path, const std::vector<port_spe
   }
 }
 
-void check_target(checker& c, const std::string& at, const std::string& path,
+/// Of an absolute path, without what means nothing in it: `/e//./f/` is `/e/f`, and the root is empty.
+std::string short_path(std::string_view path) {
+  std::string made;
+  while (!path.empty()) {
+    const auto slash = std::min(path.find('/'), path.size());
+    const auto part = path.substr(0, slash);
+    if (!part.empty() && part != ".")
+      made.append("/").append(part);
+    path.remove_prefix(std::min(slash + 1, path.size()));
+  }
+  return made;
+}
+
+/// `may_be_device`: the host's own files, such as /dev/log, may show below /dev.
+void check_target(checker& c, const std::string& at, const std::string& path, bool may_be_device,
                   std::map<std::string, std::string>& targets) {
   check_absolute(c, at, path);
-  c.check(path != "/", at, "is the root of the container", "name a folder or file in it");
-  c.unique(at, path, targets);
+  const auto target = short_path(path);
+  if (!is_clean_path(path) || !c.check(!target.empty(), at, "is the root of the container", "name a folder or file in it"))
+    return;
+  for (const std::string folder : {"/proc", "/sys", "/dev"})
+    if (target == folder || (target.rfind(folder + '/', 0) == 0 && !(folder == "/dev" && may_be_device)))
+      c.add(at, "is " + quoted(path) + ", but the runtime makes " + folder + " for each container",
+            folder == "/dev" ? "name a path outside it; only a volume at /dev/shm and host-path volumes go below it"
+                             : "name a path outside it");
+  c.unique(at, target, targets);
 }
 
 void check_files(checker& c, const std::string& path, const std::vector<file_spec>& files,
@@ -121,7 +142,7 @@ void check_files(checker& c, const std::string& path, const std::vector<file_spe
   for (std::size_t i = 0; i < std::min(files.size(), limits::files); ++i) {
     const auto& file = files[i];
     const std::string at = item(path, i);
-    check_target(c, at + ".path", file.path, targets);
+    check_target(c, at + ".path", file.path, false, targets);
     total += file.content.size();
     c.check(total <= limits::file_content_bytes, at + ".content", "makes the files of this container too large",
             "use at most 256 KiB for all of them, or an image or a volume");
@@ -159,7 +180,8 @@ void check_volumes(checker& c, const std::string& path, const std::vector<volume
                    std::map<std::string, std::string>& targets) {
   c.count(path, volumes.size(), 0, limits::volumes);
   for (std::size_t i = 0; i < std::min(volumes.size(), limits::volumes); ++i) {
-    check_target(c, item(path, i) + ".target", volumes[i].target, targets);
+    const bool may_be_device = volumes[i].kind == volume_kind::host_path || short_path(volumes[i].target) == "/dev/shm";
+    check_target(c, item(path, i) + ".target", volumes[i].target, may_be_device, targets);
     check_volume(c, item(path, i), volumes[i]);
   }
 }

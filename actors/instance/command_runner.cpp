@@ -113,7 +113,10 @@ std::int32_t shell_code(const process_end& end) {
 std::optional<driver_failure> refused_inside(const command_plan& plan, std::int32_t exit_code, const std::string& words) {
   if (plan.pid_file.empty() || exit_code == 0 || ::access(plan.pid_file.c_str(), F_OK) == 0)
     return std::nullopt;
-  return explain_runtime(words);
+  auto failure = explain_runtime(words);
+  if (failure.code == driver_errc::command_not_found)
+    failure.message += "; name a program that the container has";
+  return failure;
 }
 
 command_runner::command_runner() : wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {

@@ -46,6 +46,18 @@ driver_result<bundle_network> join_network(instance_networks& networks, const co
   return network;
 }
 
+driver_failure with_advice(driver_failure failure, const config::container_spec& spec, const storage::image_config& image) {
+  if (failure.code != driver_errc::command_not_found)
+    return failure;
+  if (!spec.command.empty())
+    failure.message += "; correct `command`, or leave it out to run the image's own";
+  else if (image.entrypoint.empty() && !spec.arguments.empty())
+    failure.message += "; the image has no entrypoint, so `arguments` begin with the program: correct them, or add `command`";
+  else
+    failure.message += "; it is the image's own: correct the image, or say with `command` what to run of it";
+  return failure;
+}
+
 container_stats stats_of_group(const std::string& cgroup) {
   const auto use = read_cgroup_use(cgroup);
   container_stats stats;

@@ -23,6 +23,9 @@ std::optional<driver_failure> make_start_folder(const std::string& folder);
 /// What the container finds of networks. If its instance has one of its own, `user` uses it from now on, until it leaves.
 driver_result<bundle_network> join_network(instance_networks& networks, const container_order& order, const std::string& user);
 
+/// Adds to a `command_not_found` what to correct: `command` or `arguments` of the spec, or the image whose own it is.
+driver_failure with_advice(driver_failure failure, const config::container_spec& spec, const storage::image_config& image);
+
 /// Name and generation are left to the caller.
 container_stats stats_of_group(const std::string& cgroup);
 

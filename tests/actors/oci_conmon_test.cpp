@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "actors/instance/image_start.hpp"
 #include "actors/instance/oci/bundle.hpp"
 #include "actors/instance/oci/cgroup.hpp"
 #include "actors/instance/oci/conmon.hpp"
@@ -40,8 +41,7 @@ TEST_CASE("the runtime's words are told without their decoration, with what to d
   auto why = explain_runtime("time=\"2026-11-21T17:59:30Z\" level=error msg=\"runc create failed: unable to start container process: "
                              "exec: \\\"/bin/nosuch\\\": stat /bin/nosuch: no such file or directory\"\n");
   CHECK(why.code == driver_errc::command_not_found);
-  CHECK(why.message.find("in the image: exec: \"/bin/nosuch\": stat /bin/nosuch: no such file or directory; correct `command`") !=
-        std::string::npos);
+  CHECK(why.message == "the command is not in the image: exec: \"/bin/nosuch\": stat /bin/nosuch: no such file or directory");
   CHECK(explain_runtime("exec: \"/etc/passwd\": permission denied").code == driver_errc::command_not_executable);
   CHECK(explain_runtime("open executable: Permission denied").code == driver_errc::command_not_executable);
   CHECK(explain_runtime("cgroups in hybrid mode not supported, drop all controllers from cgroupv2").message.find("use runc on this host") != std::string::npos);
@@ -51,6 +51,42 @@ TEST_CASE("the runtime's words are told without their decoration, with what to d
   CHECK(why.code == driver_errc::runtime_failed);
   CHECK(why.message == "the runtime could not start the container: something else with lines");
   CHECK(explain_runtime("").message.find("it gave no reason") != std::string::npos);
+}
+
+TEST_CASE("what to correct of a command that is not in the image depends on whose it is") {
+  const auto advice = [](std::vector<std::string> command, std::vector<std::string> arguments, std::vector<std::string> entrypoint) {
+    prunella::config::container_spec spec;
+    spec.command = std::move(command);
+    spec.arguments = std::move(arguments);
+    prunella::storage::image_config image;
+    image.entrypoint = std::move(entrypoint);
+    image.command = {"/serve"};
+    return with_advice({driver_errc::command_not_found, "it is not there"}, spec, image).message;
+  };
+  CHECK(advice({"/x"}, {}, {"/y"}) == "it is not there; correct `command`, or leave it out to run the image's own");
+  for (const auto& own : {advice({}, {}, {"/y"}), advice({}, {"-v"}, {"/y"}), advice({}, {}, {})})
+    CHECK(own == "it is not there; it is the image's own: correct the image, or say with `command` what to run of it");
+  CHECK(advice({}, {"-v"}, {}).find("correct them, or add `command`") != std::string::npos);
+  CHECK(with_advice({driver_errc::runtime_failed, "no"}, {}, {}).message == "no");
+}
+
+TEST_CASE("a mount that the runtime refuses is told by its place in the container, in the same words at each start") {
+  const auto told = [](const std::string& start, const std::string& target, const std::string& details) {
+    return explain_runtime("time=\"2026-11-22T13:07:30Z\" level=error msg=\"runc create failed: unable to start container "
+                           "process: error during container init: error mounting \\\"" + start + "/files/0\\\" to rootfs at \\\"" + target + "\\\": " + details + "\"");
+  };
+  const auto on_folder = [&](const std::string& start) {
+    return told(start, "/etc", "mount " + start + "/files/0:/etc (via /proc/self/fd/6), flags: 0x5001: not a directory");
+  };
+  CHECK(on_folder("/d/run/id-1").code == driver_errc::runtime_failed);
+  CHECK(on_folder("/d/run/id-1").message == "what is to be at `/etc` cannot be mounted there: a file cannot take the place of a "
+                                            "folder of the image, nor a folder that of a file; choose another path");
+  CHECK(on_folder("/d/run/id-2").message == on_folder("/d/run/id-1").message);
+  CHECK(on_folder('/' + std::string(2'000, 'd')).message == on_folder("/d").message);
+  CHECK(told("/d", "/proc/x", "\\\"/d/root/proc/x\\\" cannot be mounted because it is inside /proc").message
+        == "what is to be at `/proc/x` cannot be mounted there: nothing can be in /proc; choose another path");
+  CHECK(told("/d", "/sys/x", "mkdir /d/root/sys/x: read-only file system").message
+        == "what is to be at `/sys/x` cannot be mounted there: read-only file system");
 }
 
 TEST_CASE("an exit file holds a code from 0 to 255, of which 129 to 192 stand for signals 1 to 64") {

@@ -78,8 +78,16 @@ TEST_CASE("a command that is not in the image, cannot be executed, or a folder t
   order.spec.command = {"nosuch"};
   refused(order, driver_errc::command_not_found);
   CHECK(prunella::runtime::reason_text(x->error).find("nosuch") != std::string::npos);
+  CHECK(prunella::runtime::reason_text(x->error).find("correct `command`") != std::string::npos);
   order.spec.command = {"/etc/passwd"};
   refused(order, driver_errc::command_not_executable);
+  order = x->order("exec true");
+  order.spec.files = {{"/etc", "", "0644"}};
+  refused(order, driver_errc::runtime_failed);
+  const auto once = prunella::runtime::reason_text(x->error);
+  CHECK_MESSAGE(once.find("`/etc` cannot be mounted") != std::string::npos, once);
+  refused(order, driver_errc::runtime_failed);
+  CHECK(prunella::runtime::reason_text(x->error) == once);
   order = x->order("");
   order.spec.image = "nginx";
   refused(order, driver_errc::image_unavailable);

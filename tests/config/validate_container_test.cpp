@@ -176,6 +176,39 @@ TEST_CASE("a volume has what its kind needs and nothing else") {
         }) == paths{"volumes[0].target"});
 }
 
+TEST_CASE("nothing is put where the runtime makes something, but shared memory has any size, and the host's files go below /dev") {
+  const auto file = [](const char* path) { return bad([&](auto& c) { c.files = {{path, "", "0644"}}; }); };
+  const auto memory = [](const char* path) { return bad_volume({path, volume_kind::tmpfs, "", "", 0, false}); };
+  const auto of_host = [](const char* path) { return bad_volume({path, volume_kind::host_path, "", "/srv", 0, false}); };
+  for (const char* wrong : {"/proc", "/proc/", "//proc/x", "/sys", "/sys/fs/cgroup", "/./sys/x", "/dev", "/dev/", "/", "//", "/."}) {
+    CAPTURE(wrong);
+    CHECK(file(wrong) == paths{"files[0].path"});
+    CHECK(memory(wrong) == paths{"volumes[0].target"});
+    CHECK(of_host(wrong) == paths{"volumes[0].target"});
+  }
+  for (const char* good : {"/process", "/system/x", "/developer", "/srv/proc", "/etc"}) {
+    CAPTURE(good);
+    CHECK(file(good).empty());
+    CHECK(memory(good).empty());
+  }
+  CHECK(file("/dev/x") == paths{"files[0].path"});
+  CHECK(file("/dev/shm") == paths{"files[0].path"});
+  CHECK(memory("/dev/x") == paths{"volumes[0].target"});
+  CHECK(memory("/dev/shm").empty());
+  CHECK(memory("/dev/shm/").empty());
+  CHECK(of_host("/dev/log").empty());
+}
+
+TEST_CASE("two files or volumes that differ only in how their path is written are in each other's way") {
+  for (const char* same : {"/e/", "//e", "/./e", "/e/."})
+    CHECK_MESSAGE(bad([&](auto& c) { c.files = {{"/e", "", "0644"}, {same, "", "0644"}}; }) == paths{"files[1].path"}, same);
+  CHECK(bad([](auto& c) {
+          c.files = {{"/e/f", "", "0644"}};
+          c.volumes = {{"/e//f/", volume_kind::tmpfs, "", "", 0, false}};
+        }) == paths{"volumes[0].target"});
+  CHECK(bad([](auto& c) { c.files = {{"/e/f", "", "0644"}, {"/e", "", "0644"}}; }).empty());
+}
+
 TEST_CASE("a text that refers to no variable is refused with the ones there are, and an escaped one is left to a shell") {
   const auto names = [](container_spec& c) { c.ports = {{"http", 80, port_protocol::tcp}}; };
   CHECK(bad([&](auto& c) {

@@ -219,7 +219,7 @@ driver_result<launched_container> engine_backend::run(const container_order& ord
   record.stop_signal = config::stop_signal(order.spec.stop_signal, image.config.stop_signal);
   record.started_at_ms = wall_clock_ms(); // from here on it may print
   if (auto failure = client_.start(id))
-    return *std::move(failure);
+    return with_advice(*std::move(failure), order.spec, image.config);
   auto looked = client_.inspect(id);
   if (const auto* failure = failure_in(looked))
     return *failure;

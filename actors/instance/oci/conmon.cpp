@@ -58,6 +58,27 @@ bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
+/// runc's `error mounting "SOURCE" to rootfs at "TARGET": mount SOURCE:TARGET (via …), flags: …: REASON`, without the paths of this
+/// start: they are others at the next one, which would not be seen to fail for the same reason.
+std::optional<driver_failure> explain_mount(const std::string& words) {
+  constexpr std::string_view before = "error mounting \"";
+  constexpr std::string_view between = "\" to rootfs at \"";
+  const auto source = words.find(before);
+  const auto target = source == std::string::npos ? source : words.find(between, source);
+  const auto end = target == std::string::npos ? target : words.find("\": ", target + between.size());
+  if (end == std::string::npos)
+    return std::nullopt;
+  const auto path = words.substr(target + between.size(), end - target - between.size());
+  const auto details = words.substr(end + 3);
+  const std::string what = "what is to be at `" + cleaned(path) + "` cannot be mounted there: ";
+  if (contains(details, "not a directory"))
+    return failed(what + "a file cannot take the place of a folder of the image, nor a folder that of a file; choose another path");
+  if (contains(details, "inside /proc"))
+    return failed(what + "nothing can be in /proc; choose another path");
+  const auto last = details.rfind(": ");
+  return failed(what + cleaned(last == std::string::npos ? details : details.substr(last + 2)));
+}
+
 /// Reads the report from `pipe` until it is one, the pipe ends or time is up.
 std::string read_report(int pipe, milliseconds patience) {
   const auto until = std::chrono::steady_clock::now() + patience;
@@ -140,12 +161,14 @@ std::optional<conmon_report> parse_conmon_report(std::string_view text) {
 }
 
 driver_failure explain_runtime(std::string_view words) {
-  const auto text = cleaned(message_of(words));
+  const auto message = message_of(words);
+  if (auto mount = explain_mount(message))
+    return *std::move(mount);
+  const auto text = cleaned(message);
   const bool of_command = contains(text, "exec: \"") || contains(text, "exec `") || contains(text, "executable file")
                           || contains(text, "open executable"); // crun's words
   if (of_command && (contains(text, "no such file") || contains(text, "not found")))
-    return {driver_errc::command_not_found,
-            "the command is not in the image: " + text + "; correct `command`, or leave it out to run the image's own"};
+    return {driver_errc::command_not_found, "the command is not in the image: " + text};
   if (of_command && (contains(text, "ermission denied") || contains(text, "format error") || contains(text, "is a directory")))
     return {driver_errc::command_not_executable,
             "the command cannot be executed in the image: " + text

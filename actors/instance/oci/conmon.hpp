@@ -54,7 +54,8 @@ struct conmon_report {
 std::optional<conmon_report> parse_conmon_report(std::string_view text);
 
 /// The meaning of what a runtime said when it refused a container: command_not_found, command_not_executable,
-/// working_directory_missing, or runtime_failed with its own words, without their decoration.
+/// working_directory_missing, or runtime_failed with its own words, without their decoration. Of a command that is not found who
+/// asked for it says what to correct.
 driver_failure explain_runtime(std::string_view words);
 
 /// Of an exit file: 0 … 255. As in a shell, 128 + N stands for signal N, which is taken for one.

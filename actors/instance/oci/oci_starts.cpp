@@ -110,7 +110,7 @@ driver_result<launched_container> oci_backend::run(const container_order& order,
   request.log_cap_bytes = conmon_log_cap(order.spec.logs);
   auto created = launch_conmon(request, create_patience);
   if (auto* failure = std::get_if<driver_failure>(&created))
-    return std::move(*failure);
+    return with_advice(std::move(*failure), order.spec, image.config);
   static_cast<void>(storage::unmount_all(folder + "/volumes")); // the container has mounts of its own now
   auto main = find_process(std::get<conmon_report>(created).pid);
   auto conmon = find_process(pid_in(conmon_pid_path(folder)));
@@ -121,7 +121,7 @@ driver_result<launched_container> oci_backend::run(const container_order& order,
   launched_container launched;
   launched.record.started_at_ms = wall_clock_ms(); // from here on it may print
   if (auto failure = start(id))
-    return *std::move(failure);
+    return with_advice(*std::move(failure), order.spec, image.config);
   if (auto failure = limit(order, id))
     return *std::move(failure);
   launched.record.name = order.name;
