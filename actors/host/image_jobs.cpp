@@ -192,7 +192,7 @@ bool image_jobs::failed(const std::string& reference, const image_failure& failu
     delay *= 2;
   x.not_before = now + std::min(delay, options_.retry_most);
   x.asked_at = now;
-  const bool tell = was_import || !is_retryable(failure.code) || x.failures >= options_.tell_after;
+  const bool tell = was_import || x.is_to_be_awaited || !is_retryable(failure.code) || x.failures >= options_.tell_after;
   if (tell && !was_import)
     x.asked_for = false;
   // This host's own idea of the source is made anew by looking again; the site's stays until the site thinks otherwise.

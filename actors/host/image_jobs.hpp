@@ -30,7 +30,8 @@ struct image_job_options {
   std::chrono::milliseconds retry_first{1'000}; ///< after a failure, doubling …
   std::chrono::milliseconds retry_most{300'000}; ///< … up to this; a failure is remembered so long
   std::chrono::milliseconds retry_awaited{30'000}; ///< and up to this while a container waits
-  /// Failures in a row after which those who wait are told; at once if time alone does not heal it.
+  /// Failures in a row after which those who wait are told. At once if time alone does not heal it; and if waiting is all that
+  /// can be done, which they do, and say why.
   std::uint32_t tell_after = 3;
 
   PRUNELLA_FIELDS(image_job_options, most_running, most_uplink, most_wanted, patience, retry_first, retry_most, retry_awaited, tell_after)

@@ -131,6 +131,7 @@ instance_phase instance_table::phase_of(const instance& x, std::string& reason) 
   std::size_t known = 0;
   bool is_stopping = false;
   bool has_failed = false;
+  bool waits_for_init = false; // those behind
   const auto* culprit = culprit_of(x);
   for (const auto& c : x.containers) {
     known += c.is_known ? 1 : 0;
@@ -141,10 +142,12 @@ instance_phase instance_table::phase_of(const instance& x, std::string& reason) 
                                                                  && x.restart == config::restart_type::temporary;
     done += c.is_known && is_final ? 1 : 0;
     has_failed = has_failed || (c.is_known && is_final && c.phase == container_phase::failed);
-    if (!c.waits_for.empty())
+    // What holds up an init container says more than that others wait for it.
+    if (!c.waits_for.empty() && (reason.empty() || !waits_for_init))
       reason = c.name + " waits: " + c.waits_for;
     else if (&c == culprit) // also while it starts again: who looks hardly sees the moment between
       reason = c.name + ' ' + c.reason + (is_final ? "; it is not started again" : "");
+    waits_for_init = waits_for_init || (c.is_init && !c.has_passed);
   }
   if (is_stopping)
     return instance_phase::stopping;

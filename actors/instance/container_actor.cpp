@@ -21,6 +21,9 @@ using std::chrono::milliseconds;
 /// Between two asks for what is not there yet.
 constexpr milliseconds ask_again_after{1'000};
 
+/// A start that waits for longer says for what.
+constexpr milliseconds say_waiting_after{1'000};
+
 /// Nothing has failed: what it takes comes by itself, or somebody has to do something that no other host can spare them.
 bool is_not_there_yet(const caf::error& why) {
   return is_driver_error(why, driver_errc::engine_away) || is_driver_error(why, driver_errc::image_awaited)
@@ -59,6 +62,10 @@ caf::behavior container_actor_state::make_behavior(container_order order_, conta
       if (look.epoch == epoch)
         find_driver();
     },
+    [this](const still_waiting& waiting) {
+      if (waiting.epoch == epoch && report.phase == container_phase::starting)
+        on_still_waiting();
+    },
     [this](const gate_moved&) {
       if (report.phase == container_phase::starting)
         pass_gate();
@@ -82,8 +89,10 @@ void container_actor_state::pass_gate() {
       if (const auto waiting = caf::actor_cast<caf::actor>(me))
         caf::anon_send(waiting, gate_moved{});
     };
-    if (!context.gate->is_open(order.name, look_again))
+    if (!context.gate->is_open(order.name, look_again)) {
+      say_soon_what_is_awaited();
       return say_ready(); // an init container behind this one's back in the order of starts may be what opens it
+    }
   }
   patience_ends = self->clock().now() + context.driver_patience;
   find_driver();
@@ -167,6 +176,7 @@ void container_actor_state::ask_to_claim(const caf::actor& asked) {
 
 void container_actor_state::ask_to_prepare(const caf::actor& asked) {
   say_ready(); // an image may be long on its way
+  say_soon_what_is_awaited();
   const auto number = epoch;
   self->request(asked, context.image_patience, prepare_container{order})
     .then(
@@ -179,7 +189,7 @@ void container_actor_state::ask_to_prepare(const caf::actor& asked) {
         if (number != epoch)
           return;
         if (why == caf::sec::request_timeout && report.phase == container_phase::starting)
-          ask_again_later("the image " + order.spec.image + " is on its way"); // to join what is under way
+          ask_again_later(report.reason.empty() ? image_awaited() : report.reason); // to join what is under way
         else
           on_refused(why);
       });
@@ -242,6 +252,24 @@ void container_actor_state::ask_again_later(std::string reason) {
   if (report.reason != reason)
     enter(container_phase::starting, std::move(reason));
   self->delayed_send(self, ask_again_after, look_for_driver{++epoch});
+}
+
+void container_actor_state::say_soon_what_is_awaited() {
+  self->delayed_send(self, say_waiting_after, still_waiting{epoch});
+}
+
+// Why the last attempt failed says more than that there is another.
+void container_actor_state::on_still_waiting() {
+  const auto init = context.gate ? context.gate->awaited_by(order.name) : std::string{};
+  if (!init.empty())
+    init_awaited = "its init container " + init + " is not done yet";
+  const bool says_why = !report.reason.empty() && report.reason != init_awaited;
+  if (!init.empty() ? report.reason != init_awaited : !is_prepared && !says_why)
+    enter(container_phase::starting, init.empty() ? image_awaited() : init_awaited);
+}
+
+std::string container_actor_state::image_awaited() const {
+  return "the image " + order.spec.image + " is not here yet";
 }
 
 // -- running ---------------------------------------------------------------------------------------------------------

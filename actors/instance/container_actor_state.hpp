@@ -34,6 +34,13 @@ struct gate_moved {
   PRUNELLA_FIELDS(gate_moved, unused)
 };
 
+// Timer: what the start waits for takes long enough to be told. Of an older epoch: no longer of interest.
+struct still_waiting {
+  std::uint64_t epoch = 0;
+
+  PRUNELLA_FIELDS(still_waiting, epoch)
+};
+
 // Timer: count what it wrote.
 struct disk_due {
   std::uint8_t unused = 0;
@@ -63,6 +70,9 @@ struct container_actor_state {
   void on_started(const container_started& started);
   void on_refused(const caf::error& why);
   void ask_again_later(std::string reason);
+  void say_soon_what_is_awaited();
+  void on_still_waiting();
+  std::string image_awaited() const;
   void on_exited(const container_exited& exited);
   void on_driver_down();
   void on_shutdown();
@@ -94,6 +104,7 @@ struct container_actor_state {
   bool is_prepared = false; ///< its image is here, or it has none
   std::optional<container_prober> prober; ///< while it runs, if it has probes
   std::optional<disk_limit> disk;         ///< while it runs, if it has one
+  std::string init_awaited; ///< the sentence about an init container, once it was told
   std::string unhealthy; ///< why it is being ended; empty: it is not
   bool is_draining = false; ///< told to stop, and connections to it may end
   std::uint64_t epoch = 0;

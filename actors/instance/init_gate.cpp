@@ -14,6 +14,13 @@ bool init_gate::is_open(const std::string& container, std::function<void()> on_c
   return false;
 }
 
+std::string init_gate::awaited_by(const std::string& container) const {
+  const std::lock_guard lock{mutex_};
+  const auto end = std::find(inits_.begin(), inits_.end(), container);
+  const auto first = std::find_if(inits_.begin(), end, [&](const std::string& init) { return passed_.count(init) == 0; });
+  return first == end ? std::string{} : *first;
+}
+
 void init_gate::begin(const std::string& init) {
   const std::lock_guard lock{mutex_};
   passed_.erase(init);

@@ -19,6 +19,9 @@ public:
   /// Whether all that `container` waits for have passed. If not, `on_change` is called once something changed: ask again.
   bool is_open(const std::string& container, std::function<void()> on_change);
 
+  /// The init container that `container` waits for; empty: none.
+  std::string awaited_by(const std::string& container) const;
+
   /// The init container is to run (again).
   void begin(const std::string& init);
 
@@ -27,7 +30,7 @@ public:
 
 private:
   const std::vector<std::string> inits_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::set<std::string> passed_;
   std::vector<std::function<void()>> waiting_; ///< at most one for each start of a container that waits
 };

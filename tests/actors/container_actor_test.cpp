@@ -274,12 +274,39 @@ TEST_CASE_FIXTURE(container_fixture, "a container of an image is started when it
   image = "shop/front:1";
   host->images_are_slow = true;
   spawn();
-  world.advance(10min);
+  world.advance(999ms);
   CHECK(phases() == texts{"starting"});
+  world.advance(10min);
+  CHECK(phases() == texts{"starting", "starting"}); // told once, after a second
+  CHECK(last().reason == "the image shop/front:1 is not here yet");
   CHECK(host->starts.empty());
   host->give_images();
   world.settle();
-  CHECK(phases() == texts{"starting", "running"});
+  CHECK(phases() == texts{"starting", "starting", "running"});
+  CHECK(last().reason.empty());
+}
+
+TEST_CASE_FIXTURE(container_fixture, "a container that waits for an init container for a second says for which, then for its image") {
+  image = "shop/front:1";
+  host->images_are_slow = true;
+  gate = std::make_shared<init_gate>(std::vector<std::string>{"migrate", "fill"});
+  spawn();
+  world.advance(999ms);
+  CHECK(phases() == texts{"starting"});
+  world.advance(1ms);
+  CHECK(last().reason == "its init container migrate is not done yet");
+  gate->pass("migrate");
+  world.settle();
+  world.advance(1s);
+  CHECK(last().reason == "its init container fill is not done yet");
+  gate->pass("fill");
+  world.settle();
+  world.advance(1min);
+  CHECK(last().reason == "the image shop/front:1 is not here yet");
+  CHECK(phases() == texts{"starting", "starting", "starting", "starting"});
+  host->give_images();
+  world.settle();
+  CHECK(last().phase == container_phase::running);
 }
 
 TEST_CASE_FIXTURE(container_fixture, "a container whose image cannot be had fails with the reason, and one that runs needs no image") {
@@ -320,7 +347,8 @@ TEST_CASE_FIXTURE(container_fixture, "a container whose image does not come goes
   CHECK(last().reason == "the registry does not answer");
   world.advance(1s);
   world.advance(1h);
-  CHECK(last().reason == "the image shop/front:1 is on its way");
+  CHECK(last().reason == "the registry does not answer"); // which says more than that it is tried again
+  CHECK(phases() == texts{"starting", "starting"});
   world.advance(1s);
   host->give_images();
   world.settle();

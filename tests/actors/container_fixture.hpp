@@ -39,6 +39,7 @@ struct container_fixture {
   }));
   std::int64_t now_ms = 1'000'000;
   caf::actor door;
+  std::shared_ptr<init_gate> gate;
   std::chrono::milliseconds drain{0};
   caf::actor driver = world.own(spawn_scripted_driver(world.system(), host));
 
@@ -66,6 +67,7 @@ struct container_fixture {
     made.probe = probe;
     made.probe_addresses = {"127.0.0.1", "10.0.0.9"};
     made.clock = [this] { return now_ms; };
+    made.gate = gate;
     made.door = [this] { return door; };
     made.drain = drain;
     made.disk = [this] { return has_counter ? counter : caf::actor{}; };

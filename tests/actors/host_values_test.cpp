@@ -103,6 +103,28 @@ TEST_CASE("a start that waits for its engine says so and is one start, however o
   CHECK(table.report(web)->reason == "");
 }
 
+TEST_CASE("an instance says what it waits for, and of an init container that fails or waits that rather than who waits for it") {
+  actors::instance_table table;
+  auto plan = plan_of(1, config::restart_type::permanent, {"migrate", "main"});
+  plan.containers[0].init = true;
+  table.expect(plan);
+  auto waiting = report(container_phase::starting, 1, "main");
+  waiting.reason = "its init container migrate is not done yet";
+  table.take(waiting);
+  table.take(report(container_phase::running, 1, "migrate"));
+  CHECK(table.report(web)->reason == web + ".main waits: its init container migrate is not done yet");
+  auto first = report(container_phase::starting, 1, "migrate");
+  first.reason = "the image m:1 is not here yet";
+  table.take(first);
+  CHECK(table.report(web)->reason == web + ".migrate waits: the image m:1 is not here yet");
+  table.take(report(container_phase::failed, 1, "migrate"));
+  CHECK(table.report(web)->reason == web + ".migrate exited with code 3");
+  table.take(report(container_phase::exited, 1, "migrate"));
+  waiting.reason = "the image w:1 is not here yet";
+  table.take(waiting);
+  CHECK(table.report(web)->reason == web + ".main waits: the image w:1 is not here yet");
+}
+
 TEST_CASE("an init container that fails is why its instance does not run, and only its own starts count as restarts") {
   actors::instance_table table;
   auto plan = plan_of(1, config::restart_type::permanent, {"migrate", "bad", "main"});

@@ -306,7 +306,7 @@ TEST_CASE("a host whose containers wait tells the leader within a second, again 
   CHECK(host.orders[0].order.may_ask_registry);
 }
 
-TEST_CASE("a failure that people have to heal reaches who waits at once, and one that time may heal after three attempts") {
+TEST_CASE("a failure that people have to heal, or that can only be waited for, reaches who waits at once, another that time may heal after three attempts") {
   if (!is_root())
     return;
   keepers at;
@@ -318,14 +318,18 @@ TEST_CASE("a failure that people have to heal reaches who waits at once, and one
   for (int attempt = 1; attempt <= 3; ++attempt) {
     CHECK_FALSE(second->has_value());
     at.world.advance(10s);
-    at.fail("host-1", {image_errc::source_stalled, "nothing arrived"});
+    at.fail("host-1", {image_errc::digest_mismatch, "other bytes arrived"});
   }
-  check_refused(*second, image_errc::source_stalled, "nothing arrived");
+  check_refused(*second, image_errc::digest_mismatch, "other bytes arrived");
   const auto& events = at.hosts["host-1"].events;
   REQUIRE(events.size() == 2); // the same reason again is no event
   CHECK(events[0].to == "failed");
   CHECK(events[0].reason == "image " + name + " could not be fetched: the registry does not know it");
-  CHECK(events[1].reason.find("nothing arrived") != std::string::npos);
+  CHECK(events[1].reason.find("other bytes arrived") != std::string::npos);
+  const auto third = at.ask("host-1");
+  at.world.advance(30s);
+  at.fail("host-1", {image_errc::source_stalled, "nothing arrived"});
+  check_refused(*third, image_errc::source_stalled, "nothing arrived");
 }
 
 TEST_CASE("a reference that is none, a holder without a name and an agent that is not root are refused with a next step") {

@@ -180,12 +180,12 @@ TEST_CASE("a failure that time may heal is told after the third in a row, with d
   auto now = start;
   for (const auto pause : {1s, 2s}) {
     REQUIRE(jobs.next(now).size() == 1);
-    CHECK_FALSE(jobs.failed(web, failure(), now));
+    CHECK_FALSE(jobs.failed(web, failure(image_errc::disk_full), now));
     CHECK(jobs.next(now + pause - 1ms).empty());
     now += pause;
   }
   REQUIRE(jobs.next(now).size() == 1);
-  CHECK(jobs.failed(web, failure(), now));
+  CHECK(jobs.failed(web, failure(image_errc::disk_full), now));
   CHECK(jobs.transfers().at(0).state == transfer_state::failed);
   CHECK(jobs.transfers().at(0).attempts == 3);
   CHECK(jobs.transfers().at(0).reason == "no answer");
@@ -211,6 +211,17 @@ TEST_CASE("a failure that time may heal is told after the third in a row, with d
     CHECK(jobs.next(now + 999ms).empty());
     CHECK(jobs.next(now + 1s).size() == 1);
   }
+}
+
+TEST_CASE("a failure after which waiting is all that can be done is told at once: who waits asks again, and says why it waits") {
+  image_jobs jobs({}, true);
+  jobs.ask(web, start);
+  jobs.order({order_from({}, true)}, start);
+  REQUIRE(jobs.next(start).size() == 1);
+  CHECK(jobs.failed(web, failure(), start));
+  CHECK(jobs.ask(web, start + 500ms));
+  CHECK(jobs.next(start + 1s - 1ms).empty());
+  CHECK(jobs.next(start + 1s).size() == 1); // asking again puts nothing off
 }
 
 TEST_CASE("a failure that only people can heal is told at once, and forgotten five minutes after nobody wants the image") {
