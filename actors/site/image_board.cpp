@@ -34,9 +34,16 @@ bool image_board::take(image_report report) {
   return changed;
 }
 
+bool image_board::knows_all(const site_state& state) {
+  knows_all_ = knows_all_ || std::all_of(state.hosts.begin(), state.hosts.end(), [&](const auto& x) {
+                 return !x.second.up || reports_.count(x.first) != 0;
+               });
+  return knows_all_;
+}
+
 std::vector<std::pair<std::string, image_orders>> image_board::orders(const site_state& state, bool all) {
   std::vector<std::pair<std::string, image_orders>> result;
-  auto plan = plan_copies(state, reports_, options_, told_);
+  auto plan = plan_copies(state, reports_, options_, told_, knows_all(state));
   const bool concerns = !needed_images(state).empty()
                         || std::any_of(reports_.begin(), reports_.end(),
                                        [](const auto& x) { return !x.second.images.empty() || !x.second.transfers.empty(); });

@@ -22,6 +22,13 @@ public:
   /// of any concern here. Counts as told.
   std::vector<std::pair<std::string, image_orders>> orders(const site_state& state, bool all);
 
+  /// Whether it is known who holds what: all hosts that are up have reported, or it was waited for them long enough. What they say
+  /// later is news, which nobody waits for.
+  bool knows_all(const site_state& state);
+
+  /// It was waited for the hosts' reports as long as a host may be silent.
+  void stop_waiting() { knows_all_ = true; }
+
   /// A host did not answer: it is told again.
   void forget_told(const std::string& host) { told_.erase(host); }
 
@@ -35,6 +42,7 @@ private:
   image_reports reports_;
   std::map<std::string, image_orders> told_;
   std::uint64_t revision_ = 0;
+  bool knows_all_ = false;
 };
 
 } // namespace prunella::actors

@@ -42,8 +42,9 @@ bool can_run_images(const host_record& host) {
 class image_planner {
 public:
   image_planner(const site_state& state, const needed_image& image, const copy_options& options,
-                const std::map<std::string, image_orders>& told, std::map<std::string, std::size_t>& gives, copy_plan& plan)
-    : state_(state), image_(image), options_(options), told_(told), gives_(gives), plan_(plan) {}
+                const std::map<std::string, image_orders>& told, bool knows_all, std::map<std::string, std::size_t>& gives,
+                copy_plan& plan)
+    : state_(state), image_(image), options_(options), told_(told), knows_all_(knows_all), gives_(gives), plan_(plan) {}
 
   void add(const image_report& report) {
     const auto* held = find_image_in(report, image_.reference);
@@ -85,7 +86,7 @@ private:
         in_case.push_back(host);
     }
     const auto there = holders_.size() + targets_.size();
-    if (there >= options_.copies)
+    if (there >= options_.copies || !knows_all_)
       return;
     // Who is at it goes on with it; who failed comes last; then who has most room, in steps that a log does not change.
     const auto rank = [&](const image_report& host) {
@@ -152,7 +153,7 @@ private:
                                           [&](const auto* a, const auto* b) { return rank(*a) < rank(*b); });
     for (const auto* target : targets_) {
       image_order x;
-      x.may_ask_registry = target == first;
+      x.may_ask_registry = knows_all_ && target == first;
       order(target->host, std::move(x));
     }
   }
@@ -161,6 +162,7 @@ private:
   const needed_image& image_;
   const copy_options& options_;
   const std::map<std::string, image_orders>& told_;
+  bool knows_all_;
   std::map<std::string, std::size_t>& gives_; ///< copies that each host gives, of all images
   copy_plan& plan_;
   std::vector<std::pair<const image_report*, const held_image*>> holders_;
@@ -320,7 +322,7 @@ const held_image* find_image_in(const image_report& report, const std::string& r
 }
 
 copy_plan plan_copies(const site_state& state, const image_reports& reports, const copy_options& options,
-                      const std::map<std::string, image_orders>& told) {
+                      const std::map<std::string, image_orders>& told, bool knows_all) {
   copy_plan plan;
   std::map<std::string, std::size_t> gives;
   std::set<std::string> platforms;
@@ -329,7 +331,7 @@ copy_plan plan_copies(const site_state& state, const image_reports& reports, con
       platforms.insert(report.platform);
   for (const auto& image : needed_images(state)) {
     for (const auto& platform : platforms) {
-      image_planner planner(state, image, options, told, gives, plan);
+      image_planner planner(state, image, options, told, knows_all, gives, plan);
       for (const auto& [host, report] : reports)
         if (report.platform == platform && is_up(state, host))
           planner.add(report);

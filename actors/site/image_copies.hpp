@@ -58,9 +58,10 @@ struct copy_plan {
 /// Hosts count that are up and have reported; an image is brought to each kind of machine on its own. A tag is looked at by
 /// one host, who has the newest image of that name or else may bring one; it is not copied before the site decided what it
 /// means (`image_tags.hpp`). Deterministic, and a plan that is being carried
-/// out stays the plan: `told` is what the hosts were told last, which their reports may not show yet.
+/// out stays the plan: `told` is what the hosts were told last, which their reports may not show yet. `knows_all` is false while
+/// hosts that are up may hold images that nobody has reported yet: then no copy is made in case, and none is drawn from a registry.
 copy_plan plan_copies(const site_state& state, const image_reports& reports, const copy_options& options,
-                      const std::map<std::string, image_orders>& told = {});
+                      const std::map<std::string, image_orders>& told = {}, bool knows_all = true);
 
 /// Of the images that the site needs: who has them, unpacked.
 image_places places_of(const site_state& state, const image_reports& reports);

@@ -50,6 +50,13 @@ struct look_at_images {
   PRUNELLA_FIELDS(look_at_images, unused)
 };
 
+/// Hosts that have not reported their images by now are not waited for.
+struct enough_reports {
+  std::uint8_t unused = 0;
+
+  PRUNELLA_FIELDS(enough_reports, unused)
+};
+
 struct site_actor_state;
 using site_self = caf::stateful_actor<site_actor_state, runtime::supervised_actor>;
 
@@ -89,6 +96,7 @@ struct site_actor_state {
       [this](const look_again& x) { on_look_again(x); },
       [this](image_report& x) { on_image_report(std::move(x)); },
       [this](const look_at_images&) { on_look_at_images(); },
+      [this](const enough_reports&) { on_enough_reports(); },
     };
   }
 
@@ -121,6 +129,7 @@ private:
     liveness_->watch(state()->hosts, options_.last_heard, self_->clock().now());
     decide();
     on_look_at_images();
+    self_->delayed_send(self_, options_.figures.down_after, enough_reports{});
   }
 
   // -- what hosts say ------------------------------------------------------------------------------------------------
@@ -422,6 +431,11 @@ private:
       return;
     order_images(true);
     self_->delayed_send(self_, options_.images_every, look_at_images{});
+  }
+
+  void on_enough_reports() {
+    board().stop_waiting();
+    order_images(false);
   }
 
   /// `all`: also those who were told the same before; it is how a lost message and a lost report are made good.

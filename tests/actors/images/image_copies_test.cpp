@@ -331,9 +331,9 @@ TEST_CASE("orders are told when they change, again when a host is a new process 
   CHECK(told() == "");
   CHECK(told(true) == "host-1 host-2 ");
   CHECK(board.take(site.reports["host-1"]));
-  CHECK(told() == "host-1 ");
+  CHECK(told() == ""); // the other one may have it
   CHECK(board.take(site.reports["host-2"]));
-  CHECK(told() == "host-2 ");
+  CHECK(told() == "host-1 host-2 ");
   CHECK_FALSE(board.take(site.reports["host-1"])); // the same revision
   site.reports["host-1"].revision = 2;
   site.transfer("host-1").bytes_done = 1;
@@ -353,6 +353,7 @@ TEST_CASE("orders are told when they change, again when a host is a new process 
 TEST_CASE("who was told to ask the registry stays the one, though its report does not show it yet") {
   site_of_images site(3);
   image_board board({});
+  board.stop_waiting();
   const auto registry = [&] {
     std::string hosts;
     for (const auto& [host, orders] : board.orders(site.state, true))
@@ -368,6 +369,40 @@ TEST_CASE("who was told to ask the registry stays the one, though its report doe
   site.reports["host-3"].revision = 2;
   board.take(site.reports["host-3"]);
   CHECK(registry() == "host-1 ");
+}
+
+TEST_CASE("a new leader draws no copy from a registry, and makes none in case, before all hosts that are up have said what they hold") {
+  site_of_images site(3);
+  site.give("host-2");
+  image_board board({});
+  const auto told = [&] {
+    std::string all;
+    for (const auto& [host, orders] : board.orders(site.state, true))
+      for (const auto& x : orders.orders)
+        all += host + (x.may_ask_registry ? ": registry " : x.from.empty() ? ": waits " : ": from " + x.from.front() + ' ');
+    return all;
+  };
+  board.take(site.reports["host-3"]);
+  CHECK(told() == "");
+  SUBCASE("a container there waits: it is told to, as another host may have it") {
+    site.assign("host-3");
+    CHECK(told() == "host-3: waits ");
+  }
+  SUBCASE("the others report, and the copy comes from the one that has it") {
+    board.take(site.reports["host-1"]);
+    CHECK(told() == "");
+    board.take(site.reports["host-2"]);
+    CHECK(told() == "host-1: from host-2 ");
+  }
+  SUBCASE("a host that is not up is not waited for") {
+    board.take(site.reports["host-1"]);
+    site.state.hosts.at("host-2").up = false;
+    CHECK(told() == "host-1: registry host-3: waits ");
+  }
+  SUBCASE("nor is one that says nothing, for ever") {
+    board.stop_waiting();
+    CHECK(told() == "host-3: registry ");
+  }
 }
 
 TEST_CASE("a site without images asks nobody about any") {
