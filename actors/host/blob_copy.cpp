@@ -38,7 +38,7 @@ storage::result<std::uint64_t> size_at(blob_peer& peer, const storage::digest& b
 
 storage::result<void> copy_blob(storage::blob_store& store, const storage::descriptor& blob, blob_peer& peer,
                                 const copy_tools& tools) {
-  if (store.contains(blob.digest))
+  if (const auto size = store.size(blob.digest); size && *size == blob.size) // else its disk lost the rest: it is brought anew
     return {};
   auto writer = store.write(blob);
   if (!writer)
@@ -68,10 +68,15 @@ storage::result<void> copy_blob(storage::blob_store& store, const storage::descr
       done = storage_error{storage_errc::unreachable, "the copy was ended on request; what has arrived is kept"};
     if (!done) {
       drain(peer, asked_at.size());
+      if (done.error().code == storage_errc::unverified)
+        peer.doubt(blob.digest);
       return done;
     }
   }
-  return writer->commit();
+  auto whole = writer->commit();
+  if (!whole && whole.error().code == storage_errc::unverified)
+    peer.doubt(blob.digest);
+  return whole;
 }
 
 } // namespace prunella::actors

@@ -25,6 +25,9 @@ public:
   /// The oldest part that was asked for and not taken; waits for it. Errors: `unreachable` (no answer, the link is lost),
   /// `stalled` (no answer in time), `not_found` (it has no such blob any more).
   virtual storage::result<blob_part> take() = 0;
+
+  /// What it gave of this blob are other bytes: it is to look at its own. Nobody waits for that.
+  virtual void doubt(const storage::digest&) {}
 };
 
 /// What copying needs of the world.
@@ -41,7 +44,7 @@ struct copy_tools {
 storage::result<std::uint64_t> size_at(blob_peer& peer, const storage::digest& blob);
 
 /// Brings `blob` into `store`; goes on where an earlier copy stopped. Errors: those of `blob_peer::take`, `unverified`
-/// (other bytes than the digest promises, or another size; they are thrown away), `locked` (it is on its way already),
+/// (other bytes than the digest promises, or another size; they are thrown away, and `peer` is told of it), `locked` (it is on its way already),
 /// `disk_full`, `io_failed`, `unreachable` also when `progress` said no.
 storage::result<void> copy_blob(storage::blob_store& store, const storage::descriptor& blob, blob_peer& peer,
                                 const copy_tools& tools);

@@ -28,7 +28,7 @@ storage::journal_event image_event(const std::string& reference, const std::stri
 }
 
 std::optional<storage::journal_event> image_events::from(const std::string& reference, const std::string& source) {
-  if (source.empty() || std::exchange(sources_told_[reference], source) == source)
+  if (source.empty() || !sources_told_[reference].insert(source).second) // several that fail are tried by turns
     return std::nullopt;
   return image_event(reference, "", "fetching", "from " + source);
 }

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,7 @@ public:
   void forget(const std::string& reference);
 
 private:
-  std::map<std::string, std::string> sources_told_; ///< by reference, as the next
+  std::map<std::string, std::set<std::string>> sources_told_; ///< by reference, as the next
   std::map<std::string, std::string> reasons_told_;
 };
 

@@ -72,8 +72,9 @@ struct fetch_outcome {
   image_failure failure;
   /// One sentence for each peer that could not give it, also when another could.
   std::vector<std::string> peers_failed;
+  std::vector<std::string> peers_doubted; ///< of these: hosts that gave other bytes than they promised
 
-  PRUNELLA_FIELDS(fetch_outcome, image, failed, failure, peers_failed)
+  PRUNELLA_FIELDS(fetch_outcome, image, failed, failure, peers_failed, peers_doubted)
 };
 
 /// Never throws for an operating error. Blobs that are here are not fetched, and what an interrupted fetch left is gone on

@@ -1,6 +1,7 @@
 #include "actors/host/image_jobs.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace prunella::actors {
@@ -24,9 +25,9 @@ bool image_jobs::ask(const std::string& reference, runtime::instant now, bool on
   if (!x->asked_for) {
     x->asked_for = true;
     x->asked_at = now;
-    if (!x->is_to_be_awaited)
+    if (!x->keeps_pauses)
       x->failures = 0;
-    x->not_before = std::min(x->not_before, now + (x->is_to_be_awaited ? options_.retry_awaited : options_.retry_first));
+    x->not_before = std::min(x->not_before, now + (x->keeps_pauses ? options_.retry_awaited : options_.retry_first));
   }
   return true;
 }
@@ -52,6 +53,8 @@ void image_jobs::order(const std::vector<image_order>& orders, runtime::instant 
   for (const auto& o : orders)
     if (auto* x = want(o.reference)) {
       x->ordered = o;
+      for (auto it = x->doubted.begin(); it != x->doubted.end();) // who has it no longer looked at it, and has it anew when named again
+        it = std::find(o.from.begin(), o.from.end(), *it) == o.from.end() ? x->doubted.erase(it) : std::next(it);
       x->helps_itself = false;
     }
   for (auto it = wanted_.begin(); it != wanted_.end();) {
@@ -87,8 +90,8 @@ std::optional<image_step> image_jobs::step_for(const std::string& reference, wan
     step.order.file = x.file;
   } else if (has_source(x) && x.ordered) {
     step.order.manifest = x.ordered->manifest;
-    step.order.peers = x.ordered->from;
-    step.order.may_ask_registry = x.ordered->may_ask_registry;
+    step.order.peers = peers_of(x);
+    step.order.may_ask_registry = x.ordered->may_ask_registry || (step.order.peers.empty() && !x.ordered->from.empty());
     step.order.look_since = x.ordered->look_since;
   } else if (x.asked_for && !x.only_site && !x.is_here) {
     step.what = image_step::kind::find;
@@ -98,9 +101,17 @@ std::optional<image_step> image_jobs::step_for(const std::string& reference, wan
   return step;
 }
 
+/// Those of the order that are not doubted.
+std::vector<std::string> image_jobs::peers_of(const wanted& x) {
+  std::vector<std::string> peers;
+  std::copy_if(x.ordered->from.begin(), x.ordered->from.end(), std::back_inserter(peers),
+               [&](const auto& host) { return x.doubted.count(host) == 0; });
+  return peers;
+}
+
 /// An order that names hosts begins there.
 bool image_jobs::takes_uplink(const wanted& x) {
-  return !x.is_here && x.file.empty() && x.ordered && x.ordered->may_ask_registry && x.ordered->from.empty();
+  return !x.is_here && x.file.empty() && x.ordered && (x.ordered->may_ask_registry || !x.ordered->from.empty()) && peers_of(x).empty();
 }
 
 bool image_jobs::has_place(bool on_uplink) const {
@@ -174,7 +185,8 @@ void image_jobs::done(const std::string& reference, std::uint64_t look_since) {
   }
 }
 
-bool image_jobs::failed(const std::string& reference, const image_failure& failure, runtime::instant now) {
+bool image_jobs::failed(const std::string& reference, const image_failure& failure, runtime::instant now,
+                        const std::vector<std::string>& doubted) {
   const auto it = wanted_.find(reference);
   if (it == wanted_.end())
     return true;
@@ -186,6 +198,8 @@ bool image_jobs::failed(const std::string& reference, const image_failure& failu
   x.reason = failure.message;
   ++x.failures;
   x.is_to_be_awaited = is_to_be_awaited(failure.code);
+  x.keeps_pauses = x.is_to_be_awaited || failure.code == image_errc::digest_mismatch;
+  x.doubted = {doubted.begin(), doubted.end()};
   x.is_hopeless = !is_retryable(failure.code) && x.ordered && x.ordered->may_ask_registry;
   auto delay = options_.retry_first;
   for (std::uint32_t i = 1; i < x.failures && delay < options_.retry_most; ++i)

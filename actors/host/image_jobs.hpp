@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -92,7 +93,10 @@ public:
   void done(const std::string& reference, std::uint64_t look_since = 0);
 
   /// A fetch failed. True: whoever waits is to be told, it will not be here soon.
-  bool failed(const std::string& reference, const image_failure& failure, runtime::instant now);
+  /// `doubted`: hosts that gave other bytes than they promised. The next attempt is made without them, if nobody else is left at
+  /// the registry; when that fails too, or the site no longer names them, they count again.
+  bool failed(const std::string& reference, const image_failure& failure, runtime::instant now,
+              const std::vector<std::string>& doubted = {});
 
   /// When `next` may have something to do though nothing happened; nothing: never.
   std::optional<runtime::instant> next_deadline() const;
@@ -124,6 +128,8 @@ private:
     fetch_progress how_far;
     std::uint32_t failures = 0;
     bool is_to_be_awaited = false; ///< by the last failure
+    bool keeps_pauses = false;     ///< the same: who asks anew does not make it be tried sooner
+    std::set<std::string> doubted; ///< hosts that the next attempt leaves out
     bool is_hopeless = false;      ///< the same
     std::string reason;
   };
@@ -131,6 +137,7 @@ private:
   wanted* want(const std::string& reference);
   std::optional<image_step> step_for(const std::string& reference, wanted& x, runtime::instant now) const;
   static bool has_source(const wanted& x);
+  static std::vector<std::string> peers_of(const wanted& x);
   static bool takes_uplink(const wanted& x);
   bool has_place(bool on_uplink) const;
   runtime::instant due(const wanted& x) const;

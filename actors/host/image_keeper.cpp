@@ -51,6 +51,12 @@ struct look_at_room {
   PRUNELLA_FIELDS(look_at_room, unused)
 };
 
+struct check_blobs {
+  std::uint8_t unused = 0;
+
+  PRUNELLA_FIELDS(check_blobs, unused)
+};
+
 struct fetch_moved {
   std::string reference;
   fetch_progress how_far;
@@ -114,6 +120,7 @@ struct keeper_state {
       },
       [this](const report_now&) { report(); },
       [this](const look_at_room&) { on_look(); },
+      [this](const check_blobs&) { on_check_blobs(); },
       [this](const leader_changed&) { tell_site(); },
       [this](const state_applied&) { on_decided(); }, // what is wanted here comes as orders
     };
@@ -296,10 +303,23 @@ private:
   }
 
   caf::result<blob_part> on_read(const read_blob& x) {
+    if (const auto doubted = storage::parse_digest(x.digest); doubted && x.max_bytes == 0 && check_.doubt(*doubted))
+      self_->send(self_, check_blobs{});
     auto part = shelf_->read(x);
     if (!part)
       return to_error(to_image_failure(part.error()));
     return std::move(*part);
+  }
+
+  /// A portion of a blob at a time, between other messages: the whole of one may take long.
+  void on_check_blobs() {
+    for (const auto& image : shelf_->check(check_)) {
+      options_.record(image_event(image, "present", "damaged", "its bytes have changed on the disk of " + options_.host
+                                                                 + ", so they were removed; look at the disk's health (`dmesg`)"));
+      tell_site(); // which has it brought here again, if it is to be here
+    }
+    if (!check_.is_idle())
+      self_->send(self_, check_blobs{});
   }
 
   void tell_site() {
@@ -414,7 +434,7 @@ private:
     const auto& failure = x.outcome.failure;
     if (auto event = events_.failed(x.reference, failure))
       options_.record(*std::move(event));
-    const bool tell = jobs_->failed(x.reference, failure, now());
+    const bool tell = jobs_->failed(x.reference, failure, now(), x.outcome.peers_doubted);
     // How much it takes is not always known: each failure in a row asks for twice as much.
     if (failure.code == image_errc::disk_full)
       make_room(room_step << std::min(jobs_->failures(x.reference), 16u));
@@ -469,6 +489,7 @@ private:
   std::map<std::string, tag_found> tags_; ///< by tag: those of the last orders that were looked at
   image_imports imports_{result_kept};
   image_events events_;
+  storage::blob_check check_; ///< blobs that another host found to be other bytes
   std::set<std::string> kept_; ///< references that the site counts on here
   std::uint64_t revision_ = 0;
   std::uint64_t tick_epoch_ = 0;

@@ -10,7 +10,8 @@
 // (`actors/image_messages.hpp`):
 //   image_orders → image_report   at once
 //   find_image   → image_found    at once
-//   read_blob    → blob_part      at once
+//   read_blob    → blob_part      at once; with `max_bytes` 0 nothing of the blob, which was found to be other bytes than its
+//                                 digest promises: it is looked at, and removed if that is so
 // Bounds: `image_job_options`, `max_waiting` unanswered provide_image and import_image.
 
 #include <functional>

@@ -163,6 +163,26 @@ storage::result<blob_part> image_shelf::read(const read_blob& x) {
   return blob_part{x.offset, *size, std::move(*bytes)};
 }
 
+std::vector<std::string> image_shelf::check(storage::blob_check& check) {
+  auto store = open();
+  if (!store) {
+    check = {};
+    return {};
+  }
+  const auto damaged = check.step((*store)->blobs());
+  if (!damaged)
+    return {};
+  const auto before = noted((*store)->list());
+  if (!before || !(*store)->blobs().remove(*damaged))
+    return {};
+  is_fresh_ = false;
+  std::vector<std::string> images;
+  for (const auto& row : *before)
+    if (auto missing = (*store)->missing(row.manifest); row.complete && missing && !missing->empty())
+      images.push_back(row.names.empty() ? row.manifest.text() : row.names.front());
+  return images;
+}
+
 storage::result<void> image_shelf::check_import(const std::string& path) {
   std::error_code error;
   if (path.empty() || path.front() != '/')

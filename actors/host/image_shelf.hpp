@@ -12,6 +12,7 @@
 #include "actors/host/wall_clock.hpp"
 #include "actors/image_messages.hpp"
 #include "actors/instance/images.hpp"
+#include "storage/images/blob_check.hpp"
 #include "storage/images/reference.hpp"
 #include "storage/images/shared_images.hpp"
 
@@ -35,6 +36,9 @@ public:
   image_found find(const storage::image_reference& reference, const std::string& platform);
 
   storage::result<blob_part> read(const read_blob& x);
+
+  /// Goes on with `check`, by a portion. What is damaged is removed; returns the images that were whole until then.
+  std::vector<std::string> check(storage::blob_check& check);
 
   /// Whether there is something to import. Errors: `malformed` (a relative path), `not_found`.
   static storage::result<void> check_import(const std::string& path);

@@ -50,6 +50,8 @@ public:
     return taken;
   }
 
+  void doubt(const storage::digest& blob) override { self_->send(keeper_, read_blob{blob.text(), 0, 0}); }
+
 private:
   using response = decltype(std::declval<caf::scoped_actor&>()->request(caf::actor{}, milliseconds{1}, read_blob{}));
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <map>
 
 #include <unistd.h>
@@ -133,6 +134,7 @@ TEST_CASE("peers that are gone, stall, lie or no longer have an image are told o
   CHECK(outcome.peers_failed[0] == "gone: gone cannot be asked now");
   CHECK(outcome.peers_failed[2] == "stalls: it sent nothing for 5000 ms");
   CHECK(outcome.peers_failed[3].find("its bytes are those of") != std::string::npos);
+  CHECK(outcome.peers_doubted == std::vector<std::string>{"lies"});
   CHECK(at.has_image());
 }
 
@@ -222,6 +224,29 @@ TEST_CASE("a fetched image is unpacked by root, and its layers are there for ove
   CHECK(at.told.back().state == transfer_state::unpacking);
   const auto record = must(at.here.store().find(big.digest()));
   CHECK(must(at.here.store().layers().stack(record.diff_ids)).size() == 2);
+}
+
+TEST_CASE("a layer that the disk has changed before it was unpacked is thrown away and brought again") {
+  if (::geteuid() != 0)
+    return;
+  fetching at;
+  big.add_to(at.there.store(), name);
+  big.add_to(at.here.store(), name);
+  const auto layer = storage::digest_of(big.layers[1]);
+  {
+    std::fstream file(at.here.store().blobs().path(layer), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(big.layers[1].size() / 2));
+    file << "oops";
+  }
+  at.faults["host-2"] = {fault::none, 0};
+  at.order.peers = {"host-2"};
+  at.order.unpack = true;
+  check_failed(at.run(), image_errc::digest_mismatch, "has changed on this host's disk");
+  CHECK_FALSE(at.here.store().blobs().contains(layer));
+  const auto again = at.run();
+  CAPTURE(again.failure.message);
+  CHECK_FALSE(again.failed);
+  CHECK(at.has_image());
 }
 
 TEST_CASE("a layer that is on its way for another image is waited for") {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <deque>
+#include <fstream>
 
 #include "actors/host/image_keeper.hpp"
 #include "actors/host/composition.hpp"
@@ -444,4 +445,39 @@ TEST_CASE("a keeper that ends says so to all who wait, and its successor knows w
   const auto report = at.order("host-1", {});
   REQUIRE(report.images.size() == 1);
   CHECK(report.images[0].holders == std::vector<std::string>{"default.other.x-1.x"});
+}
+
+TEST_CASE("a blob that another host found to be other bytes is looked at, and removed with a word if its disk changed it") {
+  keepers at;
+  const test_image large{{tar_builder().file("web", std::string(3'000'000, 'x')).bytes()}};
+  auto& host = at.hosts["host-2"];
+  large.add_to(host.images.store(), name);
+  const auto blob = storage::digest_of(large.layers[0]);
+  const auto path = host.images.store().blobs().path(blob);
+  const bool is_damaged = [&] {
+    SUBCASE("it is whole") { return false; }
+    SUBCASE("it is damaged") { return true; }
+    return false;
+  }();
+  if (is_damaged) {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(large.layers[0].size() - 4));
+    file << "oops";
+  }
+  CHECK(at.order("host-2", {}).images.size() == 1);
+  for (int i = 0; i < 2; ++i) {
+    const auto answer = at.world.ask<blob_part>(host.keeper, 1s, read_blob{blob.text(), 0, 0});
+    REQUIRE(answer);
+    CHECK(answer->bytes.empty());
+    at.world.settle();
+    if (is_damaged)
+      break;
+  }
+  CHECK(host.images.store().blobs().contains(blob) == !is_damaged);
+  CHECK(at.order("host-2", {}).images.size() == (is_damaged ? 0 : 1)); // so that nobody is sent here for it
+  REQUIRE(host.events.size() == (is_damaged ? 1 : 0));
+  if (is_damaged) {
+    CHECK(host.events[0].object == "image/" + name);
+    CHECK(host.events[0].to == "damaged");
+  }
 }

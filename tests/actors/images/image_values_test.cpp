@@ -224,6 +224,51 @@ TEST_CASE("a failure after which waiting is all that can be done is told at once
   CHECK(jobs.next(start + 1s).size() == 1); // asking again puts nothing off
 }
 
+TEST_CASE("hosts that gave other bytes are left out of the next attempt, at the registry if nobody else is left") {
+  image_jobs jobs({}, true);
+  jobs.ask(web, start);
+  jobs.order({order_from({"host-2", "host-3"})}, start);
+  auto next = jobs.next(start);
+  REQUIRE(next.size() == 1);
+  CHECK_FALSE(next[0].order.may_ask_registry);
+  SUBCASE("another one is left") {
+    jobs.failed(web, failure(image_errc::digest_mismatch), start, {"host-2"});
+    next = jobs.next(start + 1s);
+    REQUIRE(next.size() == 1);
+    CHECK(next[0].order.peers == std::vector<std::string>{"host-3"});
+    CHECK_FALSE(next[0].order.may_ask_registry);
+  }
+  SUBCASE("nobody is left, and after the registry failed too they count again") {
+    jobs.failed(web, failure(image_errc::digest_mismatch), start, {"host-2", "host-3"});
+    next = jobs.next(start + 1s);
+    REQUIRE(next.size() == 1);
+    CHECK(next[0].order.peers.empty());
+    CHECK(next[0].order.may_ask_registry);
+    jobs.failed(web, failure(), start + 1s);
+    next = jobs.next(start + 3s);
+    REQUIRE(next.size() == 1);
+    CHECK(next[0].order.peers.size() == 2);
+  }
+  SUBCASE("one that the site named no more and names again was looked after") {
+    jobs.failed(web, failure(image_errc::digest_mismatch), start, {"host-2", "host-3"});
+    jobs.order({order_from({"host-3"})}, start);
+    jobs.order({order_from({"host-2", "host-3"})}, start);
+    next = jobs.next(start + 1s);
+    REQUIRE(next.size() == 1);
+    CHECK(next[0].order.peers == std::vector<std::string>{"host-2"});
+  }
+  SUBCASE("who asks anew each time makes it be tried no sooner") {
+    auto now = start;
+    for (const auto pause : {1s, 2s, 4s, 8s, 16s, 30s, 30s}) {
+      jobs.failed(web, failure(image_errc::digest_mismatch), now, {"host-2"});
+      jobs.ask(web, now);
+      CHECK(jobs.next(now + pause - 1ms).empty());
+      now += pause;
+      REQUIRE(jobs.next(now).size() == 1);
+    }
+  }
+}
+
 TEST_CASE("a failure that only people can heal is told at once, and forgotten five minutes after nobody wants the image") {
   image_jobs jobs({}, true);
   jobs.ask(web, start);
@@ -309,6 +354,7 @@ TEST_CASE("a source is told once, a reason once in a row, and anew when the imag
   CHECK_FALSE(events.from(web, "host-2"));
   CHECK_FALSE(events.from(web, ""));
   CHECK(events.from(web, "registry")->to == "fetching");
+  CHECK_FALSE(events.from(web, "host-2")); // by turns
   CHECK(events.failed(web, failure())->reason == "image " + web + " could not be fetched: no answer");
   CHECK_FALSE(events.failed(web, failure()));
   CHECK(events.failed("other", failure()));
