@@ -1,7 +1,6 @@
 #include "storage/images/skopeo.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <optional>
@@ -9,7 +8,6 @@
 #include <unistd.h>
 #include <utility>
 
-#include "config/quantity.hpp"
 #include "storage/images/child_process.hpp"
 #include "storage/images/salvage.hpp"
 #include "storage/os_files.hpp"
@@ -52,10 +50,16 @@ void add_access(std::vector<std::string>& command, const std::string& prefix, co
     command.insert(command.end(), {"--" + prefix + "cert-dir", access.certificates});
 }
 
-storage_error stalled(const std::string& what, std::chrono::milliseconds after, std::uint64_t bytes) {
-  return {storage_errc::stalled, what + ": nothing arrived for " + std::to_string(after.count()) + " ms, after " +
-                                     config::shown_bytes(static_cast<std::int64_t>(bytes)) +
-                                     "; what had arrived whole is kept: look at the registry and the line to "
+/// Skopeo asks such a registry again by itself, for as long as that says, and tells it only in its debug lines.
+constexpr std::string_view asks_too_often = "Too many requests to ";
+
+/// Without what had arrived: who waits shows this as a reason, which is news only when it is another one.
+storage_error stalled(const std::string& what, std::chrono::milliseconds after, std::string_view errors = {}) {
+  if (errors.find(asks_too_often) != std::string_view::npos)
+    return {storage_errc::unreachable, what + ": the registry answers 429 (too many requests), for longer than " +
+                                           std::to_string(after.count()) + " ms: wait, or raise its limit"};
+  return {storage_errc::stalled, what + ": nothing arrived for " + std::to_string(after.count()) +
+                                     " ms; what had arrived whole is kept: look at the registry and the line to "
                                      "it, and pull again"};
 }
 
@@ -84,12 +88,15 @@ std::string last_words(std::string_view errors) {
   std::string words;
   if (fatal != std::string_view::npos)
     for (auto at = fatal + 17; at < errors.size() && errors[at] != '"' && words.size() < shown_words; ++at) {
-      if (errors[at] == '\\' && at + 1 < errors.size())
-        ++at;
-      words += errors[at];
+      const bool is_escaped = errors[at] == '\\' && at + 1 < errors.size();
+      at += is_escaped ? 1 : 0;
+      const char x = is_escaped && (errors[at] == 'n' || errors[at] == 't') ? ' ' : errors[at];
+      if (x != ' ' || (!words.empty() && words.back() != ' '))
+        words += x;
     }
   else
     words = errors.substr(0, shown_words);
+  words.erase(words.find_last_not_of(' ') + 1);
   return words;
 }
 
@@ -109,7 +116,7 @@ constexpr std::string_view is_damaged = "the archive is damaged or incomplete; i
 /// Of an index; skopeo names what it looked for.
 constexpr std::string_view no_build = "it holds no build for this host's platform; push or export one, with all platforms";
 
-constexpr std::array<meaning, 10> meanings_of_archives{{
+constexpr meaning meanings_of_archives[]{
     {"no space left on device", storage_errc::disk_full,
      "the disk is full; free some space on the file system of the data directory"},
     {"permission denied", storage_errc::inaccessible, "a file may not be read or written; look at its owner and mode"},
@@ -121,15 +128,30 @@ constexpr std::array<meaning, 10> meanings_of_archives{{
     {"not found", storage_errc::malformed, is_damaged},
     {"no image found in", storage_errc::unsupported, no_build},
     {"choosing image", storage_errc::unsupported, "it holds no image, or several, that could be meant; name the tag"},
-}};
+};
+
+constexpr std::string_view speaks_plain_http =
+    "the registry speaks plain HTTP; if it is on your own network, start the agent with `--insecure-registry REGISTRY`, else "
+    "give the registry a certificate";
+constexpr std::string_view does_not_give =
+    "the registry does not give this image to these credentials (some registries say that of unknown images too); "
+    "check the name, or log in as somebody who may have it with `skopeo login --authfile AUTHFILE REGISTRY`";
+constexpr std::string_view has_not_all = "the registry has the image, but not all of its layers; push the image again";
+constexpr std::string_view is_asked_too_often = "the registry limits how often it is asked; try again later";
+constexpr std::string_view has_a_fault = "the registry has a fault of its own; try again later";
+constexpr std::string_view sends_elsewhere =
+    "the registry sends on to somewhere else that does not lead to the image; name the registry as it is reached in the end, or "
+    "correct what answers in its place";
 
 /// The first that is found in skopeo's words counts, so the special ones come first.
-constexpr std::array<meaning, 29> meanings{{
+constexpr meaning meanings[]{
+    {"getting username and password", storage_errc::denied,
+     "the file with the credentials, AUTHFILE, cannot be read; correct it, or make it anew with `skopeo login --authfile AUTHFILE "
+     "REGISTRY`"},
     {"no space left on device", storage_errc::disk_full,
      "the disk is full; free some space on the file system of the data directory"},
-    {"server gave HTTP response to HTTPS client", storage_errc::refused,
-     "the registry speaks plain HTTP; if it is on your own network, start the agent with `--insecure-registry REGISTRY`, else "
-     "give the registry a certificate"},
+    {"server gave HTTP response to HTTPS client", storage_errc::refused, speaks_plain_http},
+    {"first record does not look like a TLS handshake", storage_errc::refused, speaks_plain_http},
     {"x509:", storage_errc::refused,
      "the registry's certificate is not trusted; give its authority's certificate, or correct this host's clock"},
     {"tls: ", storage_errc::refused,
@@ -137,16 +159,28 @@ constexpr std::array<meaning, 29> meanings{{
     {"permission denied", storage_errc::inaccessible, "a file may not be read or written; look at its owner and mode"},
     {"unauthorized", storage_errc::denied, wants_credentials},
     {"authentication required", storage_errc::denied, wants_credentials},
-    {"denied", storage_errc::denied,
-     "the registry does not give this image to these credentials (some registries say that of unknown images too); "
-     "check the name, or log in as somebody who may have it with `skopeo login --authfile AUTHFILE REGISTRY`"},
+    {"denied", storage_errc::denied, does_not_give},
+    {"StatusCode: 403", storage_errc::denied, does_not_give},
+    {"from registry 403", storage_errc::denied, does_not_give},
     {"manifest unknown", storage_errc::not_found,
      "the registry does not know this image or tag; check the name, or push it"},
+    {"StatusCode: 404", storage_errc::not_found,
+     "the registry does not know this image or tag; check the name, or push it"},
+    {"from registry 404", storage_errc::not_found, has_not_all},
+    {"blob unknown", storage_errc::not_found, has_not_all},
     {"name unknown", storage_errc::not_found, "the registry does not know this image; check the name, or push it"},
     {"not found", storage_errc::not_found, "it is not there; check the name"},
     {"no such file", storage_errc::not_found, "it is not there; check the path"},
-    {"too many requests", storage_errc::unreachable, "the registry limits how often it is asked; try again later"},
-    {"toomanyrequests", storage_errc::unreachable, "the registry limits how often it is asked; try again later"},
+    {"too many requests", storage_errc::unreachable, is_asked_too_often},
+    {"toomanyrequests", storage_errc::unreachable, is_asked_too_often},
+    {"StatusCode: 429", storage_errc::unreachable, is_asked_too_often},
+    {"HTTP status: 429", storage_errc::unreachable, is_asked_too_often},
+    {"from registry 429", storage_errc::unreachable, is_asked_too_often},
+    {"StatusCode: 3", storage_errc::refused, sends_elsewhere},
+    {"HTTP status: 3", storage_errc::refused, sends_elsewhere},
+    {"from registry 3", storage_errc::refused, sends_elsewhere},
+    {"missing Location header", storage_errc::refused, sends_elsewhere},
+    {"stopped after 10 redirects", storage_errc::refused, sends_elsewhere},
     {"no such host", storage_errc::unreachable,
      "the registry's name cannot be resolved; check the name, and this host's name server"},
     {"connection refused", storage_errc::unreachable,
@@ -159,22 +193,23 @@ constexpr std::array<meaning, 29> meanings{{
     {"connection reset", storage_errc::unreachable, "the connection broke; what had arrived whole is kept: try again"},
     {"broken pipe", storage_errc::unreachable, "the connection broke; what had arrived whole is kept: try again"},
     {"EOF", storage_errc::unreachable, "the connection broke; what had arrived whole is kept: try again"},
-    {"500 Internal", storage_errc::unreachable, "the registry has a fault of its own; try again later"},
-    {"received unexpected HTTP status", storage_errc::unreachable,
-     "the registry has a fault of its own; try again later"},
+    {"StatusCode: 5", storage_errc::unreachable, has_a_fault},
+    {"from registry 5", storage_errc::unreachable, has_a_fault},
+    {"500 Internal", storage_errc::unreachable, has_a_fault},
+    {"received unexpected HTTP status", storage_errc::unreachable, has_a_fault},
     {"igest did not match", storage_errc::unverified,
      "the registry delivered other bytes than it promised; push the image again, or look at what lies between"},
     {"digest", storage_errc::unverified,
      "the registry delivered other bytes than it promised; push the image again, or look at what lies between"},
     {"no image found in", storage_errc::unsupported, no_build},
     {"choosing image", storage_errc::unsupported, "it holds no image, or several, that could be meant; name the tag"},
-}};
+};
 
 /// `says` with the names that it stands for.
 std::string filled_in(std::string_view says, const skopeo_source& from) {
   std::string text{says};
   const auto put = [&](std::string_view word, const std::string& name) {
-    if (const auto at = text.find(word); at != std::string::npos)
+    for (auto at = text.find(word); at != std::string::npos; at = text.find(word, at + name.size()))
       text.replace(at, word.size(), name);
   };
   put("REGISTRY", from.registry);
@@ -194,7 +229,7 @@ storage_error explain_skopeo(std::string_view errors, const skopeo_source& from)
   };
   if (const auto meant = from.registry.empty() ? explained(meanings_of_archives) : explained(meanings))
     return *meant;
-  return {storage_errc::malformed, from.what + " cannot be read; check that it is a container image (skopeo: " +
+  return {storage_errc::malformed, from.what + ": what is there is no image that can be read; check that it is a container image (skopeo: " +
                                        (words.empty() ? "no reason given" : words) + ")"};
 }
 
@@ -238,7 +273,7 @@ result<std::string> inspect(const skopeo_folder& folder, const std::string& sour
                             const registry_access& access, const std::string& what) {
   child_order order;
   order.command = base_command(folder);
-  order.command.insert(order.command.end(), {"inspect", "--raw"});
+  order.command.insert(order.command.end(), {"--debug", "inspect", "--raw"});
   if (config)
     order.command.push_back("--config");
   if (is_registry(source))
@@ -251,7 +286,7 @@ result<std::string> inspect(const skopeo_folder& folder, const std::string& sour
   if (!end)
     return end.error();
   if (end->ended_by_us)
-    return stalled(what, access.document_timeout, 0);
+    return stalled(what, access.document_timeout, end->errors);
   if (!end->succeeded())
     return end_error(*end, source_of(source, access, what));
   return std::move(end->output);
@@ -294,7 +329,7 @@ result<void> copy_with_skopeo(const skopeo_folder& folder, const std::string& so
     return storage_error{storage_errc::unreachable,
                          what + ": ended on request; what had arrived whole is kept for the next time"};
   if (end->ended_by_us)
-    return moving ? too_slow(what, access.total_timeout) : stalled(what, access.stall_after, bytes);
+    return moving ? too_slow(what, access.total_timeout) : stalled(what, access.stall_after);
   if (!end->succeeded())
     return end_error(*end, source_of(source, access, what));
   return {};

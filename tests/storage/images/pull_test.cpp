@@ -53,6 +53,46 @@ TEST_CASE("skopeo's last words become a reason and a next step") {
   CHECK(storage::explain_skopeo(std::string(100'000, 'x'), {"cannot pull x", "r", ""}).message.size() < 1000);
 }
 
+TEST_CASE("each answer of a registry that brings no image has its own sentence and next step") {
+  struct row {
+    std::string words; ///< as skopeo 1.9 says it
+    storage_errc code;
+    std::string says;
+  };
+  const std::string manifest = R"(Error parsing image name \"docker://r.lan:5000/x:1\": reading manifest 1 in r.lan:5000/x: )";
+  const std::string blob = "reading blob sha256:fc11: Error fetching blob: invalid status code from registry ";
+  const std::string ping = R"(pinging container registry r.lan:5000: Get \"https://r.lan:5000/v2/\": )";
+  const std::string login = R"(getting username and password: 1 error occurred:\n\t* reading JSON file \"a.json\": unmarshaling JSON\n\n)";
+  for (const auto& x : std::vector<row>{
+           {manifest + "received unexpected HTTP status: 500 Internal Server Error", storage_errc::unreachable, "a fault of its own"},
+           {manifest + "received unexpected HTTP status: 502 Bad Gateway", storage_errc::unreachable, "a fault of its own"},
+           {manifest + "received unexpected HTTP status: 503 Service Unavailable", storage_errc::unreachable, "a fault of its own"},
+           {blob + "500 (Internal Server Error)", storage_errc::unreachable, "a fault of its own"},
+           {blob + "503 (Service Unavailable)", storage_errc::unreachable, "a fault of its own"},
+           {manifest + "StatusCode: 403, ", storage_errc::denied, "does not give this image to these credentials"},
+           {blob + "403 (Forbidden)", storage_errc::denied, "does not give this image to these credentials"},
+           {manifest + "StatusCode: 404, ", storage_errc::not_found, "does not know this image or tag"},
+           {blob + "404 (Not Found)", storage_errc::not_found, "not all of its layers; push the image again"},
+           {manifest + "StatusCode: 301, ", storage_errc::refused, "sends on to somewhere else"},
+           {ping + "stopped after 10 redirects", storage_errc::refused, "sends on to somewhere else"},
+           {manifest + "StatusCode: 429, ", storage_errc::unreachable, "limits how often it is asked"},
+           {ping + "tls: first record does not look like a TLS handshake", storage_errc::refused, "`--insecure-registry r.lan:5000`"},
+           {ping + "remote error: tls: handshake failure", storage_errc::refused, "cannot agree on TLS"},
+           {login, storage_errc::denied, "credentials, /data/auth.json, cannot be read; correct it, or make it anew with `skopeo login "
+                                         "--authfile /data/auth.json r.lan:5000`"},
+       }) {
+    CAPTURE(x.words);
+    const auto error = storage::explain_skopeo("level=debug msg=\"GET\"\ntime=\"2026\" level=fatal msg=\"" + x.words + "\"",
+                                               {"cannot look up x", "r.lan:5000", "/data/auth.json"});
+    CAPTURE(error.message);
+    CHECK(error.code == x.code);
+    CHECK(error.message.find("cannot look up x: ") == 0);
+    CHECK(contains(error.message, x.says));
+  }
+  CHECK(contains(storage::explain_skopeo("level=fatal msg=\"" + login + "\"", {"cannot pull x", "r", ""}).message,
+                 R"(1 error occurred: * reading JSON file "a.json": unmarshaling JSON))"));
+}
+
 TEST_CASE("what skopeo says of an archive speaks of a file, and of no registry or layer") {
   const auto explained = [](const std::string& words) {
     return storage::explain_skopeo("time=\"2026-01-01T00:00:00Z\" level=fatal msg=\"" + words + "\"", {"cannot import /x.tar", "", ""});
