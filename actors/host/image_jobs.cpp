@@ -53,7 +53,8 @@ void image_jobs::order(const std::vector<image_order>& orders, runtime::instant 
   for (const auto& o : orders)
     if (auto* x = want(o.reference)) {
       x->ordered = o;
-      for (auto it = x->doubted.begin(); it != x->doubted.end();) // who has it no longer looked at it, and has it anew when named again
+      // Who has it no longer looked at it, and has it anew when named again.
+      for (auto it = x->doubted.begin(); it != x->doubted.end();)
         it = std::find(o.from.begin(), o.from.end(), *it) == o.from.end() ? x->doubted.erase(it) : std::next(it);
       x->helps_itself = false;
     }
@@ -111,7 +112,8 @@ std::vector<std::string> image_jobs::peers_of(const wanted& x) {
 
 /// An order that names hosts begins there.
 bool image_jobs::takes_uplink(const wanted& x) {
-  return !x.is_here && x.file.empty() && x.ordered && (x.ordered->may_ask_registry || !x.ordered->from.empty()) && peers_of(x).empty();
+  return !x.is_here && x.file.empty() && x.ordered && (x.ordered->may_ask_registry || !x.ordered->from.empty())
+         && peers_of(x).empty();
 }
 
 bool image_jobs::has_place(bool on_uplink) const {

@@ -319,11 +319,12 @@ result<void> sqlite_image_store::admit(std::uint64_t bytes) const {
     return {};
   const auto shown = [](std::uint64_t x) { return config::shown_bytes(static_cast<std::int64_t>(std::min(x, std::uint64_t{1} << 62))); };
   return storage_error{storage_errc::disk_full,
-                       "the image needs " + shown(bytes) + ", and of the " + shown(there->free_bytes) + " that are free in " + folder_ +
+                       (bytes == 0 ? "there is no room for more of the image: of" : "the image needs " + shown(bytes) + ", and of") +
+                           " the " + shown(there->free_bytes) + " that are free in " + folder_ +
                            (there->free_bytes <= options_.reserve_bytes
                               ? " all are kept free (the last " + shown(options_.reserve_bytes) + " are)"
                               : " the last " + shown(options_.reserve_bytes) + " are kept free") +
-                           "; free some space on that file system, or remove images that are not needed"};
+                           "; free some space on that file system (images that nobody needs go by themselves)"};
 }
 
 result<std::uint64_t> sqlite_image_store::left() const {

@@ -229,7 +229,8 @@ storage_error explain_skopeo(std::string_view errors, const skopeo_source& from)
   };
   if (const auto meant = from.registry.empty() ? explained(meanings_of_archives) : explained(meanings))
     return *meant;
-  return {storage_errc::malformed, from.what + ": what is there is no image that can be read; check that it is a container image (skopeo: " +
+  return {storage_errc::malformed, from.what +
+                                       ": what is there is no image that can be read; check that it is a container image (skopeo: " +
                                        (words.empty() ? "no reason given" : words) + ")"};
 }
 

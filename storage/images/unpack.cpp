@@ -3,6 +3,7 @@
 
 #include "storage/images/unpack.hpp"
 
+#include <algorithm>
 #include <archive.h>
 #include <archive_entry.h>
 #include <cerrno>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include "config/quantity.hpp"
 #include "storage/images/tar_stream.hpp"
 #include "storage/os_files.hpp"
 
@@ -174,8 +176,10 @@ result<void> layer_writer::count(archive_entry* entry, const std::string& path) 
                   std::to_string(limits_.bytes) + " bytes allowed");
   if (size > limits_.room - done_.bytes)
     return storage_error{storage_errc::disk_full,
-                         "there is no room for what is in it, '" + path + "' among others: it may take " + std::to_string(limits_.room) +
-                             " bytes more; free some space on the file system of the data directory, or remove images that are not needed"};
+                         "there is no room for what is in it, '" + path + "' among others: it may take " +
+                             config::shown_bytes(static_cast<std::int64_t>(std::min(limits_.room, std::uint64_t{1} << 62))) +
+                             " more; free some space on the file system of the data directory (images that nobody needs go by "
+                             "themselves)"};
   done_.bytes += size;
   return {};
 }
