@@ -10,6 +10,7 @@
 #include <caf/actor_system.hpp>
 #include <caf/event_based_actor.hpp>
 #include <caf/scoped_actor.hpp>
+#include <caf/send.hpp>
 
 #include "actors/host/token_bucket.hpp"
 #include "actors/instance/image_error.hpp"
@@ -50,7 +51,7 @@ public:
     return taken;
   }
 
-  void doubt(const storage::digest& blob) override { self_->send(keeper_, read_blob{blob.text(), 0, 0}); }
+  void doubt(const storage::digest& blob) override { caf::anon_send(keeper_, read_blob{blob.text(), 0, 0}); }
 
 private:
   using response = decltype(std::declval<caf::scoped_actor&>()->request(caf::actor{}, milliseconds{1}, read_blob{}));
