@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,6 +74,21 @@ std::size_t masquerade_rules() {
   for (auto at = text.find("MASQUERADE"); at != text.npos; at = text.find("MASQUERADE", at + 1))
     ++count;
   return count;
+}
+
+/// Addresses on the plugins' account.
+std::size_t leases(const std::string& data) {
+  std::size_t count = 0;
+  std::error_code none; // yet
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(data + "/networks/leases", none))
+    count += config::parse_ipv4(entry.path().filename().string()).has_value() ? 1 : 0;
+  return count;
+}
+
+/// Takes the namespace, as that does, and leaves its file.
+void power_cut(const std::string& path) {
+  REQUIRE(::umount2(path.c_str(), MNT_DETACH) == 0);
+  REQUIRE(std::filesystem::is_regular_file(path));
 }
 
 instance_networks networks_of(const std::string& data, std::shared_ptr<host_bridge> bridge, const std::string& plugins = {}) {
@@ -184,7 +200,7 @@ TEST_CASE("the next agent keeps the networks of what runs, and collects the othe
     CHECK(device_names("veth").size() == 1);
     CHECK(masquerade_rules() == 1);
   }
-  remove_network_namespace(path); // as after a reboot, with the folder still there
+  remove_network_namespace(path); // by hand, with its file
   auto last = networks_of(data.path(), made);
   last.recover({});
   CHECK(eventually([] { return device_names() == std::vector<std::string>{"lo"}; })); // the kernel clears namespaces away later
@@ -276,7 +292,7 @@ TEST_CASE("what the plugins are told is written once, not under the eyes of thos
   made->remove();
 }
 
-TEST_CASE("an address that the plugin does not take back stays with its instance until it does, also over the next agent") {
+TEST_CASE("an address that the plugin does not take back is set aside until it does, also over the next agent, and few are at once") {
   const auto room = network_room::open();
   if (!room)
     return;
@@ -299,25 +315,91 @@ TEST_CASE("an address that the plugin does not take back stays with its instance
     networks.leave("default.shop.web-1", "a", true);
     CHECK(std::filesystem::exists(folder));
     CHECK(networks.address_of("default.shop.web-1") == "");
-    CHECK(problem_of(networks.join("default.shop.web-1", bridge, "b")).find("iptables is locked") != std::string::npos);
-    std::filesystem::remove(refuse);
-    CHECK(std::get<instance_network_place>(networks.join("default.shop.web-1", bridge, "b")).address != "");
-    CHECK(masquerade_rules() == 2);
-    std::ofstream{refuse} << "";
+    const auto other = std::get<instance_network_place>(networks.join("default.shop.web-1", bridge, "b"));
+    CHECK(other.address == "10.84.4.4"); // the one it had is not free
+    CHECK(is_network_namespace(other.path));
+    CHECK(std::filesystem::exists(folder + "_1"));
+    CHECK(masquerade_rules() == 3);
     networks.leave("default.shop.web-1", "b", true);
+    for (const auto* user : {"c", "d", "e"}) {
+      static_cast<void>(std::get<instance_network_place>(networks.join("default.shop.web-1", bridge, user)));
+      networks.leave("default.shop.web-1", user, true);
+    }
+    const auto full = problem_of(networks.join("default.shop.web-1", bridge, "f"));
+    CHECK(full.find("iptables is locked") != std::string::npos);
+    CHECK(full.find("neither can 4 before it") != std::string::npos);
   }
   {
     auto next = networks_of(data.path(), made, plugins);
     next.recover({{"default.shop.db-1", "z"}});
     CHECK(std::filesystem::exists(folder));
+    std::filesystem::remove(refuse);
+    CHECK(std::get<instance_network_place>(next.join("default.shop.web-1", bridge, "g")).address == "10.84.4.8");
+    CHECK(masquerade_rules() == 6);
+    next.leave("default.shop.web-1", "g", true);
+    CHECK_FALSE(std::filesystem::exists(folder));
   }
-  std::filesystem::remove(refuse);
   auto last = networks_of(data.path(), made, plugins);
   last.recover({{"default.shop.db-1", "z"}});
-  CHECK_FALSE(std::filesystem::exists(folder));
+  for (int i = 1; i <= 4; ++i)
+    CHECK_FALSE(std::filesystem::exists(folder + "_" + std::to_string(i)));
   CHECK(masquerade_rules() == 1);
+  CHECK(leases(data.path()) == 1);
   last.leave("default.shop.db-1", "z", true);
   CHECK(masquerade_rules() == 0);
+  made->remove();
+}
+
+TEST_CASE("after a reboot, which leaves the files and takes namespaces, bridge and rules, an instance gets its network again") {
+  auto room = network_room::open();
+  if (!room)
+    return;
+  const scratch_directory data;
+  for (const bool is_user_known : {false, true})
+    for (const bool is_address_written : {true, false}) {
+      CAPTURE(is_user_known);
+      CAPTURE(is_address_written);
+      {
+        auto before = networks_of(data.path(), std::make_shared<host_bridge>(bridge_options(data.path())));
+        const auto path = std::get<instance_network_place>(before.join("default.shop.web-1", bridge, "a")).path;
+        power_cut(path);
+        if (!is_address_written)
+          std::ofstream{std::filesystem::path{path}.parent_path() / "address"} << "";
+      }
+      room.reset();
+      room = network_room::open();
+      const auto made = std::make_shared<host_bridge>(bridge_options(data.path()));
+      auto after = networks_of(data.path(), made);
+      after.recover(is_user_known ? std::vector<std::pair<std::string, std::string>>{{"default.shop.web-1", "a"}}
+                                  : std::vector<std::pair<std::string, std::string>>{});
+      const auto joined = after.join("default.shop.web-1", bridge, "b");
+      REQUIRE(std::holds_alternative<instance_network_place>(joined));
+      CHECK(is_network_namespace(std::get<instance_network_place>(joined).path));
+      CHECK(device_names("veth").size() == 1);
+      CHECK(masquerade_rules() == 1);
+      CHECK(leases(data.path()) == 1);
+      after.leave("default.shop.web-1", "a", true);
+      after.leave("default.shop.web-1", "b", true);
+      CHECK_FALSE(std::filesystem::exists(data.path() + "/networks/instances/default.shop.web-1"));
+      CHECK(leases(data.path()) == 0);
+      made->remove();
+    }
+}
+
+TEST_CASE("of a namespace that is gone while the bridge and the rules stayed, neither an address nor a rule is left") {
+  const auto room = network_room::open();
+  if (!room)
+    return;
+  const scratch_directory data;
+  const auto made = std::make_shared<host_bridge>(bridge_options(data.path()));
+  auto networks = networks_of(data.path(), made);
+  static_cast<void>(networks.join("default.shop.db-1", bridge, "z"));
+  power_cut(std::get<instance_network_place>(networks.join("default.shop.web-1", bridge, "a")).path);
+  networks.leave("default.shop.web-1", "a", true);
+  CHECK(masquerade_rules() == 1);
+  CHECK(leases(data.path()) == 1);
+  CHECK_FALSE(std::filesystem::exists(data.path() + "/networks/instances/default.shop.web-1"));
+  networks.leave("default.shop.db-1", "z", true);
   made->remove();
 }
 

@@ -89,7 +89,7 @@ driver_result<std::string> run_cni(const cni_call& call, std::chrono::millisecon
   order.command = {call.folder + "/bridge"};
   order.input = call.configuration;
   order.environment = {"CNI_COMMAND=" + call.command,  "CNI_CONTAINERID=" + call.id,
-                       "CNI_NETNS=" + call.network_namespace, "CNI_IFNAME=eth0",
+                       "CNI_NETNS=" + call.network_namespace, "CNI_IFNAME=" + std::string{cni_device},
                        "CNI_PATH=" + call.folder,      "PATH=" + std::string{default_path}};
   order.max_output = max_answer;
   order.go_on = [patience](std::chrono::milliseconds passed) { return passed < patience; };

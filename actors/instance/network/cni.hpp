@@ -17,6 +17,9 @@ namespace prunella::actors {
 /// Where Debian's package containernetworking-plugins has them.
 inline constexpr std::string_view default_cni_folder = "/usr/lib/cni";
 
+/// What an instance's device on the bridge is called in its namespace.
+inline constexpr std::string_view cni_device = "eth0";
+
 /// The configuration that both plugins read, as JSON. `leases`: the folder where host-local keeps what it gave away.
 std::string cni_configuration(const host_bridge& bridge, const std::string& leases);
 
@@ -32,7 +35,7 @@ struct cni_call {
   std::string configuration;                            ///< path of its file
   std::string command;                                  ///< ADD or DEL
   std::string id;                                       ///< names the attachment: the instance
-  std::string network_namespace;                        ///< path
+  std::string network_namespace;                        ///< path; empty, for DEL only: there is none any more
 };
 
 /// Runs the plugin and gives its answer. Errors: network_failed with the reason and a next step.

@@ -15,6 +15,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr int max_aside = 4; ///< of an instance: each keeps an address of the host's few hundred
+
 driver_failure failed(const std::string& instance, const std::string& why) {
   return {driver_errc::network_failed, "the network of " + instance + " cannot be made: " + why};
 }
@@ -31,6 +33,16 @@ std::string address_in(const std::string& folder) {
   return folder + "/address";
 }
 
+std::string id_in(const std::string& folder) {
+  return folder + "/id";
+}
+
+/// Of an instance: where what could not be taken away waits, and what the plugins know the next one by. No instance has an
+/// underscore in its name.
+std::string numbered(const std::string& instance, int number) {
+  return number == 0 ? instance : instance + '_' + std::to_string(number);
+}
+
 std::string configuration_in(const std::string& data_directory) {
   return networks_folder(data_directory) + "/cni.json";
 }
@@ -39,6 +51,11 @@ std::string configuration_in(const std::string& data_directory) {
 
 std::string instance_networks::folder_of(const std::string& instance) const {
   return networks_folder(options_.data_directory) + "/instances/" + instance;
+}
+
+std::string instance_networks::id_of(const std::string& instance) const {
+  const auto id = file_head(id_in(folder_of(instance)));
+  return id.empty() ? instance : id;
 }
 
 void instance_networks::recover(const std::vector<std::pair<std::string, std::string>>& users) {
@@ -92,8 +109,11 @@ driver_result<instance_network_place> instance_networks::join(const std::string&
   const bool fits = x->is_made && (network == config::instance_network::bridge) == !x->address.empty();
   if (!fits) {
     if (x->is_made || x->is_left) // the service has another network now, or its former one would not go
-      if (const auto problem = take_down(instance, *x); !problem.empty())
-        return failed(instance, "its former one cannot be taken away: " + problem);
+      if (const auto problem = take_down(instance, *x); !problem.empty()) {
+        if (const auto full = set_aside(instance); !full.empty())
+          return failed(instance, "its former one cannot be taken away: " + problem + full);
+        x->is_left = false;
+      }
     auto made = make(instance, network);
     if (auto* failure = std::get_if<driver_failure>(&made)) {
       take_down(instance, *x);
@@ -129,6 +149,16 @@ driver_result<std::string> instance_networks::attach(const std::string& instance
     return failed(instance, problem);
   if (const auto written = write_configuration(); !written)
     return failed(instance, written.error().message);
+  std::set<std::string> known; // to the plugins, still
+  for (int i = 1; i <= max_aside; ++i)
+    if (std::error_code none; fs::exists(folder_of(numbered(instance, i)), none))
+      known.insert(id_of(numbered(instance, i)));
+  int number = 0;
+  while (known.count(numbered(instance, number)) != 0)
+    ++number;
+  if (number != 0)
+    if (const auto written = storage::write_file_atomically(id_in(folder_of(instance)), numbered(instance, number)); !written)
+      return failed(instance, written.error().message);
   std::ofstream{address_in(folder_of(instance))}.close(); // from here on there may be something for DEL
   auto answer = run_cni(call("ADD", instance), options_.patience);
   if (auto* failure = std::get_if<driver_failure>(&answer))
@@ -150,12 +180,37 @@ storage::result<void> instance_networks::write_configuration() {
 }
 
 cni_call instance_networks::call(const std::string& command, const std::string& instance) const {
-  return {options_.cni_folder, configuration_in(options_.data_directory), command, instance,
-          namespace_in(folder_of(instance))};
+  const auto path = namespace_in(folder_of(instance));
+  return {options_.cni_folder, configuration_in(options_.data_directory), command, id_of(instance),
+          is_network_namespace(path) ? path : std::string{}};
 }
 
-/// Whatever there is of it. DEL goes first: it looks into the namespace for the address that it takes away. Where it fails all
-/// stays, for the next try: the address is given away as long as the plugins say so.
+/// What the plugins did not take away makes room for another one, with another address, and is tried again as what nobody uses is.
+/// Why not, as the rest of a sentence; empty: done.
+std::string instance_networks::set_aside(const std::string& instance) {
+  std::error_code error;
+  for (int i = 1; i <= max_aside; ++i) {
+    const auto aside = numbered(instance, i);
+    if (fs::exists(folder_of(aside), error))
+      continue;
+    if (const auto written = storage::write_file_atomically(id_in(folder_of(instance)), id_of(instance)); !written)
+      return "; it cannot be set aside either: " + written.error().message;
+    fs::rename(folder_of(instance), folder_of(aside), error);
+    if (error)
+      return "; it cannot be set aside either: " + error.message();
+    auto left = std::make_shared<place>();
+    left->is_left = true;
+    left->unused_since = clock::now();
+    const std::lock_guard guard{mutex_};
+    places_[aside] = std::move(left);
+    return {};
+  }
+  return "; neither can " + std::to_string(max_aside) + " before it, which keep their addresses; mend what the plugin complains of";
+}
+
+/// Whatever there is of it. DEL goes first: it looks into the namespace for the address that it takes away, also from the rules of
+/// masquerading; in place of one that is gone it is shown another with that address, or none, where it gives back the lease only.
+/// Where it fails all stays, for the next try: the address is given away as long as the plugins say so.
 std::string instance_networks::take_down(const std::string& instance, place& x) {
   const auto folder = folder_of(instance);
   std::error_code ignored;
@@ -164,6 +219,9 @@ std::string instance_networks::take_down(const std::string& instance, place& x) 
   x.address.clear();
   x.unused_since = clock::now();
   if (options_.bridge && fs::exists(address_in(folder), ignored)) {
+    const auto path = namespace_in(folder);
+    if (const auto had = file_head(address_in(folder)); !is_network_namespace(path) && config::parse_ipv4(had))
+      static_cast<void>(make_stand_in(path, std::string{cni_device}, had));
     const auto answer = run_cni(call("DEL", instance), options_.patience);
     if (const auto* failure = std::get_if<driver_failure>(&answer)) {
       x.is_left = true;

@@ -6,7 +6,9 @@
 //   DATA/networks/leases/                         host-local's account of addresses
 //   DATA/networks/instances/INSTANCE/namespace    the namespace (a mount)
 //   DATA/networks/instances/INSTANCE/address      its address; there, but empty, while it is put on the bridge
-// A folder is there before anything else of its instance and goes when nothing else is left, so the next agent finds whatever a
+//   DATA/networks/instances/INSTANCE/id           what the plugins know it by, if not by the name of the instance
+//   DATA/networks/instances/INSTANCE_N/           a former one that a plugin did not take away: it is asked again from time to time
+// A reboot takes the namespaces, the bridge and the rules, and leaves all these files. A folder is there before anything else of its instance and goes when nothing else is left, so the next agent finds whatever a
 // crash, or a plugin that failed, left. Needs root.
 
 #include <chrono>
@@ -73,17 +75,19 @@ private:
   };
 
   std::string folder_of(const std::string& instance) const;
+  std::string id_of(const std::string& instance) const;
   std::shared_ptr<place> find(const std::string& instance) const;
   driver_result<std::string> make(const std::string& instance, config::instance_network network);
   driver_result<std::string> attach(const std::string& instance);
   cni_call call(const std::string& command, const std::string& instance) const;
   storage::result<void> write_configuration();
+  std::string set_aside(const std::string& instance);
   std::string take_down(const std::string& instance, place& x);
   void remove_if_unused(const std::string& instance, place& x, clock::duration unused_for);
   void remove_unused();
 
   const instance_networks_options options_;
-  mutable std::mutex mutex_; ///< of the map; taken before a place's
+  mutable std::mutex mutex_; ///< of the map; no place's is taken while it is held
   std::mutex configuration_mutex_;
   std::map<std::string, std::shared_ptr<place>> places_;
 };

@@ -9,11 +9,13 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <thread>
 
 #include "actors/instance/unique_fd.hpp"
+#include "net/devices.hpp"
 
 namespace prunella::actors {
 
@@ -36,6 +38,18 @@ bool free_low_ports() {
   return setting && ::write(setting.get(), "0\n", 2) == 2;
 }
 
+/// In the network of the calling thread.
+std::string put_device(const std::string& name, const std::string& address) {
+  if (auto problem = net::add_bridge(name, {}); !problem.empty())
+    return problem;
+  std::string problem;
+  const auto devices = net::list_devices(problem);
+  const auto made = std::find_if(devices.begin(), devices.end(), [&](const auto& x) { return x.name == name; });
+  if (made == devices.end())
+    return problem.empty() ? "the device " + name + " is not there" : problem;
+  return net::put_address(made->index, {address, 32, false});
+}
+
 } // namespace
 
 std::string make_network_namespace(const std::string& path) {
@@ -52,6 +66,20 @@ std::string make_network_namespace(const std::string& path) {
     return {};
   remove_network_namespace(path);
   return "a network namespace cannot be made at " + path + ": " + std::strerror(error);
+}
+
+std::string make_stand_in(const std::string& path, const std::string& name, const std::string& address) {
+  auto problem = make_network_namespace(path);
+  if (!problem.empty())
+    return problem;
+  std::thread{[&] {
+    const unique_fd made{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    problem = made && ::setns(made.get(), CLONE_NEWNET) == 0 ? put_device(name, address)
+                                                             : "the network namespace cannot be entered: " + std::string{std::strerror(errno)};
+  }}.join();
+  if (!problem.empty())
+    remove_network_namespace(path);
+  return problem;
 }
 
 bool is_network_namespace(const std::string& path) {
