@@ -38,10 +38,12 @@ probe_answered answer_of(probe_kind kind, const config::probe_spec& probe, const
   return answer;
 }
 
-/// A command that there is not, or that cannot run, is the container's fault; that nobody can run one now is not.
+/// A command that there is not, or that cannot run, is the container's fault; that nobody can run one now is not. What the runtime
+/// refuses in words of its own counts as well: a probe that can never be run must not pass for one that is yet to come.
 bool is_of_container(const caf::error& why) {
   return is_driver_error(why, driver_errc::command_not_found) || is_driver_error(why, driver_errc::command_not_executable)
-         || is_driver_error(why, driver_errc::working_directory_missing) || is_driver_error(why, driver_errc::invalid_request);
+         || is_driver_error(why, driver_errc::working_directory_missing) || is_driver_error(why, driver_errc::invalid_request)
+         || is_driver_error(why, driver_errc::runtime_failed);
 }
 
 } // namespace

@@ -472,6 +472,12 @@ TEST_CASE("a container with a user namespace on the bridge has the address, serv
   x->next_exit();
   CHECK(x->output().find("inet 10.84.4.2/22") != std::string::npos);
   CHECK(x->output().rfind("0\n", 0) == 0);
+  const auto seen = x->ask<exec_result>(
+    exec_container{order.name, 0, {"/bin/sh", "-c", "busybox id -u; busybox ip -4 address show eth0; busybox ip link set eth0 down || echo not ours"}});
+  CHECK_FALSE(x->error);
+  CHECK(seen.output.rfind("0\n", 0) == 0);
+  CHECK(seen.output.find("inet 10.84.4.2/22") != std::string::npos);
+  CHECK(seen.output.find("not ours") != std::string::npos);
   struct stat owner {};
   REQUIRE(::stat(("/proc/" + std::to_string(started.pid)).c_str(), &owner) == 0);
   CHECK(owner.st_uid >= 0x7000'0000);

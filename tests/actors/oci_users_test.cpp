@@ -76,6 +76,34 @@ TEST_CASE("root of a container with a user namespace is nobody on the host, owns
   CHECK(eventually([&] { return !is_taken(owner) && !is_taken(next); }));
 }
 
+TEST_CASE("a command runs in a container with a user namespace and a network of its instance, in both, also twice and for the next driver") {
+  const auto x = make_driver();
+  if (!x)
+    return;
+  auto order = order_of("exec busybox sleep 1000");
+  order.network = config::instance_network::none;
+  const auto started = x->start(order);
+  const exec_container ask{order.name, 0, {"/bin/sh", "-c", "busybox id -u; busybox ip link; busybox kill -0 1 && exit 3"}};
+  for (int i = 0; i < 3; ++i) {
+    CAPTURE(i);
+    const auto seen = x->ask<exec_result>(ask);
+    INFO(runtime::reason_text(x->error));
+    CHECK_FALSE(x->error);
+    CHECK(seen.exit_code == 3);
+    CHECK(seen.output.rfind("0\n1: lo: <LOOPBACK,UP", 0) == 0);
+    CHECK(seen.output.find("\n2: ") == std::string::npos);
+    if (i == 1) {
+      x->crash_driver();
+      CHECK(x->start(order).pid == started.pid);
+    }
+  }
+  CHECK(x->ask<exec_result>(exec_container{order.name, 0, {"/bin/busybox", "false"}}).exit_code == 1); // what a probe has to see
+  x->ask<exec_result>(exec_container{order.name, 0, {"/nosuch"}});
+  CHECK(is_driver_error(x->error, driver_errc::command_not_found));
+  x->stop(1, 0ms);
+  CHECK(x->nothing_is_left());
+}
+
 TEST_CASE("a driver that dies leaves containers with a user namespace as they are, and the next gives their ids back") {
   const auto x = make_driver();
   if (!x)

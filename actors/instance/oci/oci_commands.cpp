@@ -14,6 +14,7 @@
 #include "actors/instance/file_head.hpp"
 #include "actors/instance/oci/cgroup.hpp"
 #include "config/json.hpp"
+#include "storage/os_files.hpp"
 
 namespace prunella::actors {
 
@@ -53,6 +54,30 @@ std::optional<driver_failure> write_process(const std::string& folder, const std
   return driver_failure{driver_errc::data_directory_unusable, "the file `" + path + "` cannot be made; free space or look after the disk"};
 }
 
+/// runc joins the namespaces of a container as its config lists them, the user namespace first, and from there the kernel refuses
+/// the network: it was made outside and belongs to the host's root. So runc is shown the container without its network, in a
+/// root of its own, and is started in that network. False: it does not keep its state as runc does, or the file cannot be made.
+bool show_without_network(const std::string& state, const std::string& folder) {
+  std::error_code error;
+  if (fs::exists(folder + "/state.json", error))
+    return true;
+  auto parsed = config::parse_json(file_head(state, 4 << 20));
+  auto* document = parsed.value.if_object();
+  auto* made = document == nullptr ? nullptr : document->if_contains("config");
+  auto* namespaces = made == nullptr || !made->is_object() ? nullptr : made->get_object().if_contains("namespaces");
+  if (namespaces == nullptr || !namespaces->is_array())
+    return false;
+  boost::json::array others;
+  for (const auto& one : namespaces->get_array()) {
+    const auto* type = one.is_object() ? one.get_object().if_contains("type") : nullptr;
+    if (type == nullptr || *type != "NEWNET")
+      others.push_back(one);
+  }
+  *namespaces = std::move(others);
+  fs::create_directories(folder, error);
+  return !error && storage::write_file_atomically(folder + "/state.json", config::json_text(parsed.value)).ok();
+}
+
 } // namespace
 
 driver_result<command_plan> oci_backend::plan(const launched_container& container, const container_order& order,
@@ -68,6 +93,11 @@ driver_result<command_plan> oci_backend::plan(const launched_container& containe
   if (auto failure = write_process(folder, process, order, request))
     return *std::move(failure);
   plan.command = runtime_command({"exec", "--pid-file", plan.pid_file, "--process", process, record.runtime_id});
+  const bool joins_network = order.spec.user_namespace && order.network != config::instance_network::host;
+  const auto root = folder + "/exec"; // of this start: gone with its folder
+  if (joins_network && show_without_network(runtime_root() + "/" + record.runtime_id + "/state.json", root + "/" + record.runtime_id))
+    plan.command = {"/usr/bin/nsenter", "--net=/proc/" + std::to_string(record.pid) + "/ns/net", "--", options_.runtime, "--root", root,
+                    "exec", "--pid-file", plan.pid_file, "--process", process, record.runtime_id};
   plan.environment = runtime_environment();
   plan.working_directory = folder;
   return plan;
