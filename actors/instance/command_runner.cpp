@@ -114,11 +114,11 @@ std::int32_t shell_code(const process_end& end) {
 std::optional<driver_failure> refused_inside(const command_plan& plan, std::int32_t exit_code, const std::string& words) {
   if (plan.pid_file.empty() || exit_code == 0 || ::access(plan.pid_file.c_str(), F_OK) == 0)
     return std::nullopt;
-  if (exit_code == engine_not_asked)
-    return driver_failure{driver_errc::engine_away, words};
   auto failure = explain_runtime(words);
   if (failure.code == driver_errc::command_not_found)
     failure.message += "; name a program that the container has";
+  if (exit_code == engine_not_asked)
+    failure.code = driver_errc::engine_away;
   constexpr std::string_view of_start = "could not start the container";
   if (const auto at = failure.message.find(of_start); at != std::string::npos)
     failure.message.replace(at, of_start.size(), "could not run the command in the container");

@@ -211,26 +211,21 @@ TEST_CASE_FIXTURE(probed_fixture, "a command probe that cannot be run for want o
 }
 
 TEST_CASE_FIXTURE(probed_fixture, "a command probe that the runtime refuses has failed, with its reason; one that the engine is not there for has not") {
-  for (const auto code : {driver_errc::engine_away, driver_errc::runtime_failed}) {
-    CAPTURE(to_text(code));
-    const bool counts = code == driver_errc::runtime_failed;
-    probes.liveness.command = {"check"};
-    probes.liveness.period = 1s;
-    probes.liveness.failures = 2;
-    probes.readiness.command = {"look"};
-    const auto own = driver;
-    const auto end = world.watch(spawn(counts ? 2 : 1));
-    driver = world.own(world.system().spawn([code](caf::event_based_actor*) -> caf::behavior {
-      return {[code](const exec_container&) -> caf::result<exec_result> {
-        return to_error({code, "the runtime could not run the command in the container: no way in"});
-      }};
-    }));
-    world.advance(20s);
-    CHECK(static_cast<bool>(*end) == counts);
-    if (counts)
-      CHECK(last().reason.find("liveness probe failed: the runtime could not run the command in the container: no way in") == 0);
-    driver = own;
-  }
+  auto code = driver_errc::engine_away;
+  SUBCASE("the engine is away") {}
+  SUBCASE("the runtime refuses") { code = driver_errc::runtime_failed; }
+  const bool counts = code == driver_errc::runtime_failed;
+  probes.liveness.command = {"check"};
+  probes.liveness.period = 1s;
+  probes.liveness.failures = 2;
+  const auto end = world.watch(spawn());
+  driver = world.own(world.system().spawn([code](caf::event_based_actor*) -> caf::behavior {
+    return {[code](const exec_container&) -> caf::result<exec_result> { return to_error({code, "no way in"}); }};
+  }));
+  world.advance(10s);
+  CHECK(end->has_value() == counts);
+  if (counts)
+    CHECK(last().reason.find("no way in") != std::string::npos);
 }
 
 // -- disk limit ----------------------------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ private:
 
   static int refuse(const net::http_answer& answer) {
     std::cerr << engine_message(answer.body) << std::endl;
-    return answer.status == 0 ? static_cast<int>(engine_not_asked) : no_command;
+    return answer.status == 0 ? engine_not_asked : no_command;
   }
 
   /// The host's number of the command's process, by which it can be ended. Before that is known it may be over. Podman

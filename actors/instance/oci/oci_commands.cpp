@@ -70,7 +70,7 @@ bool show_without_network(const std::string& state, const std::string& folder) {
   boost::json::array others;
   for (const auto& one : namespaces->get_array()) {
     const auto* type = one.is_object() ? one.get_object().if_contains("type") : nullptr;
-    if (type == nullptr || *type != "NEWNET")
+    if (type == nullptr || !type->is_string() || type->get_string().find("NEWNET") != 0)
       others.push_back(one);
   }
   *namespaces = std::move(others);
