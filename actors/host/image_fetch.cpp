@@ -241,28 +241,13 @@ private:
                                               tools_.store->staging(), limits);
     if (done)
       return std::nullopt;
-    if (auto damaged = throw_away_damaged(record); !damaged.empty())
-      return image_failure{image_errc::digest_mismatch, std::move(damaged)};
     if (is_useless(done.error().code))
       static_cast<void>(tools_.store->forget(record.manifest)); // who holds it has it unpacked
     auto failure = to_image_failure(done.error());
+    if (done.error().code == storage_errc::damaged) // what this disk had changed was removed, and is brought again
+      failure.code = image_errc::digest_mismatch;
     failure.message = "cannot unpack the image " + order_.reference + ": " + failure.message;
     return failure;
-  }
-
-  /// An image that cannot be unpacked may be one whose bytes this disk has changed. Empty: none; else what to tell.
-  std::string throw_away_damaged(const storage::image_record& record) {
-    auto& blobs = tools_.store->blobs();
-    std::string what;
-    for (const auto& blob : record.blobs) {
-      const auto path = blobs.path(blob.digest);
-      if (auto verified = storage::verify_file(path, blob); verified || verified.error().code != storage_errc::unverified)
-        continue;
-      if (blobs.remove(blob.digest))
-        what = "the blob " + blob.digest.text() + " of the image " + order_.reference
-               + " has changed on this host's disk, so it was removed and is fetched again; look at the disk's health (`dmesg`)";
-    }
-    return what;
   }
 
   const fetch_order& order_;

@@ -241,7 +241,7 @@ TEST_CASE("a layer that the disk has changed before it was unpacked is thrown aw
   at.faults["host-2"] = {fault::none, 0};
   at.order.peers = {"host-2"};
   at.order.unpack = true;
-  check_failed(at.run(), image_errc::digest_mismatch, "has changed on this host's disk");
+  check_failed(at.run(), image_errc::digest_mismatch, "has changed on the disk, so it was removed");
   CHECK_FALSE(at.here.store().blobs().contains(layer));
   const auto again = at.run();
   CAPTURE(again.failure.message);
