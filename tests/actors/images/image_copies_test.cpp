@@ -331,7 +331,7 @@ TEST_CASE("orders are told when they change, again when a host is a new process 
   CHECK(told() == "");
   CHECK(told(true) == "host-1 host-2 ");
   CHECK(board.take(site.reports["host-1"]));
-  CHECK(told() == ""); // the other one may have it
+  CHECK(told() == "host-1 "); // another process than the one told, and to fetch nothing yet: the other host may have it
   CHECK(board.take(site.reports["host-2"]));
   CHECK(told() == "host-1 host-2 ");
   CHECK_FALSE(board.take(site.reports["host-1"])); // the same revision
