@@ -93,14 +93,15 @@ TEST_CASE("the example application is a published web page and two tasters that 
 }
 
 TEST_CASE("a container of an image is read with its files, volumes and limits") {
-  const auto main = container_with("        image: registry.example/web@sha256:00\n        user: www:media\n"
+  const auto image = "registry.example/web@sha256:" + std::string(64, '0');
+  const auto main = container_with("        image: " + image + "\n        user: www:media\n"
                                    "        read-only-root: true\n        pids: 50\n        stop-signal: INT\n"
                                    "        logs: {max-size: 512Ki, max-age: 7d}\n        disk: 2Gi\n"
                                    "        files: [{path: /etc/a, content: \"x\", mode: 0600}]\n"
                                    "        volumes:\n          - {target: /data, kind: persistent, name: db}\n"
                                    "          - {target: /cache, size: 64Mi}\n"
                                    "          - {target: /media, kind: host-path, path: /srv, read-only: true}\n");
-  CHECK(main.image == "registry.example/web@sha256:00");
+  CHECK(main.image == image);
   CHECK(main.user == "www:media");
   CHECK(main.read_only_root);
   CHECK(main.pids == 50);
