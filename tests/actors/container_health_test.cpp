@@ -210,11 +210,11 @@ TEST_CASE_FIXTURE(probed_fixture, "a command probe that cannot be run for want o
   CHECK(*end);
 }
 
-TEST_CASE_FIXTURE(probed_fixture, "a command probe that the runtime refuses has failed, with its reason; one that the engine is not there for has not") {
+TEST_CASE_FIXTURE(probed_fixture, "a command probe that the runtime refuses has failed, with its reason, and one that the engine is not there for has not") {
   auto code = driver_errc::engine_away;
   SUBCASE("the engine is away") {}
   SUBCASE("the runtime refuses") { code = driver_errc::runtime_failed; }
-  const bool counts = code == driver_errc::runtime_failed;
+  const bool fails = code == driver_errc::runtime_failed;
   probes.liveness.command = {"check"};
   probes.liveness.period = 1s;
   probes.liveness.failures = 2;
@@ -223,8 +223,8 @@ TEST_CASE_FIXTURE(probed_fixture, "a command probe that the runtime refuses has 
     return {[code](const exec_container&) -> caf::result<exec_result> { return to_error({code, "no way in"}); }};
   }));
   world.advance(10s);
-  CHECK(end->has_value() == counts);
-  if (counts)
+  CHECK(end->has_value() == fails);
+  if (fails)
     CHECK(last().reason.find("no way in") != std::string::npos);
 }
 

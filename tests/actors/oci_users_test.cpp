@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "actors/instance/oci/container_users.hpp"
+#include "runtime/exit_reason.hpp"
 #include "storage/images/idmapped_mount.hpp"
 #include "tests/actors/oci_fixture.hpp"
 
@@ -81,13 +82,13 @@ TEST_CASE("a command runs in a container with a user namespace and a network of 
   if (!x)
     return;
   auto order = order_of("exec busybox sleep 1000");
-  order.network = config::instance_network::none;
+  order.network = prunella::config::instance_network::none;
   const auto started = x->start(order);
   const exec_container ask{order.name, 0, {"/bin/sh", "-c", "busybox id -u; busybox ip link; busybox kill -0 1 && exit 3"}};
   for (int i = 0; i < 3; ++i) {
     CAPTURE(i);
     const auto seen = x->ask<exec_result>(ask);
-    INFO(runtime::reason_text(x->error));
+    INFO(prunella::runtime::reason_text(x->error));
     CHECK_FALSE(x->error);
     CHECK(seen.exit_code == 3);
     CHECK(seen.output.rfind("0\n1: lo: <LOOPBACK,UP", 0) == 0);
