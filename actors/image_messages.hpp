@@ -127,7 +127,8 @@ struct image_found {
 };
 
 /// Host → host (actor "images"): up to `max_bytes` (at most `max_part_bytes`) of a blob from `offset` on. → `blob_part`,
-/// in which less than that means the end of the blob. Errors: `image_errc::not_found`, store_unusable.
+/// in which less than that means the end of the blob. Errors: `image_errc::not_found`, store_unusable. With `max_bytes` 0 it asks for
+/// nothing: the sender got other bytes than the digest promises, and the receiver is to check what its disk has.
 struct read_blob {
   std::string digest;
   std::uint64_t offset = 0;

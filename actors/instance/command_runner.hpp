@@ -61,7 +61,8 @@ void kill_command(const command_plan& plan, const process_handle& process, std::
 /// How a command ended: as the shell says it.
 std::int32_t shell_code(const process_end& end);
 
-/// What a helper ends with that could not ask the container engine: that says nothing of the command. No runtime uses it (EX_UNAVAILABLE).
+/// What a helper ends with that could not ask the container engine (EX_UNAVAILABLE, which no runtime uses): that says nothing of
+/// the command.
 constexpr std::int32_t engine_not_asked = 69;
 
 /// Why there was no command, if `exit_code` and `words` are the runtime's own: it wrote no pid.

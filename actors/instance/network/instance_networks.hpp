@@ -8,8 +8,9 @@
 //   DATA/networks/instances/INSTANCE/address      its address; there, but empty, while it is put on the bridge
 //   DATA/networks/instances/INSTANCE/id           what the plugins know it by, if not by the name of the instance
 //   DATA/networks/instances/INSTANCE_N/           a former one that a plugin did not take away: it is asked again from time to time
-// A reboot takes the namespaces, the bridge and the rules, and leaves all these files. A folder is there before anything else of its instance and goes when nothing else is left, so the next agent finds whatever a
-// crash, or a plugin that failed, left. Needs root.
+// A reboot takes the namespaces, the bridge and the rules, and leaves all these files. A folder is there before anything else of
+// its instance and goes when nothing else is left, so the next agent finds whatever a crash, or a plugin that failed, left. Needs
+// root.
 
 #include <chrono>
 #include <map>
